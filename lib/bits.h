@@ -1,0 +1,55 @@
+// Bits, masks and fields of registers, as the manuals draw them. Included everywhere.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BIT(n)          (UINT64_C(1) << (n))
+#define BIT32(n)        (UINT32_C(1) << (n))
+#define BITS(high, low) ((~UINT64_C(0) >> (63 - (high))) & (~UINT64_C(0) << (low)))
+
+// The field of `value` under `mask`, moved down to bit 0; and a value moved up under a mask.
+#define FIELD_GET(mask, value)  (((value) & (mask)) / ((mask) & (~(mask) + 1)))
+#define FIELD_MAKE(mask, field) (((field) * ((mask) & (~(mask) + 1))) & (mask))
+
+#define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)       ((a) > (b) ? (a) : (b))
+
+// The struct of type `type` whose field `field` is at `pointer`.
+#define CONTAINER_OF(pointer, type, field) ((type *)((char *)(pointer)-offsetof(type, field)))
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+static inline uint64_t align_down(uint64_t value, uint64_t alignment)
+{
+    return value & ~(alignment - 1);
+}
+
+static inline uint64_t align_up(uint64_t value, uint64_t alignment)
+{
+    return align_down(value + alignment - 1, alignment);
+}
+
+static inline bool is_aligned(uint64_t value, uint64_t alignment)
+{
+    return (value & (alignment - 1)) == 0;
+}
+
+// The number of bytes `size` (1, 2, 4, 8) as a mask over a 64-bit value.
+static inline uint64_t size_mask(unsigned size)
+{
+    return size >= 8 ? ~UINT64_C(0) : BIT(size * 8) - 1;
+}
+
+// Index of the highest and the lowest bit set. `value` must not be zero.
+static inline unsigned highest_bit(uint64_t value)
+{
+    return 63U - (unsigned)__builtin_clzll(value);
+}
+
+static inline unsigned lowest_bit(uint64_t value)
+{
+    return (unsigned)__builtin_ctzll(value);
+}

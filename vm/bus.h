@@ -1,0 +1,61 @@
+// Virtual devices and the buses that they answer on: ports, memory (MMIO) and MSRs share one shape.
+// Regions are inserted while the VM is built, then frozen; afterwards look-ups take no lock.
+#pragma once
+
+#include "lib/spinlock.h"
+#include "lib/status.h"
+
+struct access {
+    uint64_t offset; // from the start of the region
+    uint64_t value;  // in for writes, out for reads; bits above `size` bytes are zero
+    uint64_t now;    // VM time, nanoseconds
+    uint8_t size;    // 1, 2, 4 or 8 bytes
+    bool write;
+};
+
+#define NEVER UINT64_MAX // a deadline that never comes
+
+// A virtual device. It never reads a clock: time comes in with each call, and deadlines go out.
+struct vdev {
+    const char *name;
+    // False: nothing answers at this offset (ports and memory: all ones; MSRs: #GP).
+    bool (*access)(struct vdev *, struct access *);
+    // When tick() wants to be called next, in VM time, or NEVER. NULL: the device has no timer.
+    uint64_t (*deadline)(struct vdev *);
+    void (*tick)(struct vdev *, uint64_t now);
+    // Back to the state after power-on.
+    void (*reset)(struct vdev *);
+    struct spinlock lock; // guards the whole device; vdev_access() and vdev_tick() take it
+};
+
+struct bus_region {
+    uint64_t first;
+    uint64_t last; // inclusive
+    uint64_t base; // offset 0 of the device is at this address
+    struct vdev *device;
+};
+
+#define BUS_REGIONS 48
+
+struct bus {
+    const char *name;
+    unsigned count;
+    bool frozen;
+    struct bus_region region[BUS_REGIONS]; // sorted by `first`
+};
+
+// Claims [first, first + length) for the device. An overlap or a full table is an error that names both devices.
+MUST_CHECK status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length,
+                               struct vdev *device, struct explanation *why);
+void bus_freeze(struct bus *bus);
+
+// The region that holds `address`, or NULL.
+const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
+
+// Routes one access of at most 8 bytes to the device that claims its first byte; an access that runs over the region's
+// end is split at byte granularity. `access->offset` holds the absolute address on entry. False: nobody answered
+// (reads are then all ones).
+bool bus_access(const struct bus *bus, struct access *access);
+
+// One call of the device's functions under its lock.
+bool vdev_access(struct vdev *device, struct access *access);

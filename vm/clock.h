@@ -1,0 +1,28 @@
+// Two clocks and the way between them: the host's TSC, and VM time in nanoseconds since the VM began.
+#pragma once
+
+#include "lib/bits.h"
+
+struct clock {
+    uint64_t hz;         // of the TSC
+    uint64_t epoch;      // host TSC at VM time 0
+    uint64_t ns_per_tsc; // 32.32 fixed point
+    uint64_t tsc_per_ns; // 32.32 fixed point
+};
+
+// `hz` from 1 MHz to 2^36.
+void clock_init(struct clock *clock, uint64_t hz, uint64_t epoch);
+
+static inline uint64_t scale_32(uint64_t value, uint64_t factor)
+{
+    return (uint64_t)(((unsigned __int128)value * factor) >> 32);
+}
+
+// Host TSC to VM time. A TSC before the epoch is VM time 0.
+static inline uint64_t clock_ns(const struct clock *clock, uint64_t tsc)
+{
+    return tsc < clock->epoch ? 0 : scale_32(tsc - clock->epoch, clock->ns_per_tsc);
+}
+
+// The first host TSC at which clock_ns() is not before `ns`. NEVER (all ones) stays NEVER.
+uint64_t clock_tsc(const struct clock *clock, uint64_t ns);

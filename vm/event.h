@@ -1,0 +1,68 @@
+// Events on their way into a guest: what was interrupted and must be delivered again, exceptions raised by emulation,
+// NMIs, and interrupts from the local APIC; and which of them the next VM entry injects.
+// SDM: "VM Entry: Event Injection", "Information for VM Exits During Event Delivery", "Double Fault Exception".
+#pragma once
+
+#include "lib/bits.h"
+
+struct vcpu;
+struct exit;
+
+// In the format of the VM-entry interruption-information field.
+#define EVENT_VALID      BIT32(31)
+#define EVENT_HAS_ERROR  BIT32(11)
+#define EVENT_TYPE       UINT32_C(0x700)
+#define EVENT_VECTOR     UINT32_C(0xff)
+#define EVENT_UNBLOCKING BIT32(12) // exit information only: NMI unblocking due to IRET
+
+enum event_type {
+    EVENT_EXTERNAL = 0,
+    EVENT_NMI = 2,
+    EVENT_EXCEPTION = 3,            // hardware exception
+    EVENT_SOFTWARE_INTERRUPT = 4,   // INT n
+    EVENT_PRIVILEGED_EXCEPTION = 5, // INT1 (ICEBP)
+    EVENT_SOFTWARE_EXCEPTION = 6,   // INT3, INTO
+    EVENT_OTHER = 7,                // pending MTF
+};
+
+struct event {
+    uint32_t info; // zero: no event
+    uint32_t error;
+    uint32_t length; // of the instruction, for the software types
+};
+
+struct events {
+    struct event pending; // must go in at the next entry: an interrupted delivery or an exception
+    uint8_t nmi_queued;   // 0 to 2: one being taken, one latched behind it
+    bool nmi_blocked;     // software's own idea, used where the CPU has no virtual NMIs
+};
+
+// Interruptibility-state bits. SDM: "Guest Non-Register State".
+#define BLOCKING_BY_STI    BIT32(0)
+#define BLOCKING_BY_MOV_SS BIT32(1)
+#define BLOCKING_BY_SMI    BIT32(2)
+#define BLOCKING_BY_NMI    BIT32(3)
+
+// Takes up an event whose delivery the exit interrupted (exit->idt_info valid), to be delivered again. Needs FACT_IDT
+// and, for the software types, the instruction length. Call it before the handler runs.
+void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit);
+
+// Raises an exception in the guest, merged with one that is being delivered by the double-fault table: a benign pair
+// keeps the new one, contributory pairs become #DF. An interrupted external interrupt or NMI goes back to its queue.
+// False: the merge is a triple fault, and the VM must take its shutdown.
+MUST_CHECK bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+
+// What the next VM entry must do.
+struct entry_plan {
+    struct event inject; // info 0: nothing
+    bool interrupt_window;
+    bool nmi_window;
+};
+
+// Chooses, in the order of the SDM's priorities, and commits the choice (an interrupt is acknowledged at the local
+// APIC, an NMI leaves its queue). Needs STATE_FLOW.
+struct entry_plan event_choose(struct vcpu *vcpu);
+
+// Whether a halted vCPU has something that wakes it: an NMI, INIT, SIPI or an interrupt that is not masked.
+// Needs STATE_FLOW.
+bool event_wakes(struct vcpu *vcpu);

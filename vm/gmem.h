@@ -1,0 +1,31 @@
+// Guest memory: the one way to a guest's RAM. Knows its bounds; dirty logging and ownership will live here.
+#pragma once
+
+#include "vm/address.h"
+
+#define GMEM_REGIONS 16
+
+struct gmem_region {
+    gpa_t start;
+    uint64_t size;
+    uint8_t *bytes; // where we see it
+};
+
+struct gmem {
+    unsigned count;
+    struct gmem_region region[GMEM_REGIONS]; // sorted, not overlapping
+};
+
+// Where `length` bytes of RAM at `at` can be accessed, or NULL if they do not lie inside one region of RAM.
+// The guest can change them at any time: copy what you check.
+void *gmem_at(const struct gmem *memory, gpa_t at, uint64_t length);
+
+// Copies out of and into guest RAM; ranges may run across adjacent regions. False (and nothing copied) if any byte is
+// not RAM.
+MUST_CHECK bool gmem_read(const struct gmem *memory, gpa_t from, void *to, uint64_t length);
+MUST_CHECK bool gmem_write(const struct gmem *memory, gpa_t to, const void *from, uint64_t length);
+
+// Atomically replaces `size` (1, 2, 4, 8) aligned bytes if they still hold `expected`. False: not RAM, or changed;
+// *expected then holds the present value (unchanged if not RAM).
+MUST_CHECK bool gmem_compare_exchange(const struct gmem *memory, gpa_t at, unsigned size,
+                                      uint64_t *expected, uint64_t value);

@@ -1,0 +1,207 @@
+// A virtual CPU as its handlers see it: registers in groups that are fetched on demand (vm/exit.h), events, local APIC.
+// It belongs to the CPU that runs it; others reach only `requests` and the posted bits of the local APIC.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "vm/address.h"
+#include "vm/event.h"
+#include "vm/exit.h"
+#include "vm/lapic.h"
+#include "vm/msr.h"
+#include "vm/stats.h"
+
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+
+enum segment_register { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
+
+// Access rights in the VMCS's format. SDM: "Guest Register State", table "Format of Access Rights".
+#define AR_TYPE       UINT32_C(0xf)
+#define AR_CODE_DATA  BIT32(4) // S
+#define AR_DPL        UINT32_C(0x60)
+#define AR_PRESENT    BIT32(7)
+#define AR_AVAILABLE  BIT32(12)
+#define AR_LONG       BIT32(13)
+#define AR_DB         BIT32(14)
+#define AR_GRANULAR   BIT32(15)
+#define AR_UNUSABLE   BIT32(16)
+
+struct segment {
+    uint64_t base;
+    uint32_t limit;
+    uint32_t access;
+    uint16_t selector;
+};
+
+struct table_register { // GDTR, IDTR
+    uint64_t base;
+    uint32_t limit;
+};
+
+#define CR0_PE BIT(0)
+#define CR0_MP BIT(1)
+#define CR0_EM BIT(2)
+#define CR0_TS BIT(3)
+#define CR0_ET BIT(4)
+#define CR0_NE BIT(5)
+#define CR0_WP BIT(16)
+#define CR0_AM BIT(18)
+#define CR0_NW BIT(29)
+#define CR0_CD BIT(30)
+#define CR0_PG BIT(31)
+
+#define CR4_VME        BIT(0)
+#define CR4_PVI        BIT(1)
+#define CR4_TSD        BIT(2)
+#define CR4_DE         BIT(3)
+#define CR4_PSE        BIT(4)
+#define CR4_PAE        BIT(5)
+#define CR4_MCE        BIT(6)
+#define CR4_PGE        BIT(7)
+#define CR4_PCE        BIT(8)
+#define CR4_OSFXSR     BIT(9)
+#define CR4_OSXMMEXCPT BIT(10)
+#define CR4_UMIP       BIT(11)
+#define CR4_LA57       BIT(12)
+#define CR4_VMXE       BIT(13)
+#define CR4_SMXE       BIT(14)
+#define CR4_FSGSBASE   BIT(16)
+#define CR4_PCIDE      BIT(17)
+#define CR4_OSXSAVE    BIT(18)
+#define CR4_SMEP       BIT(20)
+#define CR4_SMAP       BIT(21)
+#define CR4_PKE        BIT(22)
+#define CR4_CET        BIT(23)
+#define CR4_PKS        BIT(24)
+
+#define EFER_SCE BIT(0)
+#define EFER_LME BIT(8)
+#define EFER_LMA BIT(10)
+#define EFER_NXE BIT(11)
+
+#define RFLAGS_CF    BIT(0)
+#define RFLAGS_FIXED BIT(1)
+#define RFLAGS_PF    BIT(2)
+#define RFLAGS_AF    BIT(4)
+#define RFLAGS_ZF    BIT(6)
+#define RFLAGS_SF    BIT(7)
+#define RFLAGS_TF    BIT(8)
+#define RFLAGS_IF    BIT(9)
+#define RFLAGS_DF    BIT(10)
+#define RFLAGS_OF    BIT(11)
+#define RFLAGS_IOPL  BITS(13, 12)
+#define RFLAGS_NT    BIT(14)
+#define RFLAGS_RF    BIT(16)
+#define RFLAGS_VM    BIT(17)
+#define RFLAGS_AC    BIT(18)
+#define RFLAGS_VIF   BIT(19)
+#define RFLAGS_VIP   BIT(20)
+#define RFLAGS_ID    BIT(21)
+
+// Pending debug exceptions. SDM: "Guest Non-Register State".
+#define PENDING_DEBUG_BS BIT(14)
+
+enum activity {
+    ACTIVITY_ACTIVE = 0,
+    ACTIVITY_HALTED,
+    ACTIVITY_WAIT_FOR_SIPI, // in software; the VMCS's own state of that name is never used
+    ACTIVITY_STOPPED,
+};
+
+// What other CPUs, devices and the vCPU's own handlers may ask of the loop that runs it, by vcpu_request().
+enum vcpu_request {
+    REQUEST_EVENT = BIT32(0),     // look for something to inject
+    REQUEST_TIMER = BIT32(1),     // a deadline of the local APIC or a device changed
+    REQUEST_FLUSH_TLB = BIT32(2), // INVVPID for this vCPU
+    REQUEST_FLUSH_EPT = BIT32(3), // INVEPT for this VM
+    REQUEST_NMI = BIT32(4),       // an NMI was sent to it
+    REQUEST_INIT = BIT32(5),
+    REQUEST_SIPI = BIT32(6),    // vector in sipi_vector
+    REQUEST_SCHEDULE = BIT32(7), // leave the loop: pause, stop, migrate, or a better one waits
+    REQUEST_CLOCK = BIT32(8),    // write the paravirtual clock page anew
+};
+
+struct vm;
+
+struct vcpu {
+    uint64_t gpr[16]; // first: enter.asm saves and loads them; gpr[RSP] belongs to STATE_STACK
+    _Atomic uint32_t requests;
+    uint32_t fetched; // STATE_ groups that are valid here
+    uint32_t dirty;   // STATE_ groups that a handler changed
+
+    // STATE_FLOW
+    uint32_t interruptibility;
+    uint64_t rip;
+    uint64_t rflags;
+
+    // STATE_CONTROL: as the guest sees them. CR2 is valid for handlers to set; see `cr2_dirty`.
+    uint64_t cr0;
+    uint64_t cr3;
+    uint64_t cr4;
+    uint64_t efer;
+
+    // STATE_SEGMENTS
+    struct segment segment[SEGMENTS];
+    struct table_register gdtr;
+    struct table_register idtr;
+    uint32_t cpl; // also STATE_CPL
+
+    // STATE_DEBUG
+    uint64_t dr7;
+    uint64_t debugctl;
+    uint64_t pending_debug;
+
+    // STATE_SYSTEM
+    uint64_t sysenter_cs;
+    uint64_t sysenter_esp;
+    uint64_t sysenter_eip;
+    uint64_t pat;
+    uint64_t pdpte[4];
+
+    // STATE_DR
+    uint64_t dr[4];
+    uint64_t dr6;
+
+    uint64_t cr2; // written to the register before the next entry if cr2_dirty
+    uint64_t xcr0;
+    bool cr2_dirty;
+    uint8_t activity;    // enum activity
+    uint8_t sipi_vector; // with REQUEST_SIPI
+    uint16_t id;         // index in the VM
+    uint32_t apic_id;
+
+    struct vm *vm;
+    struct events events;
+    struct lapic lapic;
+    struct msr_state msr;
+    uint64_t tsc_offset; // guest TSC = host TSC + tsc_offset
+    void *fpu;           // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
+    struct exit_stats stats;
+};
+
+// Sets request bits and makes the CPU that runs the vCPU look at them soon. Any CPU may call it.
+void vcpu_request(struct vcpu *vcpu, uint32_t requests);
+
+// Sets bits in its own loop's request word: no kick. Only the CPU that runs the vCPU may call it.
+static inline void vcpu_note(struct vcpu *vcpu, uint32_t requests)
+{
+    atomic_fetch_or_explicit(&vcpu->requests, requests, memory_order_relaxed);
+}
+
+// The register state after power-on or INIT. SDM: "IA-32 and Intel 64 Processor States Following Power-up, Reset, or
+// INIT". All groups become valid and dirty. INIT keeps what the manual says (FPU, MTRRs, TSC, ...).
+void vcpu_reset(struct vcpu *vcpu, bool is_init);
+
+// The 64-bit mode of the code segment, given STATE_CONTROL and STATE_SEGMENTS.
+static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
+{
+    return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
+}
+
+// Raises #PF: sets CR2 (the one thing that a fault verdict changes) and returns the verdict.
+static inline verdict_t fault_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error)
+{
+    vcpu->cr2 = linear;
+    vcpu->cr2_dirty = true;
+    return fault_code(VECTOR_PF, error);
+}

@@ -1,0 +1,70 @@
+// A virtual machine: vCPUs, memory, buses, clock, and the services that the machine half lends it.
+#pragma once
+
+#include "vm/bus.h"
+#include "vm/clock.h"
+#include "vm/config.h"
+#include "vm/cpuid.h"
+#include "vm/gmem.h"
+#include "vm/irq.h"
+#include "vm/vcpu.h"
+
+#define VM_VCPUS 64
+
+struct vm;
+
+// What the guest half asks of the machine half.
+struct vm_host {
+    // Makes the CPU that runs this vCPU look at its requests, wherever it is: in the guest, in root, or asleep.
+    void (*kick)(struct vcpu *vcpu);
+    // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now, offer it again
+    // after uart_room() (board.h).
+    bool (*console_write)(struct vm *vm, unsigned port, uint8_t byte);
+    // The wall clock at VM time 0, seconds since 1970.
+    uint64_t (*wall_clock)(struct vm *vm);
+    // One line of our own log about this VM.
+    void (*log)(struct vm *vm, const char *text);
+};
+
+// The interrupt controllers outside the CPU, as the CPU sees them.
+struct vm_irqchip {
+    // The 8259 pair's INTR output; and the acknowledge cycle that returns its vector.
+    bool (*pic_pending)(void *pic);
+    uint8_t (*pic_acknowledge)(void *pic);
+    void *pic;
+    // The local APICs' EOI broadcast for a level-triggered vector.
+    void (*ioapic_eoi)(void *ioapic, uint8_t vector);
+    void *ioapic;
+};
+
+struct vm {
+    struct vm_config config;
+    unsigned id; // from 1
+    unsigned vcpu_count;
+    struct vcpu *vcpu[VM_VCPUS];
+    struct gmem memory;
+    struct bus ports;
+    struct bus mmio;
+    struct clock clock;
+    struct cpuid_policy cpuid;
+    struct vm_irqchip irqchip;
+    const struct vm_host *host;
+    void *board;   // struct board of drivers/virt/board.h
+    void *machine; // the machine half's own part: EPT, VPIDs
+
+    // Set once by vm_stop(), read by every CPU that runs a vCPU of this VM.
+    _Atomic uint32_t stop_reason; // enum stop_reason
+    _Atomic uint32_t stop_code;   // port value, exit reason, ...: what goes with the reason
+    _Atomic uint64_t device_deadline; // VM time at which a device wants its tick
+
+    _Atomic uint64_t unclaimed_ports; // accesses that nobody answered, by bus
+    _Atomic uint64_t unclaimed_mmio;
+    _Atomic uint64_t unknown_msrs;
+};
+
+// Ends the VM: the first reason wins, every vCPU is asked to leave its loop. Any CPU may call it.
+void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
+
+// Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers are all ones.
+void vm_port_access(struct vm *vm, struct access *access);
+void vm_mmio_access(struct vcpu *vcpu, struct access *access); // looks at this vCPU's local APIC first
