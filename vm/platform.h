@@ -1,0 +1,69 @@
+// The guest's board on paper: ports, interrupt inputs and memory addresses that the devices
+// (drivers/virt), the ACPI tables (loaders) and the memory map must agree on. It is a small PC: two
+// 8259s, one I/O APIC, ACPI hardware registers, an empty PCI bus. The comments give the length
+// where it is not one port.
+#pragma once
+
+#include "lib/bits.h"
+
+// Ports of the ISA devices.
+#define PORT_DMA1        0x00 // 16: channels 0-3
+#define PORT_PIC_MASTER  0x20 // 2
+#define PORT_PIC_SLAVE   0xa0 // 2
+#define PORT_PIT         0x40 // 4
+#define PORT_KBD_DATA    0x60
+#define PORT_SYSTEM_B    0x61 // speaker, gate of timer 2, refresh toggle
+#define PORT_KBD_COMMAND 0x64 // and status
+#define PORT_RTC         0x70 // 2 (index, data); 72h and 73h reach the same chip
+#define PORT_DMA_PAGE    0x80 // 16; 80h itself is the POST code
+#define PORT_SYSTEM_A    0x92 // A20 gate and fast reset
+#define PORT_DMA2        0xc0 // 32: channels 4-7, every second port
+#define PORT_DEBUG       0xe9 // debug console
+#define PORT_DELAY       0xed
+#define PORT_COM1        0x3f8 // 8 each
+#define PORT_COM2        0x2f8
+#define PORT_COM3        0x3e8
+#define PORT_COM4        0x2e8
+#define PORT_ELCR        0x4d0 // 2
+#define PORT_PCI_ADDRESS 0xcf8 // 4, dword accesses
+#define PORT_RESET       0xcf9 // one byte inside the address register
+#define PORT_PCI_DATA    0xcfc // 4
+
+// ACPI hardware registers, as the FADT says.
+#define PORT_PM1_EVENT   0x600 // 4: PM1a status and enable
+#define PORT_PM1_CONTROL 0x604 // 2
+#define PORT_PM_TIMER    0x608 // 4
+#define PM_TIMER_HZ      3579545
+#define PM_TIMER_BITS    24    // FADT: TMR_VAL_EXT clear
+#define PORT_GPE0        0x620 // 4: two status bytes, two enable bytes
+#define GPE0_LENGTH      4
+#define PORT_SMI_COMMAND 0    // FADT SMI_CMD: there is none, ACPI mode is always on
+#define PM_SLEEP_TYPE_S5 0    // \_S5 in the DSDT: SLP_TYPa
+#define RESET_VALUE      0x06 // FADT RESET_VALUE for the reset register at PORT_RESET
+
+// ISA interrupts. Each goes to the 8259 of its number and to the same input of the I/O APIC, timer
+// 0 apart.
+#define IRQ_PIT      0
+#define IRQ_KEYBOARD 1
+#define IRQ_COM2     3 // and COM4
+#define IRQ_COM1     4 // and COM3
+#define IRQ_RTC      8
+#define IRQ_SCI      9 // level-triggered, active high
+#define IRQ_MOUSE    12
+#define GSI_PIT      2 // MADT: interrupt source override of IRQ 0, edge, active high
+
+// The I/O APIC and the local APICs.
+#define MMIO_IOAPIC        UINT64_C(0xfec00000)
+#define MMIO_IOAPIC_LENGTH UINT64_C(0x1000)
+#define IOAPIC_INPUTS      24
+#define MMIO_LAPIC         UINT64_C(0xfee00000)
+#define MMIO_LAPIC_LENGTH  UINT64_C(0x1000)
+
+// RAM: from 0 up to at most LOW_MEMORY_END; the rest of a large VM's memory begins at 4 GiB. What
+// lies between is for PCI and the APICs.
+#define LOW_MEMORY_END    UINT64_C(0xc0000000)
+#define HIGH_MEMORY_START UINT64_C(0x100000000)
+
+// The PCI host bridge: bus 0, device 0, function 0, and nothing else.
+#define PCI_MMIO_START UINT64_C(0xc0000000)
+#define PCI_MMIO_END   UINT64_C(0xfebfffff) // inclusive
