@@ -5,52 +5,129 @@ MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 BUILD := build
 CC := gcc
+LD := ld
+NASM := nasm
 HOSTCC := clang
-HOSTCC_FUZZ := clang
+
+# DEBUG=1 builds a second image, with the costly checks, beside the first.
+OUT := $(BUILD)$(if $(DEBUG),/debug)
+IMAGE := $(OUT)/corbel.elf
 
 WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wundef -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla -Werror
 
+# V=1 shows the commands themselves.
+say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
+
+.PHONY: all help image iso usb run test unit fuzz guests system nested lint bench format clean FORCE
+all: image
+
+help:
+	@echo "make            the image, $(BUILD)/corbel.elf (DEBUG=1: with checks, $(BUILD)/debug/corbel.elf)"
+	@echo "make iso        $(BUILD)/corbel.iso: Corbel with one Linux VM (BIOS, UEFI and USB sticks)"
+	@echo "make run        boots that ISO on an emulator, its serial port on this terminal (RUN='--cpus 2 ...')"
+	@echo "make usb        how to put the ISO on a USB stick"
+	@echo "make test       everything below up to system, with a total"
+	@echo "make lint       layers, sizes, format, scripts"
+	@echo "make unit       unit tests (T=test_name for one)"
+	@echo "make fuzz       fuzzing, FUZZ_SECONDS for each target (default 8; T=fuzz_name for one)"
+	@echo "make guests     small guests, each proves one behaviour (T=name for one, MODELS='...' for CPU models)"
+	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
+	@echo "make bench      cost of the round trips, sizes"
+	@echo "make format     clang-format on every source file"
+	@echo "make clean      removes $(BUILD)/ (downloaded guests too)"
+
 # ---- sources -------------------------------------------------------------------------------------------------------
 # Pure files touch only memory and run on the host too; the rest is the machine half.
 PURE_DIRS := lib vm exits drivers/virt loaders monitor
-PURE := $(wildcard $(addsuffix /*.c,$(PURE_DIRS))) $(wildcard $(addsuffix /pure_*.c,boot vmx mm drivers/host))
+MACHINE_DIRS := boot arch/x86_64 mm vmx drivers/host
+PURE := $(wildcard $(addsuffix /*.c,$(PURE_DIRS))) $(wildcard $(addsuffix /pure_*.c,$(MACHINE_DIRS)))
 PURE_EXTRA := $(wildcard boot/bootinfo.c vmx/capabilities.c vmx/controls.c vmx/check.c vmx/report.c mm/ept.c \
                 drivers/host/acpi.c drivers/host/framebuffer.c)
 PURE_ALL := $(sort $(PURE) $(PURE_EXTRA))
 
+# offsets.c files are compiled for their constants alone (see "offsets" below).
+OFFSETS := $(wildcard $(addsuffix /offsets.c,$(MACHINE_DIRS)))
+MACHINE := $(filter-out $(PURE_ALL) $(OFFSETS),$(wildcard $(addsuffix /*.c,$(MACHINE_DIRS))))
+ASSEMBLY := $(wildcard $(addsuffix /*.asm,$(MACHINE_DIRS)))
+
+# ---- the image -----------------------------------------------------------------------------------------------------
+# The image is linked at its physical address below 2 GiB: the small code model reaches all of it.
+MODEL := -mcmodel=small
+TARGET_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
+                 $(MODEL) -fcf-protection=none -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
+                 $(WARNINGS) $(if $(DEBUG),-DDEBUG)
+TARGET_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+                  --build-id=none --fatal-warnings
+
+PURE_OBJECTS := $(PURE_ALL:%.c=$(OUT)/target/%.o)
+MACHINE_OBJECTS := $(MACHINE:%.c=$(OUT)/target/%.o) $(ASSEMBLY:%=$(OUT)/target/%.o)
+# Others add generated objects here.
+IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS)
+
+image: $(IMAGE)
+
+$(OUT)/target/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
+
+# GCC would otherwise see memcpy() in the loop of memcpy() and call it.
+$(OUT)/target/lib/string.o: TARGET_CFLAGS += -fno-tree-loop-distribute-patterns
+
+$(OUT)/target/%.asm.o: %.asm $(OUT)/offsets.inc
+	@mkdir -p $(@D)
+	$(call say,NASM,$<)$(NASM) -f elf64 -g -F dwarf -I $(OUT)/ -I ./ -Werror -MD $(@:.o=.d) -MP $< -o $@
+
+# offsets: constants of C structures for assembly. Each line `OFFSET(NAME, value)` becomes `%define NAME value`.
+$(OUT)/offsets.inc: $(OFFSETS) tools/offsets
+	@mkdir -p $(@D)
+	$(call say,OFFSETS,$@)tools/offsets $(CC) $(TARGET_CFLAGS) -MMD -MP -- $@ $(OFFSETS)
+
+# symbols: the image is linked without its symbol table, and again with it; the table lies last, so nothing moves.
+$(OUT)/corbel-bare.elf: $(IMAGE_OBJECTS) $(OUT)/target/symbols-none.o linker.ld
+	$(call say,LD,$@)$(LD) $(TARGET_LDFLAGS) -T linker.ld -o $@ $(IMAGE_OBJECTS) $(OUT)/target/symbols-none.o
+
+$(OUT)/symbols-none.c: tools/symbols
+	@mkdir -p $(@D)
+	@tools/symbols > $@
+
+$(OUT)/symbols.c: $(OUT)/corbel-bare.elf tools/symbols
+	@tools/symbols $< > $@
+
+$(OUT)/target/symbols.o $(OUT)/target/symbols-none.o: $(OUT)/target/%.o: $(OUT)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
+
+$(IMAGE): $(IMAGE_OBJECTS) $(OUT)/target/symbols.o linker.ld tools/symbols
+	$(call say,LD,$@)$(LD) $(TARGET_LDFLAGS) -T linker.ld -Map=$(@:.elf=.map) -o $@.new $(IMAGE_OBJECTS) $(OUT)/target/symbols.o
+	@tools/symbols --check $(OUT)/corbel-bare.elf $@.new
+	@mv $@.new $@
+
+# ---- unit tests ----------------------------------------------------------------------------------------------------
 HOST_PURE := $(filter-out lib/string.c,$(PURE_ALL))
 HOST_CFLAGS := -std=c11 -g -O1 -I. $(WARNINGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
                -fno-omit-frame-pointer
 HOST_OBJECTS := $(HOST_PURE:%.c=$(BUILD)/host/%.o)
-
-.PHONY: all help unit clean
-all: help
-
-help:
-	@echo "make unit      unit tests (T=name for one)"
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
 $(BUILD)/host/%.o: %.c
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,HOSTCC,$<)$(HOSTCC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/host/libpure.a: $(HOST_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
-
-# ---- unit tests ----------------------------------------------------------------------------------------------------
-UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+	@ar rcs $@ $^
 
 $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o $(BUILD)/host/libpure.a
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore
+	$(call say,HOSTLD,$@)$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore
 
-T ?= $(UNIT_TESTS)
-unit: $(addprefix $(BUILD)/unit/,$(T))
-	@failed=0; for t in $^; do $$t || { failed=1; echo "FAILED: $$t"; }; done; exit $$failed
+unit: $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
+	@tests/unit/run $^
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
+.DELETE_ON_ERROR:
