@@ -15,9 +15,15 @@ struct access {
 
 #define NEVER UINT64_MAX // a deadline that never comes
 
+struct vm;
+
 // A virtual device. It never reads a clock: time comes in with each call, and deadlines go out.
 struct vdev {
     const char *name;
+    struct vm *vm; // whose device_deadline follows deadline(); may be NULL for a device without one
+    // An ISA device of one-byte registers: wider accesses arrive one byte at a time, as the
+    // neighbours' do.
+    bool bytewise;
     // False: nothing answers at this offset (ports and memory: all ones; MSRs: #GP).
     bool (*access)(struct vdev *, struct access *);
     // When tick() wants to be called next, in VM time, or NEVER. NULL: the device has no timer.
@@ -35,16 +41,25 @@ struct bus_region {
     struct vdev *device;
 };
 
-#define BUS_REGIONS 48
+#define BUS_REGIONS    48
+#define BUS_NEAR_SHIFT 3
+#define BUS_NEAR       512
 
 struct bus {
     const char *name;
     unsigned count;
     bool frozen;
-    struct bus_region region[BUS_REGIONS]; // sorted by `first`
+    // Sorted by address. The one behind the last is a sentinel: no device, and no address is above
+    // it.
+    struct bus_region region[BUS_REGIONS + 1];
+    // Where to begin the search for an address below BUS_NEAR << BUS_NEAR_SHIFT, 8 addresses an
+    // entry. Built by bus_freeze(); that takes in all ports with devices, so that a look-up there
+    // is one or two comparisons.
+    uint8_t near[BUS_NEAR];
 };
 
-// Claims [first, first + length) for the device. An overlap or a full table is an error that names both devices.
+// Claims [first, first + length) for the device. An overlap or a full table is an error that names
+// both devices.
 MUST_CHECK status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length,
                                struct vdev *device, struct explanation *why);
 void bus_freeze(struct bus *bus);
@@ -52,10 +67,20 @@ void bus_freeze(struct bus *bus);
 // The region that holds `address`, or NULL.
 const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
 
-// Routes one access of at most 8 bytes to the device that claims its first byte; an access that runs over the region's
-// end is split at byte granularity. `access->offset` holds the absolute address on entry. False: nobody answered
-// (reads are then all ones).
+// Routes one access of at most 8 bytes to the device that claims its first byte; an access that
+// runs over the region's end, or that is wider than a bytewise device, is split at byte
+// granularity. `access->offset` holds the absolute address before and after. False: nobody answered
+// any byte (reads are then all ones).
 bool bus_access(const struct bus *bus, struct access *access);
 
-// One call of the device's functions under its lock.
+// One access under the device's lock; a deadline that moved forward is passed on to the VM.
 bool vdev_access(struct vdev *device, struct access *access);
+
+// Lets the device do what is due at `now`, under its lock. Returns its next deadline, or NEVER.
+uint64_t vdev_tick(struct vdev *device, uint64_t now);
+
+// The device's deadline, under its lock, or NEVER.
+uint64_t vdev_deadline(struct vdev *device);
+
+// Back to the state after power-on, under the device's lock.
+void vdev_reset(struct vdev *device);

@@ -7,6 +7,7 @@
 #include "vm/cpuid.h"
 #include "vm/gmem.h"
 #include "vm/irq.h"
+#include "vm/tally.h"
 #include "vm/vcpu.h"
 
 #define VM_VCPUS 64
@@ -15,10 +16,11 @@ struct vm;
 
 // What the guest half asks of the machine half.
 struct vm_host {
-    // Makes the CPU that runs this vCPU look at its requests, wherever it is: in the guest, in root, or asleep.
+    // Makes the CPU that runs this vCPU look at its requests, wherever it is: in the guest, in
+    // root, or asleep.
     void (*kick)(struct vcpu *vcpu);
-    // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now, offer it again
-    // after uart_room() (board.h).
+    // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now,
+    // offer it again after uart_room() (board.h).
     bool (*console_write)(struct vm *vm, unsigned port, uint8_t byte);
     // The wall clock at VM time 0, seconds since 1970.
     uint64_t (*wall_clock)(struct vm *vm);
@@ -53,18 +55,29 @@ struct vm {
     void *machine; // the machine half's own part: EPT, VPIDs
 
     // Set once by vm_stop(), read by every CPU that runs a vCPU of this VM.
-    _Atomic uint32_t stop_reason; // enum stop_reason
-    _Atomic uint32_t stop_code;   // port value, exit reason, ...: what goes with the reason
+    _Atomic uint32_t stop_reason;     // enum stop_reason
+    _Atomic uint32_t stop_code;       // port value, exit reason, ...: what goes with the reason
     _Atomic uint64_t device_deadline; // VM time at which a device wants its tick
 
     _Atomic uint64_t unclaimed_ports; // accesses that nobody answered, by bus
     _Atomic uint64_t unclaimed_mmio;
     _Atomic uint64_t unknown_msrs;
+    struct tally port_tally; // the same by address, for the operator's list
+    struct tally mmio_tally;
+    struct tally msr_tally;
 };
 
 // Ends the VM: the first reason wins, every vCPU is asked to leave its loop. Any CPU may call it.
+// `stop_code` is valid once every vCPU has left.
 void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
 
-// Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers are all ones.
+// Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers
+// are all ones.
 void vm_port_access(struct vm *vm, struct access *access);
-void vm_mmio_access(struct vcpu *vcpu, struct access *access); // looks at this vCPU's local APIC first
+void vm_mmio_access(struct vcpu *vcpu,
+                    struct access *access); // looks at this vCPU's local APIC first
+
+// A device wants its tick at `deadline` (VM time): if that is earlier than vm->device_deadline, the
+// deadline is lowered and vCPU 0, whose loop runs the ticks, gets REQUEST_TIMER. Any CPU may call
+// it.
+void vm_lower_deadline(struct vm *vm, uint64_t deadline);

@@ -1,0 +1,35 @@
+// The board: every device that a guest finds outside its CPUs, contained by value and wired
+// together. Built once for each VM before its first entry; afterwards reached through the VM's
+// buses, its irqchip, and the functions below.
+#pragma once
+
+#include "vm/vm.h"
+
+struct board;
+
+// Builds the board that vm->config asks for: inserts its devices on vm->ports and vm->mmio, freezes
+// both, fills vm->irqchip, vm->board and vm->device_deadline. `board` is memory of the caller's
+// that lives as long as the VM. vm->host and vm->config must be set. Any result but STATUS_OK is
+// explained.
+MUST_CHECK status_t board_build(struct board *board, struct vm *vm, struct explanation *why);
+
+// Every device back to its state after power-on, for a VM that starts anew. No vCPU may run.
+void board_reset(struct vm *vm);
+
+// The VM time at which board_tick() wants to be called, or NEVER. Takes no lock.
+uint64_t board_deadline(struct vm *vm);
+
+// Lets the devices do what is due at `now` (VM time) and sets vm->device_deadline anew. Any CPU may
+// call it; cheap when nothing is due.
+void board_tick(struct vm *vm, uint64_t now);
+
+// Input for the guest's serial port `port` (0 to 3). False: there is no such port or its FIFO is
+// full; offer the byte again after the guest has read.
+MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte);
+
+// Console output has room again: ports that were refused by vm->host->console_write() go on.
+void board_uart_room(struct vm *vm);
+
+// The operator presses the power button: an ACPI guest shuts itself down. False: the guest has not
+// enabled the button's event, so nothing will happen.
+bool board_power_button(struct vm *vm);

@@ -1,0 +1,153 @@
+// Buses: which device answers at an address, and one access to it. Called for each port and MMIO
+// access of a guest, so look-ups take no lock and share no hint between CPUs: a binary search over
+// a frozen table.
+#include "vm/bus.h"
+
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "vm/vm.h"
+
+status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length, struct vdev *device,
+                    struct explanation *why)
+{
+    assert(!bus->frozen);
+    uint64_t last = first + length - 1;
+    if (length == 0 || last < first)
+        return explain(why, STATUS_RANGE, "%s: %s claims 0x%llx bytes at 0x%llx: not a range",
+                       bus->name, device->name, (unsigned long long)length,
+                       (unsigned long long)first);
+    if (bus->count == BUS_REGIONS)
+        return explain(why, STATUS_FULL, "%s: no room for %s at 0x%llx: raise BUS_REGIONS (now %u)",
+                       bus->name, device->name, (unsigned long long)first, BUS_REGIONS);
+    unsigned at = 0;
+    while (at < bus->count && bus->region[at].last < first)
+        at++;
+    if (at < bus->count && bus->region[at].first <= last)
+        return explain(why, STATUS_OVERLAP,
+                       "%s: %s at 0x%llx-0x%llx overlaps %s at 0x%llx: move one of them", bus->name,
+                       device->name, (unsigned long long)first, (unsigned long long)last,
+                       bus->region[at].device->name, (unsigned long long)bus->region[at].first);
+    memmove(&bus->region[at + 1], &bus->region[at], (bus->count - at) * sizeof(bus->region[0]));
+    bus->region[at] = (struct bus_region){first, last, first, device};
+    bus->count++;
+    bus->region[bus->count] = (struct bus_region){UINT64_MAX, UINT64_MAX, 0, NULL};
+    return STATUS_OK;
+}
+
+void bus_freeze(struct bus *bus)
+{
+    unsigned at = 0;
+    bus->region[bus->count] = (struct bus_region){UINT64_MAX, UINT64_MAX, 0, NULL};
+    for (unsigned i = 0; i < BUS_NEAR; i++) {
+        while (bus->region[at].last < (uint64_t)i << BUS_NEAR_SHIFT)
+            at++;
+        bus->near[i] = (uint8_t)at;
+    }
+    bus->frozen = true;
+}
+
+// The first region that does not end below the address; the sentinel if there is none.
+static const struct bus_region *region_from(const struct bus *bus, uint64_t address)
+{
+    const struct bus_region *region = bus->region;
+    if (bus->frozen && address < BUS_NEAR << BUS_NEAR_SHIFT) {
+        region += bus->near[address >> BUS_NEAR_SHIFT];
+        while (region->last < address)
+            region++;
+        return region;
+    }
+    for (unsigned left = bus->count; left > 0;) {
+        unsigned half = (left + 1) / 2;
+        region += region[half - 1].last < address ? half : 0;
+        left -= half;
+    }
+    return region;
+}
+
+const struct bus_region *bus_find(const struct bus *bus, uint64_t address)
+{
+    const struct bus_region *region = region_from(bus, address);
+    return region->device && region->first <= address ? region : NULL;
+}
+
+// Each byte to whoever claims it. Kept out of line: the common access must not pay for its
+// registers.
+__attribute__((noinline)) static bool access_by_bytes(const struct bus *bus, struct access *access)
+{
+    bool answered = false;
+    uint64_t value = 0;
+    for (unsigned i = 0; i < access->size; i++) {
+        struct access byte = {.offset = access->offset + i,
+                              .value = access->write ? (access->value >> (8 * i)) & 0xff : 0,
+                              .now = access->now,
+                              .size = 1,
+                              .write = access->write};
+        answered |= bus_access(bus, &byte);
+        value |= byte.value << (8 * i);
+    }
+    if (!access->write)
+        access->value = value;
+    return answered;
+}
+
+bool bus_access(const struct bus *bus, struct access *access)
+{
+    uint64_t address = access->offset;
+    uint64_t last = address + access->size - 1;
+    const struct bus_region *region = region_from(bus, address);
+    if (!region->device || last < region->first || last < address) {
+        access->value = access->write ? access->value : size_mask(access->size);
+        return false;
+    }
+    if (access->size > 1 &&
+        (address < region->first || region->last < last || region->device->bytewise))
+        return access_by_bytes(bus, access);
+
+    access->offset = address - region->base;
+    bool answered = vdev_access(region->device, access);
+    access->offset = address;
+    if (!access->write)
+        access->value = (answered ? access->value : ~UINT64_C(0)) & size_mask(access->size);
+    return answered;
+}
+
+bool vdev_access(struct vdev *device, struct access *access)
+{
+    uint64_t deadline = NEVER;
+    spin_lock(&device->lock);
+    bool answered = device->access(device, access);
+    if (device->deadline)
+        deadline = device->deadline(device);
+    spin_unlock(&device->lock);
+    if (deadline != NEVER)
+        vm_lower_deadline(device->vm, deadline);
+    return answered;
+}
+
+uint64_t vdev_tick(struct vdev *device, uint64_t now)
+{
+    uint64_t deadline = NEVER;
+    spin_lock(&device->lock);
+    if (device->tick)
+        device->tick(device, now);
+    if (device->deadline)
+        deadline = device->deadline(device);
+    spin_unlock(&device->lock);
+    return deadline;
+}
+
+uint64_t vdev_deadline(struct vdev *device)
+{
+    spin_lock(&device->lock);
+    uint64_t deadline = device->deadline ? device->deadline(device) : NEVER;
+    spin_unlock(&device->lock);
+    return deadline;
+}
+
+void vdev_reset(struct vdev *device)
+{
+    spin_lock(&device->lock);
+    if (device->reset)
+        device->reset(device);
+    spin_unlock(&device->lock);
+}

@@ -1,0 +1,40 @@
+// The services of a VM to its handlers and devices: its end, its buses with their unclaimed
+// addresses, its earliest device deadline, and requests to its vCPUs. Called from exits, devices
+// and the operator's side.
+#include "vm/vm.h"
+
+void vcpu_request(struct vcpu *vcpu, uint32_t requests)
+{
+    // Release: what was written before the request is seen by the loop that takes it.
+    atomic_fetch_or_explicit(&vcpu->requests, requests, memory_order_release);
+    vcpu->vm->host->kick(vcpu);
+}
+
+void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
+{
+    uint32_t none = STOP_NONE;
+    if (!atomic_compare_exchange_strong(&vm->stop_reason, &none, (uint32_t)reason))
+        return;
+    atomic_store(&vm->stop_code, code);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpu[i], REQUEST_SCHEDULE);
+}
+
+void vm_port_access(struct vm *vm, struct access *access)
+{
+    if (bus_access(&vm->ports, access))
+        return;
+    atomic_fetch_add_explicit(&vm->unclaimed_ports, 1, memory_order_relaxed);
+    tally_count(&vm->port_tally, access->offset);
+}
+
+void vm_lower_deadline(struct vm *vm, uint64_t deadline)
+{
+    uint64_t present = atomic_load(&vm->device_deadline);
+    do {
+        if (present <= deadline)
+            return;
+    } while (!atomic_compare_exchange_weak(&vm->device_deadline, &present, deadline));
+    if (vm->vcpu_count)
+        vcpu_request(vm->vcpu[0], REQUEST_TIMER);
+}
