@@ -1,0 +1,160 @@
+// Resolves a firmware's memory map, which may be unsorted and may contradict itself. A sweep from
+// the lowest address to the highest: at each boundary the most careful type among the entries that
+// cover it wins.
+
+#include "boot/memory_map.h"
+#include "lib/bytes.h"
+
+#define PAGE             4096U
+#define MAP_HEADER_BYTES 8U
+#define MAP_ENTRY_BYTES  24U
+
+struct map {
+    const uint8_t *entries;
+    size_t count;
+    size_t entry_size;
+};
+
+static enum memory_type type_from_tag(uint32_t number)
+{
+    if (number >= MEMORY_USABLE && number <= MEMORY_BAD)
+        return (enum memory_type)number;
+    return MEMORY_RESERVED;
+}
+
+// Higher is more careful: it wins where two entries overlap.
+static int care(enum memory_type type)
+{
+    switch (type) {
+    case MEMORY_USABLE:
+        return 1;
+    case MEMORY_ACPI:
+        return 2;
+    case MEMORY_NVS:
+        return 3;
+    case MEMORY_RESERVED:
+        return 4;
+    case MEMORY_BAD:
+        return 5;
+    }
+    return 4;
+}
+
+static struct memory_range map_entry(const struct map *map, size_t index)
+{
+    const uint8_t *entry = map->entries + index * map->entry_size;
+    uint64_t base = bytes_get64(entry);
+    uint64_t length = bytes_get64(entry + 8);
+    uint64_t end = length > UINT64_MAX - base ? UINT64_MAX : base + length;
+    return (struct memory_range){base, end, type_from_tag(bytes_get32(entry + 16))};
+}
+
+// The lowest address at or above `from` where an entry begins or, above `from`, ends. False if
+// there is none.
+static bool next_boundary(const struct map *map, uint64_t from, bool inclusive, uint64_t *boundary)
+{
+    bool found = false;
+    for (size_t i = 0; i < map->count; i++) {
+        struct memory_range range = map_entry(map, i);
+        if (range.start == range.end)
+            continue;
+        uint64_t candidates[2] = {range.start, range.end};
+        for (int c = 0; c < 2; c++) {
+            bool reachable = candidates[c] > from || (inclusive && candidates[c] == from);
+            if (reachable && (!found || candidates[c] < *boundary)) {
+                *boundary = candidates[c];
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+// The type that holds from `at` up to the next boundary. False if no entry covers it.
+static bool type_at(const struct map *map, uint64_t at, enum memory_type *type)
+{
+    bool covered = false;
+    for (size_t i = 0; i < map->count; i++) {
+        struct memory_range range = map_entry(map, i);
+        if (at < range.start || at >= range.end)
+            continue;
+        if (!covered || care(range.type) > care(*type))
+            *type = range.type;
+        covered = true;
+    }
+    return covered;
+}
+
+// Appends a range, joined to its neighbour where type and address allow. False if the table is
+// full.
+static bool append(struct boot_info *info, struct memory_range range)
+{
+    if (info->memory_count > 0) {
+        struct memory_range *last = &info->memory[info->memory_count - 1];
+        if (last->type == range.type && last->end == range.start) {
+            last->end = range.end;
+            return true;
+        }
+    }
+    if (info->memory_count == BOOT_MEMORY_MAX)
+        return false;
+    info->memory[info->memory_count++] = range;
+    return true;
+}
+
+// Usable memory counts in whole pages: a page shared with something else is not ours.
+static void keep_whole_pages(struct boot_info *info)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < info->memory_count; i++) {
+        struct memory_range range = info->memory[i];
+        if (range.type == MEMORY_USABLE) {
+            if (range.start > UINT64_MAX - PAGE)
+                continue;
+            range.start = align_up(range.start, PAGE);
+            range.end = align_down(range.end, PAGE);
+        }
+        if (range.start < range.end)
+            info->memory[kept++] = range;
+    }
+    info->memory_count = kept;
+}
+
+static void sweep(struct boot_info *info, const struct map *map)
+{
+    uint64_t at, next;
+    if (!next_boundary(map, 0, true, &at))
+        return;
+    for (; next_boundary(map, at, false, &next); at = next) {
+        struct memory_range range = {at, next, MEMORY_RESERVED};
+        if (type_at(map, at, &range.type) && !append(info, range)) {
+            notes_warn(&info->notes,
+                       "the memory map has more than %d ranges: memory from 0x%llx on is not used",
+                       BOOT_MEMORY_MAX, (unsigned long long)at);
+            return;
+        }
+    }
+}
+
+status_t memory_map_parse(struct boot_info *info, const uint8_t *bytes, size_t size)
+{
+    if (size < MAP_HEADER_BYTES)
+        return notes_fail(
+            &info->notes, STATUS_TRUNCATED,
+            "the memory map tag has %zu bytes, its header needs %u: the boot loader is broken",
+            size, MAP_HEADER_BYTES);
+    struct map map = {.entries = bytes + MAP_HEADER_BYTES, .entry_size = bytes_get32(bytes)};
+    if (map.entry_size < MAP_ENTRY_BYTES || map.entry_size % 8 != 0)
+        return notes_fail(
+            &info->notes, STATUS_INVALID,
+            "the memory map has entries of %zu bytes, %u are needed: the boot loader is broken",
+            map.entry_size, MAP_ENTRY_BYTES);
+    map.count = (size - MAP_HEADER_BYTES) / map.entry_size;
+    info->memory_count = 0;
+    sweep(info, &map);
+    keep_whole_pages(info);
+    if (bootinfo_usable_bytes(info) == 0)
+        return notes_fail(&info->notes, STATUS_NOT_FOUND,
+                          "the memory map names no usable memory in %zu entries", map.count);
+    return STATUS_OK;
+}

@@ -1,0 +1,172 @@
+// The command line's words, each looked up in one table: see options.h.
+
+#include "boot/options.h"
+#include "lib/string.h"
+
+// A piece of the command line, not terminated.
+struct span {
+    const char *text;
+    size_t length;
+};
+
+static bool span_is(struct span span, const char *word)
+{
+    return strlen(word) == span.length && strncmp(span.text, word, span.length) == 0;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+// A number from 1 to 0xffff, hexadecimal after 0x. False for anything else.
+static bool parse_port(struct span value, uint16_t *port)
+{
+    bool is_hex = value.length > 2 && value.text[0] == '0' && (value.text[1] | 0x20) == 'x';
+    uint32_t base = is_hex ? 16 : 10, number = 0;
+    if (value.length == 0)
+        return false;
+    for (size_t i = is_hex ? 2 : 0; i < value.length; i++) {
+        char c = value.text[i], letter = (char)(c | 0x20);
+        uint32_t digit = base;
+        if (c >= '0' && c <= '9')
+            digit = (uint32_t)(c - '0');
+        else if (letter >= 'a' && letter <= 'f')
+            digit = (uint32_t)(letter - 'a' + 10);
+        if (digit >= base)
+            return false;
+        number = number * base + digit;
+        if (number > 0xffff)
+            return false;
+    }
+    *port = (uint16_t)number;
+    return number != 0;
+}
+
+static bool set_report(struct boot_options *options, struct span value)
+{
+    (void)value;
+    options->report = true;
+    return true;
+}
+
+static bool set_console(struct boot_options *options, struct span value)
+{
+    static const struct {
+        const char *name;
+        uint16_t port;
+    } names[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}, {"none", 0}};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (span_is(value, names[i].name)) {
+            options->console_port = names[i].port;
+            return true;
+        }
+    }
+    // A UART takes eight ports.
+    uint16_t port;
+    if (!parse_port(value, &port) || port > 0xfff8)
+        return false;
+    options->console_port = port;
+    return true;
+}
+
+static bool set_log_level(struct boot_options *options, struct span value)
+{
+    static const char *const names[] = {
+        [LOG_ERROR] = "error",
+        [LOG_WARNING] = "warning",
+        [LOG_INFO] = "info",
+        [LOG_DEBUG] = "debug",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (span_is(value, names[i])) {
+            options->log_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_features(struct boot_options *options, struct span value)
+{
+    size_t used = strlen(options->features);
+    if (value.length == 0 || used + 1 + value.length >= sizeof(options->features))
+        return false;
+    if (used > 0)
+        options->features[used++] = ',';
+    memcpy(options->features + used, value.text, value.length);
+    options->features[used + value.length] = '\0';
+    return true;
+}
+
+static const struct option {
+    const char *key;
+    bool has_value;
+    bool (*set)(struct boot_options *, struct span value);
+    const char *expected;
+} table[] = {
+    {"report", false, set_report, "no value"},
+    {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
+    {"loglevel", true, set_log_level, "error, warning, info or debug"},
+    {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
+};
+
+static void apply_word(struct boot_options *options, struct span word, struct notes *notes)
+{
+    struct span key = word, value = {NULL, 0};
+    for (size_t i = 0; i < word.length; i++) {
+        if (word.text[i] == '=') {
+            key.length = i;
+            value = (struct span){word.text + i + 1, word.length - i - 1};
+            break;
+        }
+    }
+    int shown = (int)MIN(word.length, 60U);
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        if (!span_is(key, table[i].key))
+            continue;
+        bool has_value = value.text != NULL;
+        if (has_value != table[i].has_value || !table[i].set(options, value))
+            notes_warn(notes, "command line: \"%.*s\" is ignored: %s takes %s", shown, word.text,
+                       table[i].key, table[i].expected);
+        return;
+    }
+    notes_warn(
+        notes,
+        "command line: \"%.*s\" is ignored: the words are report, console=, loglevel=, features=",
+        shown, word.text);
+}
+
+void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes)
+{
+    *options = (struct boot_options){.console_port = 0x3f8, .log_level = LOG_INFO};
+    for (;;) {
+        while (is_blank(*cmdline))
+            cmdline++;
+        if (*cmdline == '\0')
+            return;
+        struct span word = {cmdline, 0};
+        while (*cmdline != '\0' && !is_blank(*cmdline))
+            cmdline++;
+        word.length = (size_t)(cmdline - word.text);
+        apply_word(options, word, notes);
+    }
+}
+
+bool options_next_feature(const char **list, struct option_feature *feature)
+{
+    const char *at = *list;
+    do {
+        while (*at == ',')
+            at++;
+        feature->allowed = *at != '-';
+        if (*at == '-' || *at == '+')
+            at++;
+        feature->name = at;
+        while (*at != '\0' && *at != ',')
+            at++;
+        feature->length = (size_t)(at - feature->name);
+    } while (feature->length == 0 && *at != '\0');
+    *list = at;
+    return feature->length > 0;
+}

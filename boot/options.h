@@ -1,0 +1,38 @@
+// Corbel's own command line: words `report` and `key=value`, separated by blanks, as the boot
+// loader passes them. Pure; called once by the boot code. A word that is not understood is a
+// warning and has no effect.
+//
+//   report                 print what this machine can do, then power off
+//   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
+//   loglevel=info          error, warning, info or debug: the least urgent lines that are printed
+//   features=-vpid,-pml    CPU features that Corbel must not use (-) or may use again (+ or
+//   nothing)
+#pragma once
+
+#include "lib/notes.h"
+
+#define OPTIONS_FEATURES_MAX 256
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+struct boot_options {
+    bool report;
+    uint16_t console_port; // 0: no serial console
+    enum log_level log_level;
+    char features[OPTIONS_FEATURES_MAX]; // the value of features=, for options_next_feature()
+};
+
+// One word of features=; the name is not terminated.
+struct option_feature {
+    const char *name;
+    size_t length;
+    bool allowed;
+};
+
+// Starts from the defaults (console com1, level info, all features), applies `cmdline`, adds a
+// warning to `notes` for each word that means nothing. A key that is given twice: the last one
+// counts (features= add up).
+void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes);
+
+// Takes the next word from `*list` (begin with options->features). False at the end of the list.
+bool options_next_feature(const char **list, struct option_feature *feature);

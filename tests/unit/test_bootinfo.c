@@ -1,0 +1,472 @@
+// boot/bootinfo.c and boot/memory_map.c against hand-made Multiboot2 boot information.
+
+#include "tests/unit/support.h"
+
+#include "boot/bootinfo.h"
+
+// ---- a boot loader ----
+
+static uint8_t made[65536];
+static size_t made_size;
+static struct boot_info info;
+
+static void put(const void *bytes, size_t size)
+{
+    memcpy(made + made_size, bytes, size);
+    made_size += size;
+}
+
+static void put8(uint8_t value)
+{
+    put(&value, 1);
+}
+static void put32(uint32_t value)
+{
+    put(&value, 4);
+}
+static void put64(uint64_t value)
+{
+    put(&value, 8);
+}
+
+static size_t tag_begin(uint32_t type)
+{
+    size_t at = made_size;
+    put32(type);
+    put32(0);
+    return at;
+}
+
+static void tag_end(size_t at)
+{
+    uint32_t size = (uint32_t)(made_size - at);
+    memcpy(made + at + 4, &size, 4);
+    while (made_size % 8 != 0)
+        put8(0xcc);
+}
+
+static void begin(void)
+{
+    made_size = 0;
+    put64(0);
+}
+
+static void finish(void)
+{
+    tag_end(tag_begin(0));
+    uint32_t size = (uint32_t)made_size;
+    memcpy(made, &size, 4);
+}
+
+static void put_text(uint32_t type, const char *text)
+{
+    size_t tag = tag_begin(type);
+    put(text, strlen(text) + 1);
+    tag_end(tag);
+}
+
+static void put_module(uint32_t start, uint32_t end, const char *name)
+{
+    size_t tag = tag_begin(3);
+    put32(start);
+    put32(end);
+    put(name, strlen(name) + 1);
+    tag_end(tag);
+}
+
+static size_t map_begin(void)
+{
+    size_t tag = tag_begin(6);
+    put32(24);
+    put32(0);
+    return tag;
+}
+
+static void put_range(uint64_t base, uint64_t length, uint32_t type)
+{
+    put64(base);
+    put64(length);
+    put32(type);
+    put32(0);
+}
+
+static void put_small_machine(void)
+{
+    size_t tag = map_begin();
+    put_range(0, 0x9f000, 1);
+    put_range(0x9f000, 0x1000, 2);
+    put_range(0x100000, 0x7ef0000, 1);
+    put_range(0x7ff0000, 0x10000, 3);
+    tag_end(tag);
+}
+
+static void put_framebuffer(uint64_t address, uint32_t pitch, uint32_t width, uint32_t height,
+                            uint8_t bpp, uint8_t type)
+{
+    size_t tag = tag_begin(8);
+    put64(address);
+    put32(pitch);
+    put32(width);
+    put32(height);
+    put8(bpp);
+    put8(type);
+    put8(0);
+    put8(0);
+    const uint8_t fields[6] = {16, 8, 8, 8, 0, 8};
+    put(fields, 6);
+    tag_end(tag);
+}
+
+// The bytes lie at the very end of an allocation, so that reading past them is caught.
+static status_t parse(void)
+{
+    uint8_t *copy = malloc(made_size + 1);
+    memcpy(copy + 1, made, made_size);
+    status_t status = bootinfo_parse(&info, copy + 1, made_size);
+    free(copy);
+    return status;
+}
+
+static bool noted(enum severity severity, const char *words)
+{
+    for (uint32_t i = 0; i < info.notes.count; i++) {
+        if (info.notes.notes[i].severity == severity &&
+            strstr(info.notes.notes[i].line.text, words) != NULL)
+            return true;
+    }
+    return false;
+}
+
+// ---- tests ----
+
+static void a_plain_machine(void **state)
+{
+    (void)state;
+    begin();
+    put_text(1, "report console=com2");
+    put_text(2, "GRUB 2.06");
+    put_small_machine();
+    put_module(0x200000, 0x200123, "vms.conf");
+    put_module(0x201000, 0x300000, "vmlinuz");
+    put_framebuffer(0xe0000000, 4096, 1024, 768, 32, 1);
+    size_t tag = tag_begin(14);
+    put("RSD PTR .BOCHS ....", 20);
+    tag_end(tag);
+    put_text(9999, "a tag from the future");
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.notes.count, 0);
+    assert_string_equal(info.cmdline, "report console=com2");
+    assert_string_equal(info.loader_name, "GRUB 2.06");
+    assert_int_equal(info.memory_count, 4);
+    assert_int_equal(bootinfo_usable_bytes(&info), 0x9f000 + 0x7ef0000);
+    assert_int_equal(info.module_count, 2);
+    assert_string_equal(info.modules[0].name, "vms.conf");
+    assert_int_equal(info.modules[0].end, 0x200123);
+    assert_ptr_equal(bootinfo_find_module(&info, "vmlinuz"), &info.modules[1]);
+    assert_null(bootinfo_find_module(&info, "vmlinu"));
+    assert_true(info.framebuffer.present);
+    assert_int_equal(info.framebuffer.red.position, 16);
+    assert_int_equal(info.framebuffer.pitch, 4096);
+    assert_int_equal(info.rsdp_size, 20);
+    assert_memory_equal(info.rsdp, "RSD PTR ", 8);
+    assert_false(info.is_efi);
+}
+
+static void every_cut_is_noticed(void **state)
+{
+    (void)state;
+    begin();
+    put_text(1, "report");
+    put_small_machine();
+    put_module(0x200000, 0x200123, "vms.conf");
+    put_framebuffer(0xe0000000, 4096, 1024, 768, 32, 1);
+    finish();
+    size_t whole = made_size;
+    for (size_t size = 0; size < whole; size++) {
+        made_size = size;
+        assert_int_equal(parse(), STATUS_TRUNCATED);
+        assert_int_equal(info.module_count, 0);
+        assert_int_equal(info.notes.notes[info.notes.count - 1].severity, SEVERITY_FATAL);
+        // The same with a total size that admits the cut.
+        uint32_t total = (uint32_t)size, kept = (uint32_t)whole;
+        memcpy(made, &total, 4);
+        assert_int_equal(parse(), STATUS_TRUNCATED);
+        memcpy(made, &kept, 4);
+    }
+}
+
+static void a_tag_longer_than_the_rest_is_fatal(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {0, 7, 0x10000, 0xffffffff};
+    for (size_t i = 0; i < 4; i++) {
+        begin();
+        put_small_machine();
+        size_t tag = tag_begin(3);
+        put64(0);
+        memcpy(made + tag + 4, &sizes[i], 4);
+        finish();
+        assert_int_equal(parse(), STATUS_TRUNCATED);
+        assert_true(noted(SEVERITY_FATAL, "tag 3"));
+    }
+}
+
+static void no_memory_map_is_fatal(void **state)
+{
+    (void)state;
+    begin();
+    finish();
+    assert_int_equal(parse(), STATUS_NOT_FOUND);
+    assert_true(noted(SEVERITY_FATAL, "no memory map"));
+
+    begin();
+    size_t tag = map_begin();
+    put_range(0, 0x100000, 2);
+    put_range(0x100800, 0x800, 1); // not one whole page
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_NOT_FOUND);
+    assert_true(noted(SEVERITY_FATAL, "no usable memory"));
+
+    begin();
+    tag = tag_begin(6);
+    put32(16);
+    put32(0);
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_INVALID);
+}
+
+static void assert_range(uint32_t index, uint64_t start, uint64_t end, enum memory_type type)
+{
+    assert_int_equal(info.memory[index].start, start);
+    assert_int_equal(info.memory[index].end, end);
+    assert_int_equal(info.memory[index].type, type);
+}
+
+static void a_contradicting_map_is_resolved(void **state)
+{
+    (void)state;
+    begin();
+    size_t tag = map_begin();
+    put_range(0x100000, 0x100000, 1); // not sorted, with a hole, twice, and split
+    put_range(0, 0x1000, 1);
+    put_range(0x1000, 0x1000, 1);
+    put_range(0x100000, 0x100000, 1);
+    put_range(0x140800, 0x1000, 2);           // reserved in the middle of usable, not aligned
+    put_range(0x1f0000, 0x20000, 3);          // ACPI over the end
+    put_range(0x1f8000, 0x1000, 99);          // unknown is reserved
+    put_range(0x150000, 0, 5);                // nothing
+    put_range(0xfffffffffffff000, 0x2000, 2); // wraps
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.memory_count, 8);
+    assert_range(0, 0, 0x2000, MEMORY_USABLE);
+    assert_range(1, 0x100000, 0x140000, MEMORY_USABLE);
+    assert_range(2, 0x140800, 0x141800, MEMORY_RESERVED);
+    assert_range(3, 0x142000, 0x1f0000, MEMORY_USABLE);
+    assert_range(4, 0x1f0000, 0x1f8000, MEMORY_ACPI);
+    assert_range(5, 0x1f8000, 0x1f9000, MEMORY_RESERVED);
+    assert_range(6, 0x1f9000, 0x210000, MEMORY_ACPI);
+    assert_range(7, 0xfffffffffffff000, UINT64_MAX, MEMORY_RESERVED);
+    assert_true(bootinfo_is_usable(&info, 0x100000, 0x140000));
+    assert_false(bootinfo_is_usable(&info, 0x100000, 0x140001));
+    assert_false(bootinfo_is_usable(&info, 0xfff, 0xfff));
+    assert_false(bootinfo_is_usable(&info, 0x1fff, 0x2001));
+}
+
+static void too_many_ranges_leave_the_rest_unused(void **state)
+{
+    (void)state;
+    begin();
+    size_t tag = map_begin();
+    for (uint64_t i = 0; i < 600; i++)
+        put_range(0x100000 + i * 0x10000, 0x1000, 1);
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.memory_count, BOOT_MEMORY_MAX);
+    assert_true(noted(SEVERITY_WARNING, "more than 512 ranges"));
+    assert_true(noted(SEVERITY_WARNING, "0x2100000 on")); // 0x100000 + 512 * 0x10000
+}
+
+static void bad_modules_are_dropped_with_a_line_each(void **state)
+{
+    (void)state;
+    begin();
+    put_small_machine();
+    put_module(0x200000, 0x201000, "good");
+    put_module(0x202000, 0x202000, "nothing");
+    put_module(0x300000, 0x302000, "left");
+    put_module(0x301fff, 0x303000, "right");
+    put_module(0x9e000, 0x9f001, "beyond");
+    put_module(0xc0000000, 0xc0001000, "nowhere");
+    put_module(0x400000, 0x401000, "");
+    put_module(0x402000, 0x403000, "good");
+    put_module(0x404000, 0x405000, "also good");
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.module_count, 2);
+    assert_string_equal(info.modules[0].name, "good");
+    assert_int_equal(info.modules[0].start, 0x200000);
+    assert_string_equal(info.modules[1].name, "also good");
+    assert_true(noted(SEVERITY_WARNING, "\"nothing\" (0x202000-0x202000) is empty"));
+    assert_true(noted(SEVERITY_WARNING, "\"left\" (0x300000-0x302000) overlaps"));
+    assert_true(noted(SEVERITY_WARNING, "\"right\" (0x301fff-0x303000) overlaps"));
+    assert_true(noted(SEVERITY_WARNING, "\"beyond\" (0x9e000-0x9f001) is not inside"));
+    assert_true(noted(SEVERITY_WARNING, "\"nowhere\" (0xc0000000-0xc0001000) is not inside"));
+    assert_true(noted(SEVERITY_WARNING, "has no name"));
+    assert_true(noted(SEVERITY_WARNING, "(0x402000-0x403000) has the name of an earlier"));
+    assert_true(noted(SEVERITY_WARNING, "RSDP"));
+    assert_int_equal(info.notes.status, STATUS_OK);
+}
+
+static void too_many_modules(void **state)
+{
+    (void)state;
+    begin();
+    put_small_machine();
+    for (uint32_t i = 0; i < BOOT_MODULES_MAX + 2; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "m%u", i);
+        put_module(0x200000 + i * 0x1000, 0x200800 + i * 0x1000, name);
+    }
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.module_count, BOOT_MODULES_MAX);
+    assert_string_equal(info.modules[BOOT_MODULES_MAX - 1].name, "m63");
+    assert_true(noted(SEVERITY_WARNING, "the one at 0x240000 is ignored"));
+    assert_true(noted(SEVERITY_WARNING, "the one at 0x241000 is ignored"));
+}
+
+static void the_new_rsdp_wins_in_any_order(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        begin();
+        put_small_machine();
+        for (int i = 0; i < 2; i++) {
+            bool is_new = i == order;
+            uint8_t bytes[36];
+            memset(bytes, is_new ? 'n' : 'o', sizeof(bytes));
+            size_t tag = tag_begin(is_new ? 15 : 14);
+            put(bytes, is_new ? 36 : 20);
+            tag_end(tag);
+        }
+        finish();
+        assert_int_equal(parse(), STATUS_OK);
+        assert_int_equal(info.rsdp_size, 36);
+        assert_int_equal(info.rsdp[0], 'n');
+        assert_int_equal(info.notes.count, 0);
+    }
+    begin();
+    put_small_machine();
+    size_t tag = tag_begin(15);
+    put("short", 5);
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.rsdp_size, 0);
+    assert_true(noted(SEVERITY_WARNING, "not 36"));
+}
+
+static void screens_that_cannot_be_drawn_on_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t address;
+        uint32_t pitch, width, height;
+        uint8_t bpp, type;
+        bool good;
+        const char *words;
+    } rows[] = {
+        {0xb8000, 160, 80, 25, 16, 2, true, ""},
+        {0xb8000, 150, 80, 25, 16, 2, false, "pitch"},
+        {0xe0000000, 2400, 800, 600, 24, 1, true, ""},
+        {0xe0000000, 2399, 800, 600, 24, 1, false, "pitch"},
+        {0, 2400, 800, 600, 24, 1, false, "zero"},
+        {0xe0000000, 2400, 0, 600, 24, 1, false, "zero"},
+        {0xe0000000, 800, 800, 600, 8, 0, false, "indexed"},
+        {0xe0000000, 800, 800, 600, 8, 7, false, "type 7"},
+        {0xe0000000, 0xffffffff, 800, 40000, 24, 1, false, "32768"},
+        {0xe0000000, 0xffffffff, 0x80000000, 600, 24, 1, false, "32768"},
+        {0xffffffffffff0000, 2400, 800, 600, 24, 1, false, "address space"},
+        {0xe0000000, 2400, 800, 600, 12, 1, false, "depth"},
+        {0xe0000000, 2400, 800, 600, 16, 1, false, "colour fields"}, // red at bit 16
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        begin();
+        put_small_machine();
+        put_framebuffer(rows[i].address, rows[i].pitch, rows[i].width, rows[i].height, rows[i].bpp,
+                        rows[i].type);
+        finish();
+        assert_int_equal(parse(), STATUS_OK);
+        assert_int_equal(info.framebuffer.present, rows[i].good);
+        assert_int_equal(noted(SEVERITY_WARNING, "no screen"), !rows[i].good);
+        if (!rows[i].good)
+            assert_true(noted(SEVERITY_WARNING, rows[i].words));
+    }
+}
+
+static void long_texts_are_cut(void **state)
+{
+    (void)state;
+    char text[3000];
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    begin();
+    put_text(1, text);
+    put_small_machine();
+    put_module(0x200000, 0x201000, text);
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(strlen(info.cmdline), BOOT_CMDLINE_MAX - 1);
+    assert_true(noted(SEVERITY_WARNING, "command line is cut"));
+    assert_true(noted(SEVERITY_WARNING, "name is cut"));
+
+    // A string without its NUL ends with its tag.
+    begin();
+    size_t tag = tag_begin(1);
+    put("abc", 3);
+    tag_end(tag);
+    put_small_machine();
+    put_text(12, "");
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_string_equal(info.cmdline, "abc");
+    assert_true(info.is_efi);
+}
+
+static void a_fatal_note_finds_room_in_a_full_list(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < 30; i++)
+        tag_end(tag_begin(3)); // modules without a body
+    finish();
+    assert_int_equal(parse(), STATUS_NOT_FOUND);
+    assert_int_equal(info.notes.count, NOTES_MAX);
+    assert_int_equal(info.notes.left_out, 30 - NOTES_MAX + 1);
+    assert_true(noted(SEVERITY_FATAL, "no memory map"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plain_machine),
+        cmocka_unit_test(every_cut_is_noticed),
+        cmocka_unit_test(a_tag_longer_than_the_rest_is_fatal),
+        cmocka_unit_test(no_memory_map_is_fatal),
+        cmocka_unit_test(a_contradicting_map_is_resolved),
+        cmocka_unit_test(too_many_ranges_leave_the_rest_unused),
+        cmocka_unit_test(bad_modules_are_dropped_with_a_line_each),
+        cmocka_unit_test(too_many_modules),
+        cmocka_unit_test(the_new_rsdp_wins_in_any_order),
+        cmocka_unit_test(screens_that_cannot_be_drawn_on_are_refused),
+        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(a_fatal_note_finds_room_in_a_full_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,142 @@
+// boot/options.c: the words of the command line, right and wrong.
+
+#include "tests/unit/support.h"
+
+#include "boot/options.h"
+
+static struct boot_options options;
+static struct notes notes;
+
+static void parse(const char *cmdline)
+{
+    notes_init(&notes);
+    options_parse(&options, cmdline, &notes);
+}
+
+static void defaults(void **state)
+{
+    (void)state;
+    static const char *const empty[] = {"", " ", " \t\r\n "};
+    for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) {
+        parse(empty[i]);
+        assert_int_equal(notes.count, 0);
+        assert_false(options.report);
+        assert_int_equal(options.console_port, 0x3f8);
+        assert_int_equal(options.log_level, LOG_INFO);
+        assert_string_equal(options.features, "");
+    }
+}
+
+static void every_word_in_one_line(void **state)
+{
+    (void)state;
+    parse("  report console=com2\tloglevel=debug features=-vpid,-pml features=+apicv ");
+    assert_int_equal(notes.count, 0);
+    assert_true(options.report);
+    assert_int_equal(options.console_port, 0x2f8);
+    assert_int_equal(options.log_level, LOG_DEBUG);
+    assert_string_equal(options.features, "-vpid,-pml,+apicv");
+}
+
+static void consoles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cmdline;
+        uint16_t port; // 0x3f8, the default, where the word is refused
+        bool good;
+    } rows[] = {
+        {"console=com1", 0x3f8, true},
+        {"console=com4", 0x2e8, true},
+        {"console=none", 0, true},
+        {"console=0x2f8", 0x2f8, true},
+        {"console=0XE000", 0xe000, true},
+        {"console=760", 760, true},
+        {"console=0xfff8", 0xfff8, true},
+        {"console=0xfff9", 0x3f8, false},
+        {"console=", 0x3f8, false},
+        {"console", 0x3f8, false},
+        {"console=0x", 0x3f8, false},
+        {"console=0", 0x3f8, false},
+        {"console=com5", 0x3f8, false},
+        {"console=com", 0x3f8, false},
+        {"console=0x10000", 0x3f8, false},
+        {"console=0x3g8", 0x3f8, false},
+        {"console=99999999999999999999", 0x3f8, false},
+        {"console=12a", 0x3f8, false},
+        {"console=com2 console=com1", 0x3f8, true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        parse(rows[i].cmdline);
+        assert_int_equal(options.console_port, rows[i].port);
+        assert_int_equal(notes.count, !rows[i].good);
+        assert_int_equal(notes.status, STATUS_OK);
+    }
+}
+
+static void unknown_words_are_named(void **state)
+{
+    (void)state;
+    parse("quiet report=1 loglevel=loud =x Report features=");
+    assert_int_equal(notes.count, 6);
+    assert_non_null(strstr(notes.notes[0].line.text, "\"quiet\" is ignored: the words are"));
+    assert_non_null(
+        strstr(notes.notes[1].line.text, "\"report=1\" is ignored: report takes no value"));
+    assert_non_null(strstr(notes.notes[2].line.text, "\"loglevel=loud\""));
+    assert_non_null(strstr(notes.notes[2].line.text, "error, warning, info or debug"));
+    assert_non_null(strstr(notes.notes[3].line.text, "\"=x\""));
+    assert_non_null(strstr(notes.notes[4].line.text, "\"Report\""));
+    assert_non_null(strstr(notes.notes[5].line.text, "\"features=\""));
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(notes.notes[i].severity, SEVERITY_WARNING);
+    assert_false(options.report);
+    assert_int_equal(options.log_level, LOG_INFO);
+}
+
+static void features_that_do_not_fit_change_nothing(void **state)
+{
+    (void)state;
+    char cmdline[1024] = "features=-vpid features=";
+    memset(cmdline + strlen(cmdline), 'a', 250);
+    parse(cmdline);
+    assert_int_equal(notes.count, 1);
+    assert_string_equal(options.features, "-vpid");
+    cmdline[strlen(cmdline) - 1] = '\0';
+    parse(cmdline);
+    assert_int_equal(notes.count, 0);
+    assert_int_equal(strlen(options.features), OPTIONS_FEATURES_MAX - 1);
+}
+
+static void the_feature_list_is_walked(void **state)
+{
+    (void)state;
+    const char *list = ",-vpid,+pml,ept,,-,x2apic,-";
+    static const struct {
+        const char *name;
+        bool allowed;
+    } expected[] = {{"vpid", false}, {"pml", true}, {"ept", true}, {"x2apic", true}};
+    struct option_feature feature;
+    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
+        assert_true(options_next_feature(&list, &feature));
+        assert_int_equal(feature.length, strlen(expected[i].name));
+        assert_memory_equal(feature.name, expected[i].name, feature.length);
+        assert_int_equal(feature.allowed, expected[i].allowed);
+    }
+    assert_false(options_next_feature(&list, &feature));
+    assert_false(options_next_feature(&list, &feature));
+    list = "";
+    assert_false(options_next_feature(&list, &feature));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(every_word_in_one_line),
+        cmocka_unit_test(consoles),
+        cmocka_unit_test(unknown_words_are_named),
+        cmocka_unit_test(features_that_do_not_fit_change_nothing),
+        cmocka_unit_test(the_feature_list_is_walked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
