@@ -1,5 +1,5 @@
-// VM exits: the basic reasons, the facts that a handler is given, and which of them each row of the table fetches.
-// SDM: "VMX Basic Exit Reasons", "VM-Exit Information Fields".
+// VM exits: the basic reasons, the facts that a handler is given, and which of them each row of the
+// table fetches. SDM: "VMX Basic Exit Reasons", "VM-Exit Information Fields".
 #pragma once
 
 #include "vm/address.h"
@@ -83,8 +83,8 @@ enum exit_reason {
     EXIT_REASONS = 78,
 };
 
-// Groups of guest state: fetched from the VMCS on demand, written back when dirty. A vCPU's fields outside the groups
-// are always valid.
+// Groups of guest state: fetched from the VMCS on demand, written back when dirty. A vCPU's fields
+// outside the groups are always valid.
 enum state_group {
     STATE_FLOW = BIT32(0),     // rip, rflags, interruptibility
     STATE_STACK = BIT32(1),    // gpr[RSP]
@@ -97,7 +97,8 @@ enum state_group {
     STATE_FPU = BIT32(8),      // the XSAVE image: fetched from and written back to the registers
     STATE_DR = BIT32(9),       // dr[0..3], dr6: fetched from and written back to the registers
     STATE_MSR = BIT32(10),     // the passed-through MSRs of struct msr_live: likewise
-    STATE_ALL = BIT32(11) - 1,
+    STATE_TSC = BIT32(11),     // tsc_offset: always valid; dirty when the handler changed it
+    STATE_ALL = BIT32(12) - 1,
 };
 
 // Facts of one exit; they share a word with the groups above in a row's `needs`.
@@ -109,7 +110,8 @@ enum exit_fact {
     FACT_INTERRUPTION = BIT32(20), // interruption information and error code
     FACT_TIME = BIT32(21),         // the VM's time
     FACT_LENGTH = BIT32(22),       // instruction length (always fetched for instruction exits)
-    FACT_IDT = BIT32(23),          // IDT-vectoring (fetched for every exit that can happen during event delivery)
+    FACT_IDT =
+        BIT32(23), // IDT-vectoring (fetched for every exit that can happen during event delivery)
 };
 
 struct exit {

@@ -1,5 +1,6 @@
-// A virtual CPU as its handlers see it: registers in groups that are fetched on demand (vm/exit.h), events, local APIC.
-// It belongs to the CPU that runs it; others reach only `requests` and the posted bits of the local APIC.
+// A virtual CPU as its handlers see it: registers in groups that are fetched on demand (vm/exit.h),
+// events, local APIC. It belongs to the CPU that runs it; others reach only `requests` and the
+// posted bits of the local APIC.
 #pragma once
 
 #include <stdatomic.h>
@@ -16,15 +17,15 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 enum segment_register { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
 
 // Access rights in the VMCS's format. SDM: "Guest Register State", table "Format of Access Rights".
-#define AR_TYPE       UINT32_C(0xf)
-#define AR_CODE_DATA  BIT32(4) // S
-#define AR_DPL        UINT32_C(0x60)
-#define AR_PRESENT    BIT32(7)
-#define AR_AVAILABLE  BIT32(12)
-#define AR_LONG       BIT32(13)
-#define AR_DB         BIT32(14)
-#define AR_GRANULAR   BIT32(15)
-#define AR_UNUSABLE   BIT32(16)
+#define AR_TYPE      UINT32_C(0xf)
+#define AR_CODE_DATA BIT32(4) // S
+#define AR_DPL       UINT32_C(0x60)
+#define AR_PRESENT   BIT32(7)
+#define AR_AVAILABLE BIT32(12)
+#define AR_LONG      BIT32(13)
+#define AR_DB        BIT32(14)
+#define AR_GRANULAR  BIT32(15)
+#define AR_UNUSABLE  BIT32(16)
 
 struct segment {
     uint64_t base;
@@ -108,7 +109,8 @@ enum activity {
     ACTIVITY_STOPPED,
 };
 
-// What other CPUs, devices and the vCPU's own handlers may ask of the loop that runs it, by vcpu_request().
+// What other CPUs, devices and the vCPU's own handlers may ask of the loop that runs it, by
+// vcpu_request().
 enum vcpu_request {
     REQUEST_EVENT = BIT32(0),     // look for something to inject
     REQUEST_TIMER = BIT32(1),     // a deadline of the local APIC or a device changed
@@ -116,7 +118,7 @@ enum vcpu_request {
     REQUEST_FLUSH_EPT = BIT32(3), // INVEPT for this VM
     REQUEST_NMI = BIT32(4),       // an NMI was sent to it
     REQUEST_INIT = BIT32(5),
-    REQUEST_SIPI = BIT32(6),    // vector in sipi_vector
+    REQUEST_SIPI = BIT32(6),     // vector in sipi_vector
     REQUEST_SCHEDULE = BIT32(7), // leave the loop: pause, stop, migrate, or a better one waits
     REQUEST_CLOCK = BIT32(8),    // write the paravirtual clock page anew
 };
@@ -162,8 +164,11 @@ struct vcpu {
     uint64_t dr[4];
     uint64_t dr6;
 
+    struct msr_live live; // STATE_MSR
+
     uint64_t cr2; // written to the register before the next entry if cr2_dirty
     uint64_t xcr0;
+    uint64_t cr4_mirror; // CR4.OSXSAVE and PKE, which CPUID shows: see vcpu_mirror_cr4()
     bool cr2_dirty;
     uint8_t activity;    // enum activity
     uint8_t sipi_vector; // with REQUEST_SIPI
@@ -188,9 +193,17 @@ static inline void vcpu_note(struct vcpu *vcpu, uint32_t requests)
     atomic_fetch_or_explicit(&vcpu->requests, requests, memory_order_relaxed);
 }
 
-// The register state after power-on or INIT. SDM: "IA-32 and Intel 64 Processor States Following Power-up, Reset, or
-// INIT". All groups become valid and dirty. INIT keeps what the manual says (FPU, MTRRs, TSC, ...).
+// The register state after power-on or INIT. SDM: "IA-32 and Intel 64 Processor States Following
+// Power-up, Reset, or INIT". All groups become valid and dirty. INIT keeps what the manual says
+// (FPU, MTRRs, TSC, ...).
 void vcpu_reset(struct vcpu *vcpu, bool is_init);
+
+// Keeps the bits of CR4 that CPUID mirrors, so that CPUID needs no VMCS access. Guests cannot
+// change them without an exit (vm/cr.h); whoever else sets vcpu->cr4 calls this after it.
+static inline void vcpu_mirror_cr4(struct vcpu *vcpu)
+{
+    vcpu->cr4_mirror = vcpu->cr4 & (CR4_OSXSAVE | CR4_PKE);
+}
 
 // The 64-bit mode of the code segment, given STATE_CONTROL and STATE_SEGMENTS.
 static inline bool vcpu_in_64bit(const struct vcpu *vcpu)

@@ -1,0 +1,133 @@
+// What happens on each VM exit: one row for every basic exit reason, unassigned ones included.
+// run.c looks the row up, fetches what `needs` names, calls the handler and applies its verdict.
+// External interrupts, NMIs and machine checks are the host's own: run.c serves them before it
+// comes here, and their rows only resume. SDM: "VMX Basic Exit Reasons".
+
+#include "exits/handlers.h"
+
+// An exit that may interrupt the delivery of an event, which must then be delivered again.
+#define DELIVERY (FACT_IDT | FACT_LENGTH)
+
+#define INSTRUCTION(function, facts, text)                                                         \
+    {                                                                                              \
+        function, facts, true, text                                                                \
+    }
+#define EVENT(function, facts, text)                                                               \
+    {                                                                                              \
+        function, facts, false, text                                                               \
+    }
+#define REFUSED(text)                                                                              \
+    {                                                                                              \
+        exit_undefined, 0, true, text                                                              \
+    }
+#define UNUSED(text)                                                                               \
+    {                                                                                              \
+        exit_unknown, 0, false, text                                                               \
+    }
+
+const struct exit_row exit_table[] = {
+    [EXIT_EXCEPTION_NMI] =
+        EVENT(exit_unknown, STATE_FLOW | FACT_INTERRUPTION | FACT_QUALIFICATION | DELIVERY,
+              "exception or NMI"),
+    [EXIT_EXTERNAL_INTERRUPT] = EVENT(exit_resume, 0, "external interrupt"),
+    [EXIT_TRIPLE_FAULT] = EVENT(exit_triple_fault, 0, "triple fault"),
+    [EXIT_INIT] = UNUSED("INIT signal"),
+    [EXIT_SIPI] = UNUSED("start-up IPI"),
+    [EXIT_IO_SMI] = UNUSED("I/O SMI"),
+    [EXIT_OTHER_SMI] = UNUSED("other SMI"),
+    [EXIT_INTERRUPT_WINDOW] = EVENT(exit_resume, 0, "interrupt window"),
+    [EXIT_NMI_WINDOW] = EVENT(exit_resume, 0, "NMI window"),
+    [EXIT_TASK_SWITCH] = EVENT(exit_unknown,
+                               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
+                                   STATE_DEBUG | FACT_QUALIFICATION | DELIVERY,
+                               "task switch"),
+    [EXIT_CPUID] = INSTRUCTION(exit_unknown, 0, "CPUID"),
+    [EXIT_GETSEC] = REFUSED("GETSEC"),
+    [EXIT_HLT] = INSTRUCTION(exit_hlt, 0, "HLT"),
+    [EXIT_INVD] = INSTRUCTION(exit_unknown, 0, "INVD"),
+    [EXIT_INVLPG] = INSTRUCTION(exit_unknown, 0, "INVLPG"),
+    [EXIT_RDPMC] = INSTRUCTION(exit_unknown, 0, "RDPMC"),
+    [EXIT_RDTSC] = INSTRUCTION(exit_unknown, STATE_CONTROL | STATE_CPL | FACT_TIME, "RDTSC"),
+    [EXIT_RSM] = REFUSED("RSM"),
+    [EXIT_VMCALL] = INSTRUCTION(exit_vmcall, STATE_CPL, "VMCALL"),
+    [EXIT_VMCLEAR] = REFUSED("VMCLEAR"),
+    [EXIT_VMLAUNCH] = REFUSED("VMLAUNCH"),
+    [EXIT_VMPTRLD] = REFUSED("VMPTRLD"),
+    [EXIT_VMPTRST] = REFUSED("VMPTRST"),
+    [EXIT_VMREAD] = REFUSED("VMREAD"),
+    [EXIT_VMRESUME] = REFUSED("VMRESUME"),
+    [EXIT_VMWRITE] = REFUSED("VMWRITE"),
+    [EXIT_VMXOFF] = REFUSED("VMXOFF"),
+    [EXIT_VMXON] = REFUSED("VMXON"),
+    [EXIT_CR_ACCESS] =
+        INSTRUCTION(exit_unknown, STATE_CONTROL | FACT_QUALIFICATION, "control-register access"),
+    [EXIT_MOV_DR] = INSTRUCTION(exit_unknown, STATE_CPL | FACT_QUALIFICATION, "MOV DR"),
+    [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_TIME, "port I/O"),
+    [EXIT_RDMSR] = INSTRUCTION(exit_unknown, FACT_TIME, "RDMSR"),
+    [EXIT_WRMSR] = INSTRUCTION(exit_unknown, FACT_TIME, "WRMSR"),
+    [EXIT_ENTRY_GUEST_STATE] =
+        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: guest state"),
+    [EXIT_ENTRY_MSR_LOADING] =
+        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: MSR loading"),
+    [35] = UNUSED("exit reason 35"),
+    [EXIT_MWAIT] = REFUSED("MWAIT"),
+    [EXIT_MONITOR_TRAP] = EVENT(exit_resume, 0, "monitor trap flag"),
+    [38] = UNUSED("exit reason 38"),
+    [EXIT_MONITOR] = REFUSED("MONITOR"),
+    [EXIT_PAUSE] = INSTRUCTION(exit_pause, 0, "PAUSE"),
+    [EXIT_ENTRY_MACHINE_CHECK] =
+        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: machine check"),
+    [42] = UNUSED("exit reason 42"),
+    [EXIT_TPR_THRESHOLD] = EVENT(exit_resume, 0, "TPR below threshold"),
+    [EXIT_APIC_ACCESS] = UNUSED("APIC access"),
+    [EXIT_VIRTUALIZED_EOI] = UNUSED("virtualized EOI"),
+    [EXIT_GDTR_IDTR] = INSTRUCTION(exit_unknown,
+                                   STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
+                                       FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_TIME,
+                                   "access to GDTR or IDTR"),
+    [EXIT_LDTR_TR] = INSTRUCTION(exit_unknown,
+                                 STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
+                                     FACT_INSTRUCTION_INFO | FACT_TIME,
+                                 "access to LDTR or TR"),
+    [EXIT_EPT_VIOLATION] =
+        EVENT(exit_unknown,
+              STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
+                  FACT_LINEAR | FACT_PHYSICAL | FACT_TIME | DELIVERY,
+              "EPT violation"),
+    [EXIT_EPT_MISCONFIGURATION] =
+        EVENT(exit_unknown, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
+    [EXIT_INVEPT] = REFUSED("INVEPT"),
+    [EXIT_RDTSCP] =
+        INSTRUCTION(exit_unknown, STATE_CONTROL | STATE_CPL | STATE_MSR | FACT_TIME, "RDTSCP"),
+    [EXIT_PREEMPTION_TIMER] = EVENT(exit_resume, 0, "VMX-preemption timer"),
+    [EXIT_INVVPID] = REFUSED("INVVPID"),
+    [EXIT_WBINVD] = INSTRUCTION(exit_unknown, 0, "WBINVD"),
+    [EXIT_XSETBV] = INSTRUCTION(exit_unknown, STATE_CPL, "XSETBV"),
+    [EXIT_APIC_WRITE] = UNUSED("APIC write"),
+    [EXIT_RDRAND] = REFUSED("RDRAND"),
+    [EXIT_INVPCID] = INSTRUCTION(exit_unknown,
+                                 STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
+                                     FACT_INSTRUCTION_INFO,
+                                 "INVPCID"),
+    [EXIT_VMFUNC] = REFUSED("VMFUNC"),
+    [EXIT_ENCLS] = REFUSED("ENCLS"),
+    [EXIT_RDSEED] = REFUSED("RDSEED"),
+    [EXIT_PML_FULL] = UNUSED("page-modification log full"),
+    [EXIT_XSAVES] = REFUSED("XSAVES"),
+    [EXIT_XRSTORS] = REFUSED("XRSTORS"),
+    [EXIT_PCONFIG] = REFUSED("PCONFIG"),
+    [EXIT_SPP_EVENT] = UNUSED("SPP-related event"),
+    [EXIT_UMWAIT] = REFUSED("UMWAIT"),
+    [EXIT_TPAUSE] = REFUSED("TPAUSE"),
+    [EXIT_LOADIWKEY] = REFUSED("LOADIWKEY"),
+    [EXIT_ENCLV] = REFUSED("ENCLV"),
+    [71] = UNUSED("exit reason 71"),
+    [EXIT_ENQCMD_PASID] = REFUSED("ENQCMD"),
+    [EXIT_ENQCMDS_PASID] = REFUSED("ENQCMDS"),
+    [EXIT_BUS_LOCK] = EVENT(exit_resume, 0, "bus lock"),
+    [EXIT_NOTIFY] = EVENT(exit_notify, FACT_QUALIFICATION, "notify window"),
+    [EXIT_SEAMCALL] = REFUSED("SEAMCALL"),
+    [EXIT_TDCALL] = REFUSED("TDCALL"),
+};
+_Static_assert(sizeof(exit_table) == EXIT_REASONS * sizeof(exit_table[0]),
+               "a row for every basic exit reason");
