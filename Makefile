@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wunde
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
-.PHONY: all help image iso usb run test unit fuzz guests system nested lint bench format clean FORCE
+.PHONY: all help image iso usb run test unit fuzz guests system nested lint bench format clean distclean
 all: image
 
 help:
@@ -35,7 +35,7 @@ help:
 	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
 	@echo "make bench      cost of the round trips, sizes"
 	@echo "make format     clang-format on every source file"
-	@echo "make clean      removes $(BUILD)/ (downloaded guests too)"
+	@echo "make clean      removes $(BUILD)/ but the downloads (distclean: those too)"
 
 # ---- sources -------------------------------------------------------------------------------------------------------
 # Pure files touch only memory and run on the host too; the rest is the machine half.
@@ -66,7 +66,8 @@ MACHINE_OBJECTS := $(MACHINE:%.c=$(OUT)/target/%.o) $(ASSEMBLY:%=$(OUT)/target/%
 # Others add generated objects here.
 IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS)
 
-image: $(IMAGE)
+image: deps-build
+	@$(MAKE) --no-print-directory $(IMAGE)
 
 $(OUT)/target/%.o: %.c
 	@mkdir -p $(@D)
@@ -104,6 +105,37 @@ $(IMAGE): $(IMAGE_OBJECTS) $(OUT)/target/symbols.o linker.ld tools/symbols
 	@tools/symbols --check $(OUT)/corbel-bare.elf $@.new
 	@mv $@.new $@
 
+# ---- the ISO, and a person's run of it -----------------------------------------------------------------------------
+GUEST := $(BUILD)/guest
+ISO := $(OUT)/corbel.iso
+
+$(GUEST)/vmlinuz-cloud $(GUEST)/busybox &:
+	tools/deps iso
+	tools/fetch-guest $(GUEST)
+
+$(GUEST)/initrd.gz: $(GUEST)/busybox tools/mkinitramfs tools/guest-init
+	tools/mkinitramfs $@ $<
+
+$(ISO): $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud tools/mkiso tools/vms.conf grub.cfg
+	tools/mkiso -o $@ -k $(IMAGE) -c tools/vms.conf vmlinuz=$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz
+	@ls -l $@
+
+iso: deps-iso
+	@$(MAKE) --no-print-directory $(ISO)
+
+run: deps-run
+	@$(MAKE) --no-print-directory $(ISO)
+	tools/run $(RUN) $(ISO)
+
+usb: iso
+	@echo "Write $(ISO) over a whole USB stick (everything on it is lost), for example:"
+	@echo "  dd if=$(ISO) of=/dev/sdX bs=4M oflag=direct status=progress"
+	@echo "Then boot from it, by BIOS or by UEFI (Secure Boot off)."
+
+# What a part needs from the system; silent when nothing is missing.
+deps-%:
+	@tools/deps $*
+
 # ---- unit tests ----------------------------------------------------------------------------------------------------
 HOST_PURE := $(filter-out lib/string.c,$(PURE_ALL))
 HOST_CFLAGS := -std=c11 -g -O1 -I. $(WARNINGS) -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -123,12 +155,20 @@ $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o
 	@mkdir -p $(@D)
 	$(call say,HOSTLD,$@)$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore
 
-unit: $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
-	@tests/unit/run $^
+unit: deps-unit $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
+	@tests/unit/run $(filter $(BUILD)/unit/%,$^)
 
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# Downloads are kept; distclean drops them too.
 clean:
+	@mkdir -p $(BUILD)
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name guest -exec rm -rf {} +
+
+distclean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(GUEST) -prune -o -type f -name '*.d' -print 2>/dev/null)
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,0 +1,191 @@
+"""The emulators that tools/run knows. Each is a child process whose first serial port is a pseudo-terminal of ours."""
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import tty
+
+OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
+BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+BOCHS_VGABIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+PR_SET_PDEATHSIG = 1
+
+BOCHSRC = """\
+config_interface: textconfig
+display_library: rfb, options="timeout=0"
+cpu: model={model}, count={cpus}, ips=100000000, reset_on_triple_fault=0{extra}
+memory: guest={memory}, host={memory}
+romimage: file={bios}, options=fastboot
+vgaromimage: file={vgabios}
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path="{iso}", status=inserted
+boot: cdrom
+clock: sync=none, time0={time}
+com1: enabled=1, mode=term, dev={serial}
+port_e9_hack: enabled=1
+log: bochs.log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+speaker: enabled=0
+"""
+
+
+class ToolError(Exception):
+    """Said to the person in one line."""
+
+
+def need(program, package):
+    if not shutil.which(program):
+        raise ToolError(f"{program} is not installed: apt-get install {package}")
+
+
+def nested_kvm():
+    """Whether this machine's KVM can lend VMX to a guest."""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+            flags = next((line for line in cpuinfo if line.startswith("flags")), "").split()
+        with open("/sys/module/kvm_intel/parameters/nested", encoding="ascii") as nested:
+            return "vmx" in flags and nested.read().strip() in ("Y", "1")
+    except OSError:
+        return False
+
+
+def choose_emulator():
+    return "qemu" if nested_kvm() and shutil.which("qemu-system-x86_64") else "bochs"
+
+
+class Machine:
+    """A child process in a process group of its own; it dies with us."""
+
+    def __init__(self, options, directory):
+        self.options = options
+        self.directory = directory
+        self.process = None
+        self.serial, self.slave = os.openpty()
+        tty.setraw(self.slave)  # no echo before the emulator has set it up
+        self.port = os.ttyname(self.slave)
+
+    def command(self):
+        raise NotImplementedError
+
+    def start(self):
+        prctl = ctypes.CDLL(None).prctl
+        with open(os.path.join(self.directory, "emulator.txt"), "wb") as output:
+            self.process = subprocess.Popen(
+                self.command(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+    def running(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        if self.process and self.running():
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(self.process.pid, number)
+                    self.process.wait(2)
+                    break
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    pass
+        os.close(self.slave)
+        os.close(self.serial)
+
+    def last_word(self):
+        with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as output:
+            lines = [line.strip() for line in output if line.strip()]
+        return lines[-1] if lines else f"exit status {self.process.returncode}"
+
+    def screenshot(self, path):
+        raise ToolError("--screenshot works with qemu only")
+
+
+class Bochs(Machine):
+    def model(self):
+        return self.options.cpu or "corei7_skylake_x"
+
+    def describe(self):
+        return f"Bochs, {self.model()}, {self.options.cpus} CPU(s), {self.options.memory} MB"
+
+    def command(self):
+        need("bochs", "bochs bochsbios vgabios")
+        if self.options.uefi or self.options.usb:
+            raise ToolError("--uefi and --usb work with qemu and qemu-tcg only")
+        for file in (BOCHS_BIOS, BOCHS_VGABIOS):
+            if not os.path.exists(file):
+                raise ToolError(f"{file} is missing: apt-get install bochsbios vgabios")
+        with open(os.path.join(self.directory, "bochsrc"), "w", encoding="utf-8") as rc:
+            rc.write(BOCHSRC.format(
+                model=self.model(), cpus=self.options.cpus, memory=self.options.memory, bios=BOCHS_BIOS,
+                vgabios=BOCHS_VGABIOS, iso=os.path.abspath(self.options.iso), serial=self.port,
+                extra="".join(f", {pair}" for pair in self.options.bochs),
+                # The same image gives the same run, unless a person sits there.
+                time=1700000000 if self.options.batch else "utc"))
+        # Debian's build has a debugger, which waits at the start and after each reset.
+        with open(os.path.join(self.directory, "commands"), "w", encoding="ascii") as commands:
+            commands.write("c\n" * 100)
+        return ["bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+
+    def last_word(self):
+        try:
+            with open(os.path.join(self.directory, "bochs.log"), encoding="utf-8", errors="replace") as log:
+                panics = [line.strip() for line in log if ">>PANIC<<" in line]
+        except FileNotFoundError:
+            panics = []
+        return panics[-1] if panics else super().last_word()
+
+
+class Qemu(Machine):
+    accelerator = ["-accel", "kvm"]
+    default_cpu = "host"
+
+    def describe(self):
+        return (f"QEMU ({self.accelerator[1]}), {self.options.cpu or self.default_cpu}, "
+                f"{self.options.cpus} CPU(s), {self.options.memory} MB")
+
+    def command(self):
+        need("qemu-system-x86_64", "qemu-system-x86")
+        options = self.options
+        iso = os.path.abspath(options.iso).replace(",", ",,")
+        command = ["qemu-system-x86_64", *self.accelerator, "-cpu", options.cpu or self.default_cpu,
+                   "-machine", "q35" if options.uefi else "pc", "-smp", str(options.cpus), "-m", str(options.memory),
+                   "-display", "none", "-vga", "std", "-nic", "none", "-no-reboot", "-serial", self.port,
+                   "-monitor", "unix:monitor,server=on,wait=off"]
+        if options.uefi:
+            if not os.path.exists(OVMF[0]):
+                raise ToolError("no UEFI firmware for qemu: apt-get install ovmf")
+            variables = os.path.join(self.directory, "efivars.fd")
+            shutil.copyfile(OVMF[1], variables)
+            command += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF[0]}",
+                        "-drive", f"if=pflash,format=raw,file={variables}"]
+        if options.usb:
+            command += ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}",
+                        "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0"]
+        else:
+            command += ["-cdrom", iso, "-boot", "d"]
+        return command + options.qemu
+
+    def screenshot(self, path):
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(10)
+            monitor.connect(os.path.join(self.directory, "monitor"))
+            monitor.sendall(f"screendump {path}\n".encode())
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                if b"(qemu)" in monitor.recv(65536) and os.path.exists(path):
+                    break
+
+
+class QemuTcg(Qemu):
+    accelerator = ["-accel", "tcg"]
+    default_cpu = "max"
+
+
+EMULATORS = {"bochs": Bochs, "qemu": Qemu, "qemu-tcg": QemuTcg}
