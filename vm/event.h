@@ -1,12 +1,12 @@
-// Events on their way into a guest: what was interrupted and must be delivered again, exceptions raised by emulation,
-// NMIs, and interrupts from the local APIC; and which of them the next VM entry injects.
-// SDM: "VM Entry: Event Injection", "Information for VM Exits During Event Delivery", "Double Fault Exception".
+// Events on their way into a guest: what was interrupted and must be delivered again, exceptions
+// raised by emulation, NMIs, and interrupts from the local APIC; and which of them the next VM
+// entry injects. SDM: "VM Entry: Event Injection", "Information for VM Exits During Event
+// Delivery", "Double Fault Exception".
 #pragma once
 
-#include "lib/bits.h"
+#include "vm/exit.h"
 
 struct vcpu;
-struct exit;
 
 // In the format of the VM-entry interruption-information field.
 #define EVENT_VALID      BIT32(31)
@@ -34,7 +34,11 @@ struct event {
 struct events {
     struct event pending; // must go in at the next entry: an interrupted delivery or an exception
     uint8_t nmi_queued;   // 0 to 2: one being taken, one latched behind it
+    bool nmi_returned;    // an NMI's delivery was interrupted: it does not block NMIs yet
     bool nmi_blocked;     // software's own idea, used where the CPU has no virtual NMIs
+    bool has_virtual_nmi; // the CPU has them; set once, before the first entry
+    bool interrupt_held;  // an acknowledged interrupt that an exception overtook
+    uint8_t held_vector;
 };
 
 // Interruptibility-state bits. SDM: "Guest Non-Register State".
@@ -43,13 +47,15 @@ struct events {
 #define BLOCKING_BY_SMI    BIT32(2)
 #define BLOCKING_BY_NMI    BIT32(3)
 
-// Takes up an event whose delivery the exit interrupted (exit->idt_info valid), to be delivered again. Needs FACT_IDT
-// and, for the software types, the instruction length. Call it before the handler runs.
+// Takes up an event whose delivery the exit interrupted (exit->idt_info valid), to be delivered
+// again. Needs FACT_IDT and, for the software types, the instruction length. Call it before the
+// handler runs.
 void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit);
 
-// Raises an exception in the guest, merged with one that is being delivered by the double-fault table: a benign pair
-// keeps the new one, contributory pairs become #DF. An interrupted external interrupt or NMI goes back to its queue.
-// False: the merge is a triple fault, and the VM must take its shutdown.
+// Raises an exception in the guest, merged with one that is being delivered by the double-fault
+// table: a benign pair keeps the new one, contributory pairs become #DF. An interrupted external
+// interrupt or NMI goes back to its queue. False: the merge is a triple fault, and the VM must take
+// its shutdown.
 MUST_CHECK bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
 // What the next VM entry must do.
@@ -59,10 +65,20 @@ struct entry_plan {
     bool nmi_window;
 };
 
-// Chooses, in the order of the SDM's priorities, and commits the choice (an interrupt is acknowledged at the local
-// APIC, an NMI leaves its queue). Needs STATE_FLOW.
+// Chooses, in the order of the SDM's priorities, and commits the choice (an interrupt is
+// acknowledged at the local APIC, an NMI leaves its queue). Needs event_needs().
 struct entry_plan event_choose(struct vcpu *vcpu);
 
-// Whether a halted vCPU has something that wakes it: an NMI, INIT, SIPI or an interrupt that is not masked.
-// Needs STATE_FLOW.
+// The groups of guest state that event_choose() needs: an error code is pushed in protected mode
+// only.
+static inline uint32_t event_needs(const struct events *events)
+{
+    return STATE_FLOW | (events->pending.info & EVENT_HAS_ERROR ? STATE_CONTROL : 0);
+}
+
+// Queues an NMI: one may wait behind the one that is being taken.
+void event_queue_nmi(struct vcpu *vcpu);
+
+// Whether a halted vCPU has something that wakes it: an NMI, INIT, SIPI or an interrupt that is not
+// masked. Needs STATE_FLOW.
 bool event_wakes(struct vcpu *vcpu);

@@ -1,17 +1,225 @@
 // The local APIC of a vCPU, xAPIC and x2APIC. SDM: "Advanced Programmable Interrupt Controller
 // (APIC)".
+//
+// Its registers lie in one page at their architectural offsets, the layout of the VMX virtual-APIC
+// page, so that the TPR shadow and APIC-register virtualization can work on the same memory. A
+// vCPU's APIC belongs to the CPU that runs the vCPU; others reach only the posted bits (lapic_post)
+// and read a few registers to match destinations.
 #pragma once
+
+#include <stdatomic.h>
 
 #include "lib/bits.h"
 
-struct lapic {
-    uint64_t base; // IA32_APIC_BASE
+struct access;
+struct vcpu;
+struct vm;
+
+// Offsets in the page; the x2APIC MSR of a register is 800H + offset / 16.
+enum lapic_offset {
+    LAPIC_ID = 0x020,
+    LAPIC_VERSION = 0x030,
+    LAPIC_TPR = 0x080,
+    LAPIC_APR = 0x090,
+    LAPIC_PPR = 0x0a0,
+    LAPIC_EOI = 0x0b0,
+    LAPIC_RRD = 0x0c0,
+    LAPIC_LDR = 0x0d0,
+    LAPIC_DFR = 0x0e0,
+    LAPIC_SVR = 0x0f0,
+    LAPIC_ISR = 0x100, // eight registers of 32 vectors each
+    LAPIC_TMR = 0x180,
+    LAPIC_IRR = 0x200,
+    LAPIC_ESR = 0x280,
+    LAPIC_LVT_CMCI = 0x2f0,
+    LAPIC_ICR = 0x300, // x2APIC: 64 bits here
+    LAPIC_ICR_HIGH = 0x310,
+    LAPIC_LVT_TIMER = 0x320,
+    LAPIC_LVT_THERMAL = 0x330,
+    LAPIC_LVT_PMC = 0x340,
+    LAPIC_LVT_LINT0 = 0x350,
+    LAPIC_LVT_LINT1 = 0x360,
+    LAPIC_LVT_ERROR = 0x370,
+    LAPIC_INITIAL_COUNT = 0x380,
+    LAPIC_CURRENT_COUNT = 0x390,
+    LAPIC_DIVIDE = 0x3e0,
+    LAPIC_SELF_IPI = 0x3f0, // x2APIC only
 };
 
-struct vcpu;
-struct access;
+#define MSR_APIC_BASE    0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_X2APIC_FIRST 0x800
+#define MSR_X2APIC_LAST  0x8ff
 
-// Whether the vCPU's local APIC answers at this guest-physical address (xAPIC mode, its page); and
-// one access to it, whose `offset` is the absolute address.
+#define APIC_BASE_BSP     BIT(8)
+#define APIC_BASE_X2APIC  BIT(10)
+#define APIC_BASE_ENABLE  BIT(11)
+#define APIC_BASE_DEFAULT UINT64_C(0xfee00000)
+
+#define LAPIC_SVR_ENABLE BIT32(8)
+
+#define LVT_VECTOR UINT32_C(0xff)
+#define LVT_MODE   UINT32_C(0x700)
+#define LVT_MASKED BIT32(16)
+
+enum delivery_mode {
+    DELIVERY_FIXED = 0,
+    DELIVERY_LOWEST = 1,
+    DELIVERY_SMI = 2,
+    DELIVERY_RESERVED = 3,
+    DELIVERY_NMI = 4,
+    DELIVERY_INIT = 5,
+    DELIVERY_STARTUP = 6,
+    DELIVERY_EXTINT = 7,
+};
+
+// Bits of the error status register.
+enum lapic_error {
+    LAPIC_ERROR_SEND_VECTOR = BIT32(5),    // a message with a vector below 16 was to be sent
+    LAPIC_ERROR_RECEIVE_VECTOR = BIT32(6), // one arrived, or came from the local vector table
+    LAPIC_ERROR_REGISTER = BIT32(7),       // a reserved register was touched (xAPIC)
+};
+
+#define LAPIC_VERSION_VALUE 0x00060014 // seven LVT entries, no EOI-broadcast suppression
+#define LAPIC_GROUPS        8          // words of 32 vectors in ISR, TMR and IRR
+
+struct lapic_page {
+    uint32_t word[1024];
+};
+_Static_assert(sizeof(struct lapic_page) == 4096, "hardware sees this page");
+
+struct lapic {
+    struct lapic_page
+        *page;     // given by whoever creates the vCPU: 4 KiB-aligned, reachable for its whole life
+    uint64_t base; // IA32_APIC_BASE
+
+    // For the CPU that runs the vCPU alone.
+    uint32_t irr_groups;   // bit n: word n of the IRR is not zero
+    uint32_t isr_groups;   // likewise of the ISR
+    uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
+    uint64_t deadline;     // of the timer in VM time, or NEVER
+    uint64_t tsc_deadline; // guest TSC in TSC-deadline mode; 0: disarmed
+
+    // Written by any CPU: interrupts on their way into the IRR.
+    _Atomic uint32_t posted_groups; // bit n: posted[n] may have bits
+    _Atomic uint32_t posted[LAPIC_GROUPS];
+    _Atomic uint32_t posted_level[LAPIC_GROUPS]; // those of `posted` that are level-triggered
+    _Atomic uint32_t posted_extint;              // an I/O APIC asked it to acknowledge the 8259
+};
+
+static inline uint32_t lapic_get(const struct lapic *lapic, unsigned offset)
+{
+    return __atomic_load_n(&lapic->page->word[offset / 4], __ATOMIC_RELAXED);
+}
+
+static inline void lapic_set(struct lapic *lapic, unsigned offset, uint32_t value)
+{
+    __atomic_store_n(&lapic->page->word[offset / 4], value, __ATOMIC_RELAXED);
+}
+
+// ---- life (vm/lapic.c) ----
+
+// Gives the vCPU its register page and the state after power-on. vcpu->id and apic_id must be set.
+void lapic_init(struct vcpu *vcpu, struct lapic_page *page);
+
+// The state after power-on or INIT; INIT keeps IA32_APIC_BASE and with it the mode.
+void lapic_reset(struct vcpu *vcpu, bool is_init);
+
+// What firmware leaves on the bootstrap processor: software-enabled, 8259 through LINT0 (virtual
+// wire), NMI through LINT1. For guests that are started without firmware.
+void lapic_virtual_wire(struct vcpu *vcpu);
+
+// ---- the guest's accesses (vm/lapic.c); `now` is VM time ----
+
+// Whether the address lies in this vCPU's xAPIC page. False in x2APIC mode and while the APIC is
+// disabled.
 bool lapic_mmio_claims(const struct vcpu *vcpu, uint64_t gpa);
+
+// One access to that page; access->offset is the absolute address.
 void lapic_mmio_access(struct vcpu *vcpu, struct access *access);
+
+// IA32_APIC_BASE, IA32_TSC_DEADLINE and MSRs 800H to 8FFH. False: #GP(0), nothing changed.
+MUST_CHECK bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
+MUST_CHECK bool lapic_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
+
+// The task-priority register, whose bits 7:4 are CR8.
+uint8_t lapic_tpr(const struct vcpu *vcpu);
+void lapic_set_tpr(struct vcpu *vcpu, uint8_t tpr);
+
+// ---- interrupts (vm/lapic_interrupt.c) ----
+
+// Makes a vector of 0 to 255 pending. Any CPU may call it; vectors below 16 are counted as errors
+// on arrival.
+void lapic_post(struct vcpu *target, uint8_t vector, bool level);
+
+// Makes a vector pending at once, edge-triggered. Only the CPU that runs the vCPU may call it.
+void lapic_raise(struct vcpu *vcpu, uint8_t vector);
+
+// The highest vector whose priority is above the processor's, or -1. Takes posted interrupts into
+// the IRR first.
+int lapic_pending(struct vcpu *vcpu);
+
+// The processor takes what lapic_pending() returned.
+void lapic_accept(struct vcpu *vcpu, uint8_t vector);
+
+void lapic_eoi(struct vcpu *vcpu);
+
+// For the TPR threshold of the VMX TPR shadow, 0 to 15: the priority class below which the guest's
+// TPR must fall for the highest pending vector to become deliverable; 0 if no drop of the TPR would
+// free one.
+uint8_t lapic_tpr_threshold(struct vcpu *vcpu);
+
+// Whether the 8259 pair has an interrupt for this vCPU: through LINT0 or an I/O APIC's ExtINT pin.
+// And its vector, by the acknowledge cycle.
+bool lapic_extint_pending(struct vcpu *vcpu);
+uint8_t lapic_extint_acknowledge(struct vcpu *vcpu);
+
+// An edge on the pin LINT0 or LINT1 (0, 1) of a vCPU: what its LVT entry says happens. Any CPU may
+// call it.
+void lapic_lint(struct vcpu *vcpu, unsigned pin);
+
+// A local source asks for an interrupt by its LVT entry (LAPIC_LVT_...). Only the CPU that runs the
+// vCPU.
+void lapic_local(struct vcpu *vcpu, enum lapic_offset lvt);
+
+// Notes ESR bits and raises the error interrupt. Only the CPU that runs the vCPU.
+void lapic_error(struct vcpu *vcpu, enum lapic_error error);
+
+// ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----
+
+// VM time at which lapic_tick() wants to be called next, or NEVER.
+uint64_t lapic_deadline(const struct vcpu *vcpu);
+void lapic_tick(struct vcpu *vcpu, uint64_t now);
+
+// To be called after tsc_offset changed: a TSC deadline then falls due at another VM time.
+void lapic_tsc_changed(struct vcpu *vcpu, uint64_t now);
+
+// The timer's registers, for vm/lapic.c.
+void lapic_timer_stop(struct vcpu *vcpu);
+uint32_t lapic_timer_current(const struct vcpu *vcpu, uint64_t now);
+void lapic_timer_set_count(struct vcpu *vcpu, uint32_t count, uint64_t now);
+void lapic_timer_set_divide(struct vcpu *vcpu, uint32_t divide, uint64_t now);
+void lapic_timer_set_lvt(struct vcpu *vcpu, uint32_t lvt, uint64_t now);
+void lapic_timer_set_deadline(struct vcpu *vcpu, uint64_t guest_tsc, uint64_t now);
+
+// ---- messages between APICs (vm/ipi.c) ----
+
+enum shorthand { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
+
+struct lapic_message {
+    uint32_t destination; // an APIC ID, or the message destination address of the logical modes
+    uint8_t vector;
+    uint8_t mode;      // enum delivery_mode
+    uint8_t shorthand; // enum shorthand; SELF and OTHERS need a sender
+    bool logical;
+    bool level; // level-triggered: sets the target's TMR bit
+    bool wide;  // 32-bit destination (x2APIC sender): FFFFFFFFH is the broadcast, else FFH
+};
+
+// Delivers a message to every vCPU that it addresses (or the least busy of them). `sender` is NULL
+// for I/O APICs; else the caller is the CPU that runs it. False: no APIC accepted it.
+bool lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message *message);
+
+// A write to the interrupt command register: sends what it says. `icr` is in x2APIC format if the
+// APIC is in x2APIC mode, otherwise bits 63:56 are the destination.
+void lapic_send(struct vcpu *vcpu, uint64_t icr);

@@ -194,9 +194,17 @@ static inline void vcpu_note(struct vcpu *vcpu, uint32_t requests)
 }
 
 // The register state after power-on or INIT. SDM: "IA-32 and Intel 64 Processor States Following
-// Power-up, Reset, or INIT". All groups become valid and dirty. INIT keeps what the manual says
-// (FPU, MTRRs, TSC, ...).
+// Power-up, Reset, or INIT". Groups become valid and dirty; INIT leaves alone those that it keeps:
+// STATE_SYSTEM, STATE_XCR0, STATE_FPU, STATE_MSR. Needs STATE_CONTROL if is_init. Afterwards vCPU 0
+// is active, the others wait for a SIPI.
 void vcpu_reset(struct vcpu *vcpu, bool is_init);
+
+// A start-up IPI: runs from vector * 4 KiB in real mode. Ignored unless it was waited for.
+void vcpu_sipi(struct vcpu *vcpu, uint8_t vector);
+
+// Turns request bits that the loop has taken into state: INIT, then SIPI, then NMI; other bits are
+// ignored. Needs STATE_CONTROL if INIT is among them.
+void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests);
 
 // Keeps the bits of CR4 that CPUID mirrors, so that CPUID needs no VMCS access. Guests cannot
 // change them without an exit (vm/cr.h); whoever else sets vcpu->cr4 calls this after it.
@@ -217,4 +225,15 @@ static inline verdict_t fault_pf(struct vcpu *vcpu, uint64_t linear, uint32_t er
     vcpu->cr2 = linear;
     vcpu->cr2_dirty = true;
     return fault_code(VECTOR_PF, error);
+}
+
+// Whether IA32_APIC_BASE enables the local APIC: CPUID leaf 1 EDX bit 9 mirrors it.
+static inline bool lapic_enabled(const struct vcpu *vcpu)
+{
+    return (__atomic_load_n(&vcpu->lapic.base, __ATOMIC_RELAXED) & APIC_BASE_ENABLE) != 0;
+}
+
+static inline bool lapic_in_x2apic(const struct vcpu *vcpu)
+{
+    return (__atomic_load_n(&vcpu->lapic.base, __ATOMIC_RELAXED) & APIC_BASE_X2APIC) != 0;
 }

@@ -59,6 +59,8 @@ struct vm {
     _Atomic uint32_t stop_code;       // port value, exit reason, ...: what goes with the reason
     _Atomic uint64_t device_deadline; // VM time at which a device wants its tick
 
+    _Atomic uint32_t arbitration; // the vCPU that won the last lowest-priority message (vm/ipi.c)
+
     _Atomic uint64_t unclaimed_ports; // accesses that nobody answered, by bus
     _Atomic uint64_t unclaimed_mmio;
     _Atomic uint64_t unknown_msrs;

@@ -1,0 +1,35 @@
+// The I/O APIC: 24 inputs, each sent to the local APICs as its redirection entry says.
+// 82093AA datasheet: "I/O Advanced Programmable Interrupt Controller". Wired in
+// drivers/virt/board.c.
+#pragma once
+
+#include "vm/bus.h"
+
+struct vm;
+
+#define VIOAPIC_PINS           24
+#define VIOAPIC_BASE           UINT64_C(0xfec00000)
+#define VIOAPIC_SIZE           UINT64_C(0x1000)
+#define VIOAPIC_VERSION        0x11
+#define VIOAPIC_VERSION_DIRECT 0x20 // with an EOI register of its own
+
+struct vioapic {
+    struct vdev device;
+    struct vm *vm;
+    uint8_t version;
+    uint8_t id;
+    uint8_t select;  // IOREGSEL
+    uint32_t inputs; // bit n: input n is asserted
+    uint64_t redirection[VIOAPIC_PINS];
+};
+
+// The state after power-on, version 11H: all pins masked. Its MMIO region is VIOAPIC_BASE,
+// VIOAPIC_SIZE.
+void vioapic_init(struct vioapic *ioapic, struct vm *vm);
+
+// The level of an input, for struct irq_line. Any CPU may call it. Inputs from 24 are ignored.
+void vioapic_set(void *ioapic, unsigned input, bool level);
+
+// An EOI broadcast from a local APIC, for struct vm_irqchip: frees the level-triggered pins of this
+// vector and sends again those that are still asserted.
+void vioapic_eoi(void *ioapic, uint8_t vector);
