@@ -1,0 +1,239 @@
+// vmx/choice.c and vmx/required.c: what is chosen on the CPUs of vmx_cpus.h, and what is said where
+// one falls short.
+
+#include "tests/unit/support.h"
+
+#include "tests/unit/vmx_cpus.h"
+#include "vmx/choice.h"
+#include "vmx/required.h"
+
+static struct vmx_choice chosen(const struct vmx_raw *raw, const char *option)
+{
+    struct vmx_capabilities cpu = decoded(raw);
+    struct vmx_choice choice;
+    uint32_t wanted = choice_default(), requested = 0;
+    assert_int_equal(choice_parse(option, &wanted, &requested, NULL), STATUS_OK);
+    choice_make(&choice, &cpu, wanted, requested);
+    return choice;
+}
+
+static void every_word_is_allowed_by_the_cpu(void **state)
+{
+    (void)state;
+    const struct vmx_raw *cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake, &kvm_host};
+    const char *options[] = {"", "-vpid,-ept_ad", "apicv,vid,x2apic_virt,posted,pml,tsc_scaling"};
+    for (unsigned i = 0; i < ARRAY_LENGTH(cpus); i++) {
+        for (unsigned j = 0; j < ARRAY_LENGTH(options); j++) {
+            struct vmx_choice choice = chosen(cpus[i], options[j]);
+            struct vmx_capabilities cpu = decoded(cpus[i]);
+            assert_int_equal(choice.missing, 0);
+            for (unsigned word = 0; word < CONTROL_WORDS; word++) {
+                assert_int_equal(choice.word[word] & ~cpu.control[word].may, 0);
+                assert_int_equal(cpu.control[word].must & ~choice.word[word], 0);
+            }
+        }
+    }
+}
+
+static void the_words_on_bochs(void **state)
+{
+    (void)state;
+    struct vmx_choice choice = chosen(&bochs_icelake, "");
+    assert_int_equal(choice.word[WORD_PIN], 0x7f & ~(PIN_POSTED_INTERRUPTS));
+    assert_int_equal(choice.word[WORD_PRIMARY], 0xb6206dfa);
+    assert_int_equal(choice.word[WORD_SECONDARY], 0x001014ea);
+    assert_int_equal(choice.word[WORD_EXIT], 0x007fefff);
+    assert_int_equal(choice.word[WORD_ENTRY], 0x0000d1ff);
+    assert_int_equal(choice.word[WORD_TERTIARY], 0);
+    assert_false(choice.word[WORD_PRIMARY] &
+                 (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING | PRIMARY_MOV_DR_EXITING |
+                  PRIMARY_INVLPG_EXITING | PRIMARY_RDTSC_EXITING | PRIMARY_MONITOR_TRAP_FLAG));
+    assert_true(choice_uses(&choice, FEATURE_MONITOR_TRAP_FLAG));
+    assert_false(choice_uses(&choice, FEATURE_X2APIC_VIRT));
+    assert_true(choice.switched_off & FEATURE(FEATURE_X2APIC_VIRT));
+}
+
+static void kvm_has_no_pause_loop_exiting(void **state)
+{
+    (void)state;
+    struct vmx_choice choice = chosen(&kvm_host, "");
+    assert_false(choice_uses(&choice, FEATURE_PLE));
+    assert_false(choice.available & FEATURE(FEATURE_PLE));
+    assert_true(choice_uses(&choice, FEATURE_VPID));
+    assert_true(choice_uses(&choice, FEATURE_PREEMPTION_TIMER));
+}
+
+static void an_option_takes_away_and_names_what_hangs_on_it(void **state)
+{
+    (void)state;
+    struct vmx_choice choice = chosen(&bochs_icelake, "-vpid,-tpr_shadow,-preemption_timer");
+    assert_false(choice_uses(&choice, FEATURE_VPID));
+    assert_false(choice_uses(&choice, FEATURE_INVVPID_SINGLE));
+    assert_true(choice.switched_off & FEATURE(FEATURE_VPID));
+    assert_false(choice.word[WORD_SECONDARY] & SECONDARY_VPID);
+    assert_true(choice.word[WORD_PRIMARY] & PRIMARY_CR8_LOAD_EXITING);
+    assert_true(choice.word[WORD_PRIMARY] & PRIMARY_CR8_STORE_EXITING);
+    assert_false(choice.word[WORD_PRIMARY] & PRIMARY_TPR_SHADOW);
+    assert_false(choice.word[WORD_PIN] & PIN_PREEMPTION_TIMER);
+    assert_false(choice.word[WORD_EXIT] & VMEXIT_SAVE_PREEMPTION_TIMER);
+
+    choice = chosen(&bochs_icelake, "x2apic_virt,apicv,vid,-tpr_shadow");
+    assert_false(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
+    choice = chosen(&bochs_icelake, "x2apic_virt,apicv,vid,posted");
+    assert_true(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
+    assert_true(choice.word[WORD_SECONDARY] & SECONDARY_VIRTUALIZE_X2APIC);
+    assert_false(choice_uses(&choice, FEATURE_POSTED_INTERRUPTS)); // Bochs has none
+    assert_true(choice.requested & FEATURE(FEATURE_POSTED_INTERRUPTS));
+}
+
+static void an_unknown_word_of_the_option_is_named(void **state)
+{
+    (void)state;
+    uint32_t wanted = 7, requested = 0;
+    struct explanation why;
+    assert_int_equal(choice_parse("-vpid,-vpd,1g", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    assert_non_null(strstr(why.text, "\"-vpd\""));
+    assert_int_equal(wanted, 7);
+    assert_int_equal(choice_parse("-vpid,", &wanted, &requested, &why), STATUS_OK);
+    assert_int_equal(choice_parse(",", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    assert_int_equal(choice_parse("-", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    assert_int_equal(choice_parse("--vpid", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    wanted = 0;
+    for (int i = 0; i < VMX_FEATURES; i++) {
+        assert_int_equal(choice_parse(choice_option(i), &wanted, &requested, NULL), STATUS_OK);
+        assert_int_equal(wanted, FEATURE(i + 1) - 1);
+        assert_non_null(choice_name(i));
+        assert_non_null(choice_fallback(i));
+    }
+}
+
+static void a_broken_preemption_timer_is_not_used(void **state)
+{
+    (void)state;
+    struct vmx_raw raw = bochs_icelake;
+    raw.signature = 0x000206e6;
+    struct vmx_choice choice = chosen(&raw, "");
+    assert_false(choice_uses(&choice, FEATURE_PREEMPTION_TIMER));
+
+    struct vmx_capabilities all = decoded(&bochs_icelake), one = all;
+    one.timer_rate = 5;
+    capabilities_intersect(&all, &one);
+    choice_make(&choice, &all, choice_default(), 0);
+    assert_false(choice_uses(&choice, FEATURE_PREEMPTION_TIMER));
+}
+
+static void traps_are_forced_per_vm(void **state)
+{
+    (void)state;
+    struct vmx_capabilities cpu = decoded(&kvm_host);
+    struct vmx_choice choice = chosen(&kvm_host, "");
+    uint64_t before = choice.word[WORD_PRIMARY];
+    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_MOV_DR | TRAP_DESCRIPTOR_TABLE), 0);
+    assert_int_equal(choice.word[WORD_PRIMARY], before | PRIMARY_MOV_DR_EXITING);
+    assert_true(choice.word[WORD_SECONDARY] & SECONDARY_DESCRIPTOR_TABLE_EXITING);
+
+    cpu.control[WORD_SECONDARY].may &= ~SECONDARY_RDSEED_EXITING;
+    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_RDSEED | TRAP_RDTSC), TRAP_RDSEED);
+    assert_true(choice.word[WORD_PRIMARY] & PRIMARY_RDTSC_EXITING);
+}
+
+static void says(const struct vmx_raw *raw, const char *thing, const char *remedy)
+{
+    struct vmx_capabilities cpu = decoded(raw);
+    uint64_t missing = required_missing(&cpu);
+    assert_int_not_equal(missing, 0);
+    bool said = false;
+    for (unsigned i = 0; i < required_count(); i++) {
+        struct explanation line;
+        if (!(missing & BIT(i)))
+            continue;
+        required_explain(&cpu, i, &line);
+        if (strstr(line.text, thing) != NULL && strstr(line.text, remedy) != NULL)
+            said = true;
+    }
+    if (!said)
+        fail_msg("nothing said about %s", thing);
+}
+
+static void each_requirement_is_missed_by_name(void **state)
+{
+    (void)state;
+    struct vmx_raw raw = bochs_icelake;
+    raw.vmx = false;
+    says(&raw, "Intel VMX", "Westmere");
+    raw.hypervisor = true;
+    says(&raw, "Intel VMX", "nested=1");
+    struct vmx_capabilities none = decoded(&raw);
+    assert_int_equal(required_missing(&none), 1); // and nothing else is guessed at
+
+    raw = bochs_icelake;
+    raw.feature_control = FEATURE_CONTROL_LOCK;
+    says(&raw, "firmware", "enable VT-x");
+    raw = bochs_icelake;
+    raw.no_execute = false;
+    says(&raw, "no-execute", "Westmere");
+    raw = bochs_icelake;
+    raw.msr[0] ^= UINT64_C(6) << 50;
+    says(&raw, "write-back memory", "MSR 480=");
+    raw = bochs_icelake;
+    raw.msr[MSR_VMX_TRUE_PRIMARY - VMX_MSR_FIRST] |= PRIMARY_CR3_LOAD_EXITING;
+    says(&raw, "CR3 accesses without exits", "MSR 48e=");
+    raw = bochs_icelake;
+    raw.msr[MSR_VMX_MISC - VMX_MSR_FIRST] &= ~MISC_STORES_LMA;
+    says(&raw, "EFER.LMA", "MSR 485=");
+}
+
+// Takes away each control that a word of ours needs, one at a time: each must be missed, the
+// optional ones must not.
+static void every_control_of_the_base_is_required(void **state)
+{
+    (void)state;
+    static const enum vmx_msr msr[CONTROL_WORDS] = {
+        [WORD_PIN] = MSR_VMX_TRUE_PIN,        [WORD_PRIMARY] = MSR_VMX_TRUE_PRIMARY,
+        [WORD_SECONDARY] = MSR_VMX_SECONDARY, [WORD_EXIT] = MSR_VMX_TRUE_EXIT,
+        [WORD_ENTRY] = MSR_VMX_TRUE_ENTRY,
+    };
+    struct vmx_capabilities cpu = decoded(&bochs_icelake);
+    struct vmx_choice bare;
+    choice_make(&bare, &cpu, 0, 0);
+    for (unsigned word = 0; word < CONTROL_WORDS; word++) {
+        for (unsigned bit = 0; msr[word] != 0 && bit < 32; bit++) {
+            uint32_t control = BIT32(bit);
+            bool forced = cpu.control[word].must & control;
+            bool optional = word == WORD_PRIMARY &&
+                            (control & (PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING));
+            if (!(bare.word[word] & control) || forced || optional)
+                continue;
+            if (control & VMEXIT_SAVE_DEBUG_CONTROLS && (word == WORD_EXIT || word == WORD_ENTRY))
+                continue;
+            struct vmx_raw raw = bochs_icelake;
+            raw.msr[msr[word] - VMX_MSR_FIRST] &= ~((uint64_t)control << 32);
+            struct vmx_capabilities less = decoded(&raw);
+            if (required_missing(&less) == 0)
+                fail_msg("%s is not required", control_name(word, bit));
+        }
+    }
+    const uint64_t ept[] = {EPT_4_LEVEL, EPT_WB, EPT_2M, EPT_INVEPT, EPT_INVEPT_ALL};
+    for (unsigned i = 0; i < ARRAY_LENGTH(ept); i++) {
+        struct vmx_raw raw = bochs_icelake;
+        raw.msr[MSR_VMX_EPT_VPID_CAP - VMX_MSR_FIRST] &= ~ept[i];
+        struct vmx_capabilities less = decoded(&raw);
+        assert_int_not_equal(required_missing(&less), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_word_is_allowed_by_the_cpu),
+        cmocka_unit_test(the_words_on_bochs),
+        cmocka_unit_test(kvm_has_no_pause_loop_exiting),
+        cmocka_unit_test(an_option_takes_away_and_names_what_hangs_on_it),
+        cmocka_unit_test(an_unknown_word_of_the_option_is_named),
+        cmocka_unit_test(a_broken_preemption_timer_is_not_used),
+        cmocka_unit_test(traps_are_forced_per_vm),
+        cmocka_unit_test(each_requirement_is_missed_by_name),
+        cmocka_unit_test(every_control_of_the_base_is_required),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+// Chooses the control words and features for the CPUs at hand. See choice.h; the tables below are
+// the policy. SDM: "VM-Execution Control Fields", "VM-Exit Control Fields", "VM-Entry Control
+// Fields".
+
+#include "vmx/choice.h"
+
+#include "lib/string.h"
+#include "vmx/required.h"
+
+// What every VMCS of ours sets. Optional features add to it.
+static const uint64_t base[CONTROL_WORDS] = {
+    [WORD_PIN] = PIN_EXTERNAL_INTERRUPT_EXITING | PIN_NMI_EXITING,
+    [WORD_PRIMARY] = PRIMARY_TSC_OFFSETTING | PRIMARY_HLT_EXITING | PRIMARY_MWAIT_EXITING |
+                     PRIMARY_RDPMC_EXITING | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS |
+                     PRIMARY_MONITOR_EXITING | PRIMARY_SECONDARY_CONTROLS,
+    [WORD_SECONDARY] = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
+    [WORD_EXIT] = VMEXIT_SAVE_DEBUG_CONTROLS | VMEXIT_HOST_64_BIT | VMEXIT_ACKNOWLEDGE_INTERRUPT |
+                  VMEXIT_SAVE_PAT | VMEXIT_LOAD_PAT | VMEXIT_SAVE_EFER | VMEXIT_LOAD_EFER,
+    [WORD_ENTRY] = VMENTRY_LOAD_DEBUG_CONTROLS | VMENTRY_LOAD_PAT | VMENTRY_LOAD_EFER,
+};
+
+struct feature_row {
+    const char *option;
+    const char *name;
+    enum control_word word;
+    uint64_t controls; // of that word
+    uint64_t exit;     // of the VM-exit controls, besides
+    uint64_t ept_vpid; // bits of IA32_VMX_EPT_VPID_CAP
+    uint32_t depends;  // on other features
+    bool by_name;      // off unless asked for
+    const char *fallback;
+};
+
+static const struct feature_row feature_row[VMX_FEATURES] = {
+    [FEATURE_PREEMPTION_TIMER] = {.option = "preemption_timer",
+                                  .name = "VMX-preemption timer",
+                                  .word = WORD_PIN,
+                                  .controls = PIN_PREEMPTION_TIMER,
+                                  .exit = VMEXIT_SAVE_PREEMPTION_TIMER,
+                                  .fallback = "slices end by the local APIC timer"},
+    [FEATURE_VIRTUAL_NMIS] = {.option = "vnmi",
+                              .name = "virtual NMIs",
+                              .word = WORD_PIN,
+                              .controls = PIN_VIRTUAL_NMIS,
+                              .fallback = "NMI blocking of the guest is tracked in software"},
+    [FEATURE_VPID] = {.option = "vpid",
+                      .name = "VPID",
+                      .word = WORD_SECONDARY,
+                      .controls = SECONDARY_VPID,
+                      .ept_vpid = VPID_INVVPID | VPID_INVVPID_ALL,
+                      .fallback = "every entry and exit flushes the TLB"},
+    [FEATURE_INVVPID_ADDRESS] = {.option = "invvpid_address",
+                                 .name = "INVVPID individual-address",
+                                 .ept_vpid = VPID_INVVPID_ADDRESS,
+                                 .depends = FEATURE(FEATURE_VPID),
+                                 .fallback = "the vCPU's whole VPID is flushed"},
+    [FEATURE_INVVPID_SINGLE] = {.option = "invvpid_single",
+                                .name = "INVVPID single-context",
+                                .ept_vpid = VPID_INVVPID_SINGLE,
+                                .depends = FEATURE(FEATURE_VPID),
+                                .fallback = "all VPIDs are flushed"},
+    [FEATURE_INVEPT_SINGLE] = {.option = "invept_single",
+                               .name = "INVEPT single-context",
+                               .ept_vpid = EPT_INVEPT_SINGLE,
+                               .fallback = "INVEPT flushes all VMs"},
+    [FEATURE_EPT_AD] = {.option = "ept_ad",
+                        .name = "EPT accessed and dirty flags",
+                        .ept_vpid = EPT_ACCESSED_DIRTY,
+                        .fallback = "dirty pages are found by write protection"},
+    [FEATURE_PML] = {.option = "pml",
+                     .name = "page-modification logging",
+                     .word = WORD_SECONDARY,
+                     .controls = SECONDARY_PML,
+                     .depends = FEATURE(FEATURE_EPT_AD),
+                     .by_name = true,
+                     .fallback = "dirty flags are scanned"},
+    [FEATURE_1G] = {.option = "1g",
+                    .name = "EPT 1G pages",
+                    .ept_vpid = EPT_1G,
+                    .fallback = "guest memory is mapped by 2M pages"},
+    [FEATURE_TPR_SHADOW] = {.option = "tpr_shadow",
+                            .name = "TPR shadow",
+                            .word = WORD_PRIMARY,
+                            .controls = PRIMARY_TPR_SHADOW,
+                            .fallback = "each MOV to and from CR8 exits"},
+    [FEATURE_PLE] = {.option = "ple",
+                     .name = "PAUSE-loop exiting",
+                     .word = WORD_SECONDARY,
+                     .controls = SECONDARY_PAUSE_LOOP_EXITING,
+                     .fallback = "a spinning vCPU runs to the end of its slice"},
+    [FEATURE_RDTSCP] = {.option = "rdtscp",
+                        .name = "RDTSCP in guests",
+                        .word = WORD_SECONDARY,
+                        .controls = SECONDARY_RDTSCP,
+                        .fallback = "hidden from guests"},
+    [FEATURE_INVPCID] = {.option = "invpcid",
+                         .name = "INVPCID in guests",
+                         .word = WORD_SECONDARY,
+                         .controls = SECONDARY_INVPCID,
+                         .fallback = "hidden from guests"},
+    [FEATURE_XSAVES] = {.option = "xsaves",
+                        .name = "XSAVES in guests",
+                        .word = WORD_SECONDARY,
+                        .controls = SECONDARY_XSAVES,
+                        .fallback = "hidden from guests"},
+    [FEATURE_USER_WAIT] = {.option = "user_wait",
+                           .name = "TPAUSE, UMONITOR, UMWAIT in guests",
+                           .word = WORD_SECONDARY,
+                           .controls = SECONDARY_USER_WAIT,
+                           .by_name = true,
+                           .fallback = "hidden from guests"},
+    [FEATURE_WBINVD_EXITING] = {.option = "wbinvd",
+                                .name = "WBINVD exiting",
+                                .word = WORD_SECONDARY,
+                                .controls = SECONDARY_WBINVD_EXITING,
+                                .fallback = "guests flush the host's caches themselves"},
+    [FEATURE_TSC_SCALING] = {.option = "tsc_scaling",
+                             .name = "TSC scaling",
+                             .word = WORD_SECONDARY,
+                             .controls = SECONDARY_TSC_SCALING,
+                             .by_name = true,
+                             .fallback = "guests see the host's TSC frequency"},
+    [FEATURE_MONITOR_TRAP_FLAG] = {.option = "mtf",
+                                   .name = "monitor trap flag",
+                                   // Set while stepping, never in the words of a fresh vCPU.
+                                   .word = WORD_PRIMARY,
+                                   .controls = PRIMARY_MONITOR_TRAP_FLAG,
+                                   .fallback = "single steps use RFLAGS.TF"},
+    [FEATURE_X2APIC_VIRT] = {.option = "x2apic_virt",
+                             .name = "virtualize x2APIC mode",
+                             .word = WORD_SECONDARY,
+                             .controls = SECONDARY_VIRTUALIZE_X2APIC,
+                             .depends = FEATURE(FEATURE_TPR_SHADOW),
+                             .by_name = true,
+                             .fallback = "x2APIC accesses exit"},
+    [FEATURE_APIC_REGISTER] = {.option = "apicv",
+                               .name = "APIC-register virtualization",
+                               .word = WORD_SECONDARY,
+                               .controls = SECONDARY_APIC_REGISTER,
+                               .depends = FEATURE(FEATURE_TPR_SHADOW),
+                               .by_name = true,
+                               .fallback = "reads of the local APIC exit"},
+    [FEATURE_VIRTUAL_INTERRUPTS] = {.option = "vid",
+                                    .name = "virtual-interrupt delivery",
+                                    .word = WORD_SECONDARY,
+                                    .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
+                                    .depends = FEATURE(FEATURE_TPR_SHADOW),
+                                    .by_name = true,
+                                    .fallback = "interrupts are injected, EOIs exit"},
+    [FEATURE_POSTED_INTERRUPTS] = {.option = "posted",
+                                   .name = "posted interrupts",
+                                   .word = WORD_PIN,
+                                   .controls = PIN_POSTED_INTERRUPTS,
+                                   .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS),
+                                   .by_name = true,
+                                   .fallback = "a remote vCPU is kicked by an exit"},
+};
+
+// Features that change a word only while something is being done, not from the start.
+#define ON_DEMAND FEATURE(FEATURE_MONITOR_TRAP_FLAG)
+
+uint32_t choice_default(void)
+{
+    uint32_t features = 0;
+    for (unsigned i = 0; i < VMX_FEATURES; i++)
+        if (!feature_row[i].by_name)
+            features |= FEATURE(i);
+    return features;
+}
+
+const char *choice_option(enum vmx_feature feature)
+{
+    return feature_row[feature].option;
+}
+
+const char *choice_name(enum vmx_feature feature)
+{
+    return feature_row[feature].name;
+}
+
+const char *choice_fallback(enum vmx_feature feature)
+{
+    return feature_row[feature].fallback;
+}
+
+static int find_option(const char *word, size_t length)
+{
+    for (int i = 0; i < VMX_FEATURES; i++)
+        if (strlen(feature_row[i].option) == length &&
+            memcmp(feature_row[i].option, word, length) == 0)
+            return i;
+    return -1;
+}
+
+status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
+                      struct explanation *why)
+{
+    uint32_t on = *requested, use = *wanted;
+    while (*option != '\0') {
+        const char *comma = strchr(option, ',');
+        size_t length = comma != NULL ? (size_t)(comma - option) : strlen(option);
+        bool off = *option == '-';
+        size_t sign = length > 0 && (off || *option == '+') ? 1 : 0;
+        int feature = find_option(option + sign, length - sign);
+        if (feature < 0)
+            return explain(why, STATUS_NOT_FOUND,
+                           "features=: \"%.*s\" is no feature; the words are those of the report",
+                           (int)MIN(length, 40), option);
+        use = off ? use & ~FEATURE(feature) : use | FEATURE(feature);
+        on = off ? on & ~FEATURE(feature) : on | FEATURE(feature);
+        option += length + (comma != NULL);
+    }
+    *wanted = use;
+    *requested = on;
+    return STATUS_OK;
+}
+
+// CPUs on which the preemption timer counts wrongly (processor errata AAJ124, AAO95, AAT59, AAX65,
+// BA86 and others).
+static bool timer_is_broken(uint32_t signature)
+{
+    static const uint32_t broken[] = {0x000106a0, 0x000106a1, 0x000106a4, 0x000106a5, 0x000106e5,
+                                      0x00020652, 0x00020655, 0x000206e6, 0x000306a8};
+    for (unsigned i = 0; i < ARRAY_LENGTH(broken); i++)
+        if (broken[i] == signature)
+            return true;
+    return false;
+}
+
+static bool cpus_have(const struct vmx_capabilities *capabilities, enum vmx_feature feature)
+{
+    const struct feature_row *row = &feature_row[feature];
+    if (feature == FEATURE_PREEMPTION_TIMER &&
+        (timer_is_broken(capabilities->raw.signature) || !capabilities->same_timer))
+        return false;
+    return capabilities_allow(capabilities, row->word, row->controls) &&
+           capabilities_allow(capabilities, WORD_EXIT, row->exit) &&
+           capabilities_ept_vpid(capabilities, row->ept_vpid);
+}
+
+static void choose_features(struct vmx_choice *choice, const struct vmx_capabilities *capabilities,
+                            uint32_t wanted)
+{
+    for (unsigned i = 0; i < VMX_FEATURES; i++) {
+        if (!cpus_have(capabilities, i))
+            continue;
+        choice->available |= FEATURE(i);
+        if (!(wanted & FEATURE(i)))
+            choice->switched_off |= FEATURE(i);
+        else if ((choice->features & feature_row[i].depends) == feature_row[i].depends)
+            choice->features |= FEATURE(i);
+    }
+}
+
+void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capabilities,
+                 uint32_t wanted, uint32_t requested)
+{
+    *choice = (struct vmx_choice){.requested = requested};
+    choose_features(choice, capabilities, wanted);
+
+    uint64_t want[CONTROL_WORDS];
+    for (unsigned word = 0; word < CONTROL_WORDS; word++)
+        want[word] = base[word];
+    for (unsigned i = 0; i < VMX_FEATURES; i++) {
+        if (!(choice->features & ~ON_DEMAND & FEATURE(i)))
+            continue;
+        want[feature_row[i].word] |= feature_row[i].controls;
+        want[WORD_EXIT] |= feature_row[i].exit;
+    }
+    if (!choice_uses(choice, FEATURE_TPR_SHADOW))
+        want[WORD_PRIMARY] |= PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING;
+
+    for (unsigned word = 0; word < CONTROL_WORDS; word++) {
+        const struct control_range *range = &capabilities->control[word];
+        choice->word[word] = (want[word] | range->must) & range->may;
+    }
+    choice->missing = required_missing(capabilities);
+}
+
+struct trap_row {
+    enum vmx_trap trap;
+    enum control_word word;
+    uint64_t controls;
+};
+
+static const struct trap_row trap_row[] = {
+    {TRAP_MOV_DR, WORD_PRIMARY, PRIMARY_MOV_DR_EXITING},
+    {TRAP_INVLPG, WORD_PRIMARY, PRIMARY_INVLPG_EXITING},
+    {TRAP_CR3, WORD_PRIMARY, PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING},
+    {TRAP_RDTSC, WORD_PRIMARY, PRIMARY_RDTSC_EXITING},
+    {TRAP_DESCRIPTOR_TABLE, WORD_SECONDARY, SECONDARY_DESCRIPTOR_TABLE_EXITING},
+    {TRAP_PAUSE, WORD_PRIMARY, PRIMARY_PAUSE_EXITING},
+    {TRAP_RDRAND, WORD_SECONDARY, SECONDARY_RDRAND_EXITING},
+    {TRAP_RDSEED, WORD_SECONDARY, SECONDARY_RDSEED_EXITING},
+    {TRAP_CR8, WORD_PRIMARY, PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING},
+};
+
+uint32_t choice_trap(uint64_t word[CONTROL_WORDS], const struct vmx_capabilities *capabilities,
+                     uint32_t traps)
+{
+    uint32_t refused = traps;
+    for (unsigned i = 0; i < ARRAY_LENGTH(trap_row); i++) {
+        const struct trap_row *row = &trap_row[i];
+        if (!(traps & row->trap) || !capabilities_allow(capabilities, row->word, row->controls))
+            continue;
+        word[row->word] |= row->controls;
+        refused &= ~(uint32_t)row->trap;
+    }
+    return refused;
+}

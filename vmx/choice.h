@@ -1,0 +1,89 @@
+// Which controls and features Corbel uses on these CPUs: the control words by one formula, (want |
+// must) & may; what is optional, and what takes its place where it is missing. What is required
+// stands in required.h. Called once at boot with the intersection over all CPUs. SDM: "VM-Execution
+// Control Fields" and its siblings.
+#pragma once
+
+#include "lib/status.h"
+#include "vmx/capabilities.h"
+
+// What Corbel uses if the CPUs have it. The order is that of the report.
+enum vmx_feature {
+    FEATURE_PREEMPTION_TIMER,
+    FEATURE_VIRTUAL_NMIS,
+    FEATURE_VPID,
+    FEATURE_INVVPID_ADDRESS,
+    FEATURE_INVVPID_SINGLE,
+    FEATURE_INVEPT_SINGLE,
+    FEATURE_EPT_AD,
+    FEATURE_PML,
+    FEATURE_1G,
+    FEATURE_TPR_SHADOW,
+    FEATURE_PLE,
+    FEATURE_RDTSCP,
+    FEATURE_INVPCID,
+    FEATURE_XSAVES,
+    FEATURE_USER_WAIT,
+    FEATURE_WBINVD_EXITING,
+    FEATURE_TSC_SCALING,
+    FEATURE_MONITOR_TRAP_FLAG,
+    // Chosen by name only: off unless the option asks for them.
+    FEATURE_X2APIC_VIRT,
+    FEATURE_APIC_REGISTER,
+    FEATURE_VIRTUAL_INTERRUPTS,
+    FEATURE_POSTED_INTERRUPTS,
+    VMX_FEATURES,
+};
+
+#define FEATURE(feature) (UINT32_C(1) << (feature))
+
+// Exits that Corbel does without unless somebody wants to see them; forced per VM.
+enum vmx_trap {
+    TRAP_MOV_DR = BIT32(0),
+    TRAP_INVLPG = BIT32(1), // and INVPCID
+    TRAP_CR3 = BIT32(2),
+    TRAP_RDTSC = BIT32(3), // and RDTSCP
+    TRAP_DESCRIPTOR_TABLE = BIT32(4),
+    TRAP_PAUSE = BIT32(5),
+    TRAP_RDRAND = BIT32(6),
+    TRAP_RDSEED = BIT32(7),
+    TRAP_CR8 = BIT32(8), // no TPR shadow
+};
+
+struct vmx_choice {
+    uint64_t word[CONTROL_WORDS]; // as written to the VMCS of a vCPU at its first entry
+    uint32_t features;            // FEATURE() bits in use
+    uint32_t available;           // ... that the CPUs have
+    uint32_t switched_off;        // ... that the option took away though the CPUs have them
+    uint32_t requested;           // ... that the option asked for by name
+    uint64_t missing;             // required_missing(): 0 if Corbel can run here
+};
+
+// The features that are used where they exist and no option says otherwise.
+uint32_t choice_default(void);
+
+// Reads the option `features=`: names with a leading '-' (off) or '+' or nothing (on), separated by
+// commas, applied to `wanted` (start with choice_default()) and collected in `requested` when on.
+// STATUS_NOT_FOUND names the word.
+MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
+                                 struct explanation *why);
+
+// Chooses for CPUs with these capabilities out of `wanted` features. choice->missing says whether
+// they suffice.
+void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capabilities,
+                 uint32_t wanted, uint32_t requested);
+
+// Adds to the words of a VM's vCPUs the exits of a mask of vmx_trap bits. Returns those that the
+// CPUs do not have.
+uint32_t choice_trap(uint64_t word[CONTROL_WORDS], const struct vmx_capabilities *capabilities,
+                     uint32_t traps);
+
+static inline bool choice_uses(const struct vmx_choice *choice, enum vmx_feature feature)
+{
+    return choice->features & FEATURE(feature);
+}
+
+// The option's word for a feature ("vpid"), its name in a report, and what happens without it.
+const char *choice_option(enum vmx_feature feature);
+const char *choice_name(enum vmx_feature feature);
+const char *choice_fallback(enum vmx_feature feature);
