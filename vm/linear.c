@@ -1,0 +1,219 @@
+// Segmentation, and guest-linear memory over the page walk. Called by the instruction emulator and
+// by the handlers that reach into guest memory by linear address (string I/O, task switches,
+// descriptor tables). SDM: "Protected-Mode Memory Management", "Limit Checking", "Type Checking",
+// "Canonical Addressing".
+
+#include "vm/linear.h"
+
+#include "lib/string.h"
+#include "vm/vm.h"
+
+#define TYPE_CODE        BIT32(3)
+#define TYPE_EXPAND_DOWN BIT32(2) // of data
+#define TYPE_WRITABLE    BIT32(1) // of data; readable, of code
+
+unsigned code_bits(const struct vcpu *vcpu)
+{
+    if (vcpu_in_64bit(vcpu))
+        return 64;
+    return vcpu->segment[CS].access & AR_DB ? 32 : 16;
+}
+
+unsigned stack_size(const struct vcpu *vcpu)
+{
+    if (vcpu_in_64bit(vcpu))
+        return 8;
+    return vcpu->segment[SS].access & AR_DB ? 4 : 2;
+}
+
+static bool segment_fault(enum segment_register segment, verdict_t *fault)
+{
+    *fault = segment == SS ? fault_ss(0) : fault_gp(0);
+    return false;
+}
+
+// Protected mode only: real and virtual-8086 mode know no types.
+static bool type_allows(const struct segment *segment, bool write)
+{
+    if (segment->access & AR_UNUSABLE)
+        return false;
+    bool flag = segment->access & TYPE_WRITABLE;
+    if (segment->access & TYPE_CODE)
+        return !write && flag;
+    return !write || flag;
+}
+
+static bool limit_allows(const struct segment *segment, uint64_t offset, unsigned size)
+{
+    uint64_t last = offset + size - 1;
+    bool expands_down = (segment->access & (TYPE_CODE | TYPE_EXPAND_DOWN | AR_CODE_DATA)) ==
+                        (TYPE_EXPAND_DOWN | AR_CODE_DATA);
+    if (expands_down)
+        return offset > segment->limit && last <= (segment->access & AR_DB ? BITS(31, 0) : 0xffff);
+    return last <= segment->limit;
+}
+
+static unsigned linear_width(const struct vcpu *vcpu)
+{
+    return vcpu->cr4 & CR4_LA57 ? 57 : 48;
+}
+
+bool segment_linear(const struct vcpu *vcpu, enum segment_register segment, uint64_t offset,
+                    unsigned size, bool write, gva_t *linear, verdict_t *fault)
+{
+    const struct segment *descriptor = &vcpu->segment[segment];
+    if (vcpu_in_64bit(vcpu)) {
+        uint64_t base = segment == FS || segment == GS ? descriptor->base : 0;
+        *linear = gva(base + offset);
+        unsigned width = linear_width(vcpu);
+        if (!is_canonical(linear->value, width) || !is_canonical(linear->value + size - 1, width))
+            return segment_fault(segment, fault);
+        return true;
+    }
+    bool has_types = (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
+    if ((has_types && !type_allows(descriptor, write)) || !limit_allows(descriptor, offset, size))
+        return segment_fault(segment, fault);
+    *linear = gva((descriptor->base + offset) & BITS(31, 0));
+    return true;
+}
+
+bool linear_prepare(struct vcpu *vcpu, gva_t linear, unsigned size, uint32_t access,
+                    struct linear_span *span, verdict_t *fault)
+{
+    unsigned room = (unsigned)(PAGE_SIZE - linear.value % PAGE_SIZE);
+    unsigned done = 0;
+    span->size = size;
+    span->parts = size > room ? 2 : 1;
+    for (unsigned i = 0; i < span->parts; i++) {
+        struct linear_part *part = &span->part[i];
+        uint64_t address = linear.value + done;
+        if (!(vcpu->efer & EFER_LMA))
+            address &= BITS(31, 0);
+        if (!walk_linear(vcpu, gva(address), access, &part->walk, fault))
+            return false;
+        part->physical = part->walk.physical;
+        part->length = MIN(size - done, room);
+        part->ram = gmem_at(&vcpu->vm->memory, part->physical, part->length);
+        done += part->length;
+        room = (unsigned)PAGE_SIZE;
+    }
+    return true;
+}
+
+bool linear_mark(const struct vcpu *vcpu, const struct linear_span *span, verdict_t *fault)
+{
+    for (unsigned i = 0; i < span->parts; i++)
+        if (!walk_mark(vcpu, &span->part[i].walk)) {
+            *fault = again();
+            return false;
+        }
+    return true;
+}
+
+// One piece of a part that no RAM backs: the largest power of two, up to 8 bytes.
+static unsigned piece_size(unsigned remaining)
+{
+    return remaining >= 8 ? 8 : 1U << highest_bit(remaining);
+}
+
+void linear_load(struct vcpu *vcpu, const struct linear_span *span, void *to, uint64_t now)
+{
+    uint8_t *bytes = to;
+    for (unsigned i = 0; i < span->parts; i++) {
+        const struct linear_part *part = &span->part[i];
+        if (part->ram)
+            gmem_load(part->ram, bytes, part->length);
+        for (unsigned done = 0, size; !part->ram && done < part->length; done += size) {
+            size = piece_size(part->length - done);
+            struct access access = {
+                .offset = part->physical.value + done, .size = (uint8_t)size, .now = now};
+            vm_mmio_access(vcpu, &access);
+            memcpy(bytes + done, &access.value, size);
+        }
+        bytes += part->length;
+    }
+}
+
+void linear_store(struct vcpu *vcpu, const struct linear_span *span, const void *from, uint64_t now)
+{
+    const uint8_t *bytes = from;
+    for (unsigned i = 0; i < span->parts; i++) {
+        const struct linear_part *part = &span->part[i];
+        if (part->ram)
+            gmem_store(part->ram, bytes, part->length);
+        for (unsigned done = 0, size; !part->ram && done < part->length; done += size) {
+            size = piece_size(part->length - done);
+            struct access access = {.offset = part->physical.value + done,
+                                    .size = (uint8_t)size,
+                                    .write = true,
+                                    .now = now};
+            memcpy(&access.value, bytes + done, size);
+            vm_mmio_access(vcpu, &access);
+        }
+        bytes += part->length;
+    }
+}
+
+static uint32_t access_of(const struct vcpu *vcpu, bool user)
+{
+    if (user)
+        return WALK_USER;
+    return vcpu->cpl == 3 ? WALK_IMPLICIT : 0;
+}
+
+bool linear_read(struct vcpu *vcpu, gva_t from, void *to, unsigned size, bool user, uint64_t now,
+                 verdict_t *fault)
+{
+    struct linear_span span;
+    if (!linear_prepare(vcpu, from, size, access_of(vcpu, user), &span, fault) ||
+        !linear_mark(vcpu, &span, fault))
+        return false;
+    linear_load(vcpu, &span, to, now);
+    return true;
+}
+
+bool linear_write(struct vcpu *vcpu, gva_t to, const void *from, unsigned size, bool user,
+                  uint64_t now, verdict_t *fault)
+{
+    struct linear_span span;
+    uint32_t access = access_of(vcpu, user) | WALK_WRITE;
+    if (!linear_prepare(vcpu, to, size, access, &span, fault) || !linear_mark(vcpu, &span, fault))
+        return false;
+    linear_store(vcpu, &span, from, now);
+    return true;
+}
+
+bool linear_fetch(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX], unsigned *count,
+                  verdict_t *fault)
+{
+    const struct segment *code = &vcpu->segment[CS];
+    bool is_64bit = vcpu_in_64bit(vcpu);
+    uint64_t offset = vcpu->rip + *count;
+    uint64_t linear = is_64bit ? offset : (code->base + (offset & BITS(31, 0))) & BITS(31, 0);
+    uint64_t length = MIN(INSTRUCTION_MAX - *count, PAGE_SIZE - linear % PAGE_SIZE);
+    if (is_64bit ? !is_canonical(linear, linear_width(vcpu)) : offset > code->limit)
+        length = 0;
+    else if (!is_64bit)
+        length = MIN(length, code->limit - offset + 1);
+    if (length == 0) {
+        *fault = fault_gp(0);
+        return false;
+    }
+
+    uint32_t access = WALK_FETCH | (vcpu->cpl == 3 ? WALK_USER : 0);
+    struct walk walk;
+    if (!walk_linear(vcpu, gva(linear), access, &walk, fault))
+        return false;
+    const uint8_t *ram = gmem_at(&vcpu->vm->memory, walk.physical, length);
+    if (!ram) {
+        *fault = vcpu->cpl == 3 ? fault_gp(0) : stop(STOP_BAD_MEMORY, 0);
+        return false;
+    }
+    if (!walk_mark(vcpu, &walk)) {
+        *fault = again();
+        return false;
+    }
+    memcpy(bytes + *count, ram, length);
+    *count += (unsigned)length;
+    return true;
+}
