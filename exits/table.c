@@ -41,7 +41,7 @@ const struct exit_row exit_table[] = {
                                STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
                                    STATE_DEBUG | FACT_QUALIFICATION | DELIVERY,
                                "task switch"),
-    [EXIT_CPUID] = INSTRUCTION(exit_unknown, 0, "CPUID"),
+    [EXIT_CPUID] = INSTRUCTION(exit_cpuid, 0, "CPUID"),
     [EXIT_GETSEC] = REFUSED("GETSEC"),
     [EXIT_HLT] = INSTRUCTION(exit_hlt, 0, "HLT"),
     [EXIT_INVD] = INSTRUCTION(exit_unknown, 0, "INVD"),

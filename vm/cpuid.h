@@ -1,5 +1,6 @@
-// What a VM's guests read with CPUID. Computed once from the host's own leaves (vm/cpuid.c holds the policy table);
-// the exit handler then looks leaves up.
+// What a VM's guests read with CPUID. Computed once from the host's own leaves (vm/cpuid.c holds
+// the policy table); the exit handler then looks leaves up and patches the few that show a vCPU's
+// own state. SDM: "CPUID-CPU Identification".
 #pragma once
 
 #include "lib/status.h"
@@ -18,6 +19,122 @@ struct cpuid_leaves {
     struct cpuid_leaf leaf[CPUID_LEAVES];
 };
 
-struct cpuid_policy {
-    struct cpuid_leaves leaves;
+enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+// Where a feature is announced: leaf (below 20H of the basic or the extended range), sub-leaf,
+// register, bit.
+#define CPUID_BIT(leaf, subleaf, in, bit)                                                          \
+    ((uint32_t)((((leaf) >> 31) << 20) | (((leaf)&0x1f) << 12) | ((subleaf) << 8) | ((in) << 5) |  \
+                (bit)))
+#define CPUID_BIT_LEAF(feature)    ((feature) >> 20 << 31 | ((feature) >> 12 & 0x1f))
+#define CPUID_BIT_SUBLEAF(feature) ((feature) >> 8 & 0xf)
+#define CPUID_BIT_IN(feature)      ((feature) >> 5 & 3)
+#define CPUID_BIT_BIT(feature)     ((feature)&31)
+
+#define CPUID_X2APIC       CPUID_BIT(1U, 0, CPUID_ECX, 21)
+#define CPUID_PCID         CPUID_BIT(1U, 0, CPUID_ECX, 17)
+#define CPUID_TSC_DEADLINE CPUID_BIT(1U, 0, CPUID_ECX, 24)
+#define CPUID_XSAVE        CPUID_BIT(1U, 0, CPUID_ECX, 26)
+#define CPUID_VME          CPUID_BIT(1U, 0, CPUID_EDX, 1)
+#define CPUID_DE           CPUID_BIT(1U, 0, CPUID_EDX, 2)
+#define CPUID_PSE          CPUID_BIT(1U, 0, CPUID_EDX, 3)
+#define CPUID_TSC          CPUID_BIT(1U, 0, CPUID_EDX, 4)
+#define CPUID_PAE          CPUID_BIT(1U, 0, CPUID_EDX, 6)
+#define CPUID_MCE          CPUID_BIT(1U, 0, CPUID_EDX, 7)
+#define CPUID_PGE          CPUID_BIT(1U, 0, CPUID_EDX, 13)
+#define CPUID_FXSR         CPUID_BIT(1U, 0, CPUID_EDX, 24)
+#define CPUID_SSE          CPUID_BIT(1U, 0, CPUID_EDX, 25)
+#define CPUID_FSGSBASE     CPUID_BIT(7U, 0, CPUID_EBX, 0)
+#define CPUID_SMEP         CPUID_BIT(7U, 0, CPUID_EBX, 7)
+#define CPUID_INVPCID      CPUID_BIT(7U, 0, CPUID_EBX, 10)
+#define CPUID_SMAP         CPUID_BIT(7U, 0, CPUID_EBX, 20)
+#define CPUID_UMIP         CPUID_BIT(7U, 0, CPUID_ECX, 2)
+#define CPUID_PKU          CPUID_BIT(7U, 0, CPUID_ECX, 3)
+#define CPUID_WAITPKG      CPUID_BIT(7U, 0, CPUID_ECX, 5)
+#define CPUID_LA57         CPUID_BIT(7U, 0, CPUID_ECX, 16)
+#define CPUID_RDPID        CPUID_BIT(7U, 0, CPUID_ECX, 22)
+#define CPUID_FSRM         CPUID_BIT(7U, 0, CPUID_EDX, 4)
+#define CPUID_IBRS         CPUID_BIT(7U, 0, CPUID_EDX, 26)
+#define CPUID_STIBP        CPUID_BIT(7U, 0, CPUID_EDX, 27)
+#define CPUID_L1D_FLUSH    CPUID_BIT(7U, 0, CPUID_EDX, 28)
+#define CPUID_ARCH_CAP     CPUID_BIT(7U, 0, CPUID_EDX, 29)
+#define CPUID_SSBD         CPUID_BIT(7U, 0, CPUID_EDX, 31)
+#define CPUID_XSAVEC       CPUID_BIT(0xdU, 1, CPUID_EAX, 1)
+#define CPUID_XSAVES       CPUID_BIT(0xdU, 1, CPUID_EAX, 3)
+#define CPUID_SYSCALL      CPUID_BIT(0x80000001U, 0, CPUID_EDX, 11)
+#define CPUID_NX           CPUID_BIT(0x80000001U, 0, CPUID_EDX, 20)
+#define CPUID_RDTSCP       CPUID_BIT(0x80000001U, 0, CPUID_EDX, 27)
+#define CPUID_LM           CPUID_BIT(0x80000001U, 0, CPUID_EDX, 29)
+
+// What the machine half enables for its guests, and what it knows of the machine.
+enum cpuid_flag {
+    CPUID_HOST_EMULATED = BIT32(0),  // an emulated CPU (Bochs): hide what it gets wrong
+    CPUID_HOST_RDTSCP = BIT32(1),    // VM-execution control "enable RDTSCP" is set
+    CPUID_HOST_INVPCID = BIT32(2),   // "enable INVPCID"
+    CPUID_HOST_XSAVES = BIT32(3),    // "enable XSAVES/XRSTORS"
+    CPUID_HOST_USER_WAIT = BIT32(4), // "enable user wait and pause"
+    CPUID_HOST_SPECULATION =
+        BIT32(5), // SPEC_CTRL is switched between guest and host, PRED_CMD passed through
 };
+
+struct cpuid_inputs {
+    uint64_t tsc_hz;            // calibrated; 0: not known
+    uint64_t apic_hz;           // input clock of the virtual local APIC's timer
+    uint64_t arch_capabilities; // the host's IA32_ARCH_CAPABILITIES, 0 if it has none
+    unsigned vcpu_count;
+    uint32_t flags; // enum cpuid_flag
+};
+
+// What the exit handler must patch in a leaf.
+enum cpuid_live {
+    CPUID_FIXED = 0,
+    CPUID_LIVE_FEATURES,   // leaf 1: APIC ID, OSXSAVE, APIC enabled
+    CPUID_LIVE_STRUCTURED, // leaf 7.0: OSPKE
+    CPUID_LIVE_XSAVE,      // leaf 0DH: sizes by XCR0
+    CPUID_LIVE_TOPOLOGY,   // leaves 0BH, 1FH: x2APIC ID
+};
+
+#define CPUID_RANGES 3  // basic, 40000000H (hypervisor), 80000000H (extended)
+#define CPUID_SLOTS  32 // leaves of each range
+
+struct cpuid_slot {
+    uint8_t first; // index of its sub-leaf 0
+    uint8_t count; // sub-leaves, in order; 0: ECX does not matter
+    uint8_t live;  // enum cpuid_live
+    uint8_t reserved;
+};
+
+struct cpuid_policy {
+    struct cpuid_leaves leaves; // what the guest sees, sorted
+    struct cpuid_slot slot[CPUID_RANGES][CPUID_SLOTS];
+    struct cpuid_slot beyond; // any other leaf: shows the highest basic one
+    uint8_t zero;             // index of a leaf that is all zero
+    uint64_t xcr0_allowed;
+    uint64_t arch_capabilities;
+    uint64_t tsc_hz;
+    unsigned physical_width; // bits of a guest-physical address
+};
+
+// Executes CPUID on the CPU that calls it.
+typedef void cpuid_execute(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result);
+
+// Reads every leaf and sub-leaf that cpuid_build() looks at.
+void cpuid_collect(struct cpuid_leaves *host, cpuid_execute *execute);
+
+// Computes what guests see. STATUS_FULL: more leaves than the policy holds (our bug, not the
+// host's).
+MUST_CHECK status_t cpuid_build(struct cpuid_policy *policy, const struct cpuid_leaves *host,
+                                const struct cpuid_inputs *inputs);
+
+// The leaf as listed, or one that is all zero.
+const struct cpuid_leaf *cpuid_find(const struct cpuid_leaves *leaves, uint32_t leaf,
+                                    uint32_t subleaf);
+
+// Whether the guest's CPUID announces the feature (a CPUID_BIT).
+bool cpuid_has(const struct cpuid_policy *policy, uint32_t feature);
+
+// Bytes of an XSAVE area in the standard format with the components of `xcr0`.
+uint32_t cpuid_xsave_size(const struct cpuid_policy *policy, uint64_t xcr0);
+
+// The same in the compacted format, as leaf 0DH sub-leaf 1 reports it.
+uint32_t cpuid_xsave_compacted_size(const struct cpuid_policy *policy, uint64_t components);
