@@ -10,7 +10,13 @@
 status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length, struct vdev *device,
                     struct explanation *why)
 {
-    assert(!bus->frozen);
+    return bus_insert_part(bus, first, length, first, device, why);
+}
+
+status_t bus_insert_part(struct bus *bus, uint64_t first, uint64_t length, uint64_t base,
+                         struct vdev *device, struct explanation *why)
+{
+    assert(!bus->frozen && base <= first);
     uint64_t last = first + length - 1;
     if (length == 0 || last < first)
         return explain(why, STATUS_RANGE, "%s: %s claims 0x%llx bytes at 0x%llx: not a range",
@@ -28,7 +34,7 @@ status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length, struct vde
                        device->name, (unsigned long long)first, (unsigned long long)last,
                        bus->region[at].device->name, (unsigned long long)bus->region[at].first);
     memmove(&bus->region[at + 1], &bus->region[at], (bus->count - at) * sizeof(bus->region[0]));
-    bus->region[at] = (struct bus_region){first, last, first, device};
+    bus->region[at] = (struct bus_region){first, last, base, device};
     bus->count++;
     bus->region[bus->count] = (struct bus_region){UINT64_MAX, UINT64_MAX, 0, NULL};
     return STATUS_OK;

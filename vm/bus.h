@@ -62,6 +62,12 @@ struct bus {
 // both devices.
 MUST_CHECK status_t bus_insert(struct bus *bus, uint64_t first, uint64_t length,
                                struct vdev *device, struct explanation *why);
+
+// The same for one of several regions of a device: its offsets count from `base`, which is not
+// above `first`.
+MUST_CHECK status_t bus_insert_part(struct bus *bus, uint64_t first, uint64_t length, uint64_t base,
+                                    struct vdev *device, struct explanation *why);
+
 void bus_freeze(struct bus *bus);
 
 // The region that holds `address`, or NULL.

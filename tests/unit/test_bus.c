@@ -126,6 +126,23 @@ static void access_goes_to_the_device_with_its_offset(void **state)
     assert_int_equal(access.value, 0x41);
 }
 
+static void parts_share_one_base(void **state)
+{
+    (void)state;
+    static struct bus bus = {.name = "ports"};
+    struct recorder a = recorder("a", 0);
+    struct explanation why;
+    assert_int_equal(bus_insert_part(&bus, 0x20, 2, 0, &a.device, &why), STATUS_OK);
+    assert_int_equal(bus_insert_part(&bus, 0xa0, 2, 0x80, &a.device, &why), STATUS_OK);
+    bus_freeze(&bus);
+    struct access access = read_of(0x21, 1);
+    assert_true(bus_access(&bus, &access));
+    assert_int_equal(access.value, 0x21);
+    access = read_of(0xa1, 1);
+    assert_true(bus_access(&bus, &access));
+    assert_int_equal(access.value, 0x21);
+}
+
 static void silence_is_all_ones(void **state)
 {
     (void)state;
@@ -229,6 +246,7 @@ int main(void)
         cmocka_unit_test(full_table_is_an_error),
         cmocka_unit_test(find_agrees_with_linear_search),
         cmocka_unit_test(access_goes_to_the_device_with_its_offset),
+        cmocka_unit_test(parts_share_one_base),
         cmocka_unit_test(silence_is_all_ones),
         cmocka_unit_test(access_over_an_edge_is_split),
         cmocka_unit_test(bytewise_devices_see_bytes),

@@ -1,0 +1,301 @@
+// Two 8259As, after Intel's data sheet "8259A Programmable Interrupt Controller", with the ELCR of
+// PCI chipsets in the place of ICW1's level bit. Called from the port bus, by devices through
+// board.c, and for the acknowledge cycle by the event code through vm->irqchip.
+#include "drivers/virt/vpic.h"
+
+#include "vm/platform.h"
+#include "vm/vm.h"
+
+#define CASCADE     2
+#define CASCADE_BIT 0x04
+#define SPURIOUS    7
+#define NO_INPUT    8
+#define ELCR_MASTER 0xf8 // inputs 0 to 2 are edge-triggered for good
+#define ELCR_SLAVE  0xde // and so are 8 and 13
+
+#define ICW1           0x10
+#define ICW1_NEEDS_4   0x01
+#define ICW1_SINGLE    0x02
+#define ICW4_AUTO_EOI  0x02
+#define ICW4_SFNM      0x10
+#define OCW3           0x08
+#define OCW3_SET_SMM   0x40
+#define OCW3_SMM       0x20
+#define OCW3_POLL      0x04
+#define OCW3_READ      0x02
+#define OCW3_READ_ISR  0x01
+#define OCW2_LEVEL     0x07
+#define POLL_INTERRUPT 0x80
+
+enum vpic_command { // OCW2: rotate, specific, EOI
+    ROTATE_AUTO_OFF,
+    EOI,
+    NO_OPERATION,
+    EOI_SPECIFIC,
+    ROTATE_AUTO_ON,
+    EOI_ROTATE,
+    SET_PRIORITY,
+    EOI_SPECIFIC_ROTATE,
+};
+
+static bool is_master(const struct vpic *pic, const struct vpic_chip *chip)
+{
+    return chip == &pic->chip[0];
+}
+
+// IRR. The cascade behaves as a level, so that the master follows whatever the slave's output does.
+static uint8_t requests(const struct vpic *pic, const struct vpic_chip *chip)
+{
+    uint8_t level = chip->level_inputs | (is_master(pic, chip) ? CASCADE_BIT : 0);
+    return (uint8_t)((chip->lines & level) | (chip->latched & ~level));
+}
+
+// The distance from the highest priority of the first of `inputs`; NO_INPUT if there is none.
+static unsigned highest_rank(const struct vpic_chip *chip, uint8_t inputs)
+{
+    unsigned shift = (chip->lowest + 1U) & 7;
+    unsigned rotated = ((unsigned)inputs >> shift | (unsigned)inputs << (8 - shift)) & 0xff;
+    return rotated ? lowest_bit(rotated) : NO_INPUT;
+}
+
+static unsigned input_at(const struct vpic_chip *chip, unsigned rank)
+{
+    return (chip->lowest + 1U + rank) & 7;
+}
+
+// The input that the chip asks for service now, or NO_INPUT.
+static unsigned wanted_input(const struct vpic *pic, const struct vpic_chip *chip)
+{
+    uint8_t wanting = requests(pic, chip) & (uint8_t)~chip->mask;
+    if (!wanting || !chip->initialised || chip->next_word)
+        return NO_INPUT;
+    uint8_t blocking = chip->service;
+    if (chip->special_mask)
+        blocking &= (uint8_t)~chip->mask;
+    if (chip->special_fully_nested && is_master(pic, chip))
+        blocking &= (uint8_t)~CASCADE_BIT;
+    unsigned rank = highest_rank(chip, wanting);
+    return rank < highest_rank(chip, blocking) ? input_at(chip, rank) : NO_INPUT;
+}
+
+// Lets the outputs follow the state. INTR rising is news for the CPU.
+static void update(struct vpic *pic)
+{
+    bool slave = wanted_input(pic, &pic->chip[1]) != NO_INPUT;
+    pic->chip[0].lines = (uint8_t)((pic->chip[0].lines & ~CASCADE_BIT) | (slave ? CASCADE_BIT : 0));
+    bool output = wanted_input(pic, &pic->chip[0]) != NO_INPUT;
+    if (output == atomic_load_explicit(&pic->output, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&pic->output, output, memory_order_release);
+    if (output && pic->device.vm->vcpu_count)
+        vcpu_request(pic->device.vm->vcpu[0], REQUEST_EVENT);
+}
+
+static void set_input(struct vpic_chip *chip, unsigned input, bool level)
+{
+    uint8_t bit = (uint8_t)(1U << input);
+    // An edge stays latched when the line falls again: the guest may be slow to look, and must not
+    // lose it.
+    if (level && !(chip->lines & bit))
+        chip->latched |= bit;
+    chip->lines = level ? chip->lines | bit : chip->lines & (uint8_t)~bit;
+}
+
+void vpic_set(void *controller, unsigned input, bool level)
+{
+    struct vpic *pic = controller;
+    if (input == CASCADE || input > 15)
+        return;
+    spin_lock(&pic->device.lock);
+    set_input(&pic->chip[input >> 3], input & 7, level);
+    update(pic);
+    spin_unlock(&pic->device.lock);
+}
+
+// The acknowledge cycle inside one chip: `input` goes into service.
+static void take(struct vpic_chip *chip, unsigned input)
+{
+    uint8_t bit = (uint8_t)(1U << input);
+    chip->latched &= (uint8_t)~bit;
+    if (!chip->auto_eoi)
+        chip->service |= bit;
+    else if (chip->rotates_on_auto_eoi)
+        chip->lowest = (uint8_t)input;
+}
+
+bool vpic_pending(void *controller)
+{
+    struct vpic *pic = controller;
+    return atomic_load_explicit(&pic->output, memory_order_acquire);
+}
+
+uint8_t vpic_acknowledge(void *controller)
+{
+    struct vpic *pic = controller;
+    spin_lock(&pic->device.lock);
+    struct vpic_chip *chip = &pic->chip[0];
+    unsigned input = wanted_input(pic, chip);
+    if (input == CASCADE) {
+        take(chip, input);
+        chip = &pic->chip[1];
+        input = wanted_input(pic, chip);
+    }
+    if (input != NO_INPUT)
+        take(chip, input);
+    uint8_t vector = chip->vector_base | (uint8_t)(input == NO_INPUT ? SPURIOUS : input);
+    update(pic);
+    spin_unlock(&pic->device.lock);
+    return vector;
+}
+
+static void end_of_interrupt(struct vpic_chip *chip, enum vpic_command command, uint8_t level)
+{
+    bool specific = command == EOI_SPECIFIC || command == EOI_SPECIFIC_ROTATE;
+    unsigned input = level;
+    if (!specific) {
+        // In special mask mode a masked input in service is not the one that is meant.
+        uint8_t served = chip->service & (chip->special_mask ? (uint8_t)~chip->mask : 0xff);
+        unsigned rank = highest_rank(chip, served);
+        if (rank == NO_INPUT)
+            return;
+        input = input_at(chip, rank);
+    }
+    chip->service &= (uint8_t) ~(1U << input);
+    if (command == EOI_ROTATE || command == EOI_SPECIFIC_ROTATE)
+        chip->lowest = (uint8_t)input;
+}
+
+static void write_ocw2(struct vpic_chip *chip, uint8_t value)
+{
+    enum vpic_command command = (enum vpic_command)(value >> 5);
+    switch (command) {
+    case ROTATE_AUTO_OFF:
+    case ROTATE_AUTO_ON:
+        chip->rotates_on_auto_eoi = command == ROTATE_AUTO_ON;
+        break;
+    case EOI:
+    case EOI_SPECIFIC:
+    case EOI_ROTATE:
+    case EOI_SPECIFIC_ROTATE:
+        end_of_interrupt(chip, command, value & OCW2_LEVEL);
+        break;
+    case SET_PRIORITY:
+        chip->lowest = value & OCW2_LEVEL;
+        break;
+    case NO_OPERATION:
+        break;
+    }
+}
+
+static void write_ocw3(struct vpic_chip *chip, uint8_t value)
+{
+    if (value & OCW3_SET_SMM)
+        chip->special_mask = value & OCW3_SMM;
+    if (value & OCW3_POLL)
+        chip->polls = true;
+    else if (value & OCW3_READ)
+        chip->reads_service = value & OCW3_READ_ISR;
+}
+
+static void write_icw1(struct vpic_chip *chip, uint8_t value)
+{
+    struct vpic_chip fresh = {.lines = chip->lines, // whose edges have to come anew
+                              .level_inputs = chip->level_inputs,
+                              .vector_base = chip->vector_base,
+                              .lowest = 7,
+                              .next_word = 2,
+                              .initialised = true,
+                              .expects_icw3 = !(value & ICW1_SINGLE),
+                              .expects_icw4 = value & ICW1_NEEDS_4};
+    *chip = fresh;
+}
+
+static void write_odd(struct vpic_chip *chip, uint8_t value)
+{
+    switch (chip->next_word) {
+    case 0:
+        chip->mask = value;
+        return;
+    case 2:
+        chip->vector_base = value & 0xf8;
+        break;
+    case 3: // who is cascaded where: the board has it wired
+        break;
+    case 4:
+        chip->auto_eoi = value & ICW4_AUTO_EOI;
+        chip->special_fully_nested = value & ICW4_SFNM;
+        break;
+    }
+    if (chip->next_word == 2 && chip->expects_icw3)
+        chip->next_word = 3;
+    else if (chip->next_word < 4 && chip->expects_icw4)
+        chip->next_word = 4;
+    else
+        chip->next_word = 0;
+}
+
+static uint8_t read_chip(struct vpic *pic, struct vpic_chip *chip, bool odd)
+{
+    if (chip->polls) {
+        unsigned input = wanted_input(pic, chip);
+        chip->polls = false;
+        if (input == NO_INPUT)
+            return SPURIOUS;
+        take(chip, input);
+        update(pic);
+        return (uint8_t)(POLL_INTERRUPT | input);
+    }
+    if (odd)
+        return chip->mask;
+    return chip->reads_service ? chip->service : requests(pic, chip);
+}
+
+static void write_chip(struct vpic_chip *chip, bool odd, uint8_t value)
+{
+    if (odd)
+        write_odd(chip, value);
+    else if (value & ICW1)
+        write_icw1(chip, value);
+    else if (value & OCW3)
+        write_ocw3(chip, value);
+    else
+        write_ocw2(chip, value);
+}
+
+static bool vpic_access(struct vdev *device, struct access *access)
+{
+    struct vpic *pic = CONTAINER_OF(device, struct vpic, device);
+    uint8_t value = (uint8_t)access->value;
+    bool odd = access->offset & 1;
+    bool is_elcr = access->offset >= PORT_ELCR;
+    struct vpic_chip *chip = &pic->chip[is_elcr ? odd : access->offset >= PORT_PIC_SLAVE];
+    if (!access->write) {
+        access->value = is_elcr ? chip->level_inputs : read_chip(pic, chip, odd);
+        return true;
+    }
+    if (is_elcr)
+        chip->level_inputs = value & (odd ? ELCR_SLAVE : ELCR_MASTER);
+    else
+        write_chip(chip, odd, value);
+    update(pic);
+    return true;
+}
+
+static void vpic_reset(struct vdev *device)
+{
+    struct vpic *pic = CONTAINER_OF(device, struct vpic, device);
+    for (unsigned i = 0; i < 2; i++)
+        pic->chip[i] = (struct vpic_chip){.lines = pic->chip[i].lines, .lowest = 7};
+    pic->chip[1].level_inputs = BIT32(IRQ_SCI - 8); // as firmware leaves it
+    update(pic);
+}
+
+void vpic_init(struct vpic *pic, struct vm *vm)
+{
+    *pic = (struct vpic){.device = {.name = "8259",
+                                    .vm = vm,
+                                    .bytewise = true,
+                                    .access = vpic_access,
+                                    .reset = vpic_reset}};
+    vpic_reset(&pic->device);
+}
