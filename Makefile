@@ -65,7 +65,7 @@ TARGET_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexe
 PURE_OBJECTS := $(PURE_ALL:%.c=$(OUT)/target/%.o)
 MACHINE_OBJECTS := $(MACHINE:%.c=$(OUT)/target/%.o) $(ASSEMBLY:%=$(OUT)/target/%.o)
 # Others add generated objects here.
-IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS)
+IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS) $(OUT)/target/font.o
 
 image: deps-build
 	@$(MAKE) --no-print-directory $(IMAGE)
@@ -85,6 +85,15 @@ $(OUT)/target/%.asm.o: %.asm $(OUT)/offsets.inc
 $(OUT)/offsets.inc: $(OFFSETS) tools/offsets
 	@mkdir -p $(@D)
 	$(call say,OFFSETS,$@)tools/offsets $(CC) $(TARGET_CFLAGS) -MMD -MP -- $@ $(OFFSETS)
+
+# font: the glyphs of the framebuffer's text, from Debian's console-setup-linux (fetched if it is not installed).
+$(BUILD)/font.c: tools/font2c
+	@mkdir -p $(@D)
+	$(call say,FONT,$@)tools/font2c /usr/share/consolefonts/Lat15-Fixed16.psf.gz $@
+
+$(OUT)/target/font.o: $(BUILD)/font.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
 
 # symbols: the image is linked without its symbol table, and again with it; the table lies last, so nothing moves.
 $(OUT)/corbel-bare.elf: $(IMAGE_OBJECTS) $(OUT)/target/symbols-none.o linker.ld

@@ -1,0 +1,268 @@
+// The host's console: see console.h.
+
+#include "drivers/host/console.h"
+#include "arch/x86_64/interrupts.h"
+#include "drivers/host/debugport.h"
+#include "drivers/host/uart.h"
+#include "drivers/host/vga.h"
+#include "lib/ring.h"
+#include "lib/spinlock.h"
+#include "lib/string.h"
+
+#define RING_BYTES         (64U * 1024)
+#define FRAMES_PER_SECOND  25U
+#define LOST_MESSAGE_BYTES 40U
+
+enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
+
+static struct {
+    struct spinlock lock; // guards everything below but `uart`'s receiver
+    struct printer printer;
+    struct printer panic_printer;
+
+    struct uart uart;
+    struct ring ring;
+    uint8_t ring_bytes[RING_BYTES];
+    uint64_t lost; // bytes that found no room since the last report
+    bool is_polled;
+    bool is_seized;
+
+    enum screen_kind screen_kind;
+    struct screen screen;
+    struct vga vga;
+    struct framebuffer framebuffer;
+    bool is_screen_stale;
+    uint64_t drawn_at;
+} console;
+
+// An interrupt handler that prints must not find the lock held by the code that it interrupted.
+static uint64_t console_lock(void)
+{
+    uint64_t flags = interrupts_save();
+    if (!console.is_seized)
+        spin_lock(&console.lock);
+    return flags;
+}
+
+static void console_unlock(uint64_t flags)
+{
+    if (!console.is_seized)
+        spin_unlock(&console.lock);
+    interrupts_restore(flags);
+}
+
+// ---- the serial line ----
+
+// Fills the transmitter once, if it is empty. Returns false if nothing moved.
+static bool serial_drain_some(void)
+{
+    // Straight from the ring's memory: only bytes that the transmitter took leave it.
+    uint32_t at = console.ring.read, used = ring_used(&console.ring);
+    uint32_t offset = at & (RING_BYTES - 1);
+    uint32_t length = MIN(used, RING_BYTES - offset);
+    size_t sent = uart_write_some(&console.uart, console.ring_bytes + offset, length);
+    console.ring.read = at + (uint32_t)sent;
+    return sent > 0;
+}
+
+static void serial_drain_all(void)
+{
+    int byte;
+    while ((byte = ring_get(&console.ring)) >= 0) {
+        uint8_t bytes[1] = {(uint8_t)byte};
+        if (!uart_write(&console.uart, bytes, 1))
+            return;
+    }
+}
+
+static void serial_put(uint8_t byte)
+{
+    if (ring_put(&console.ring, byte))
+        return;
+    if (console.is_polled && !console.is_seized) {
+        console.lost++;
+        return;
+    }
+    serial_drain_all();
+    ring_put(&console.ring, byte);
+}
+
+// Says in the stream itself how much is missing there, as soon as the line fits.
+static void serial_report_lost(void)
+{
+    if (console.lost == 0 || ring_free(&console.ring) < LOST_MESSAGE_BYTES + 2)
+        return;
+    char text[LOST_MESSAGE_BYTES];
+    format_text(text, sizeof(text), "\r\n[%llu bytes lost]\r\n", (unsigned long long)console.lost);
+    console.lost = 0;
+    for (size_t i = 0; text[i] != '\0'; i++)
+        ring_put(&console.ring, (uint8_t)text[i]);
+}
+
+static void serial_write(const char *text, size_t length)
+{
+    if (console.uart.port == 0)
+        return;
+    serial_report_lost();
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '\n')
+            serial_put('\r');
+        serial_put((uint8_t)text[i]);
+    }
+    if (console.is_seized)
+        serial_drain_all();
+    else
+        serial_drain_some();
+}
+
+// ---- the screen ----
+
+static void screen_draw(void)
+{
+    console.is_screen_stale = false;
+    switch (console.screen_kind) {
+    case SCREEN_NONE:
+        return;
+    case SCREEN_VGA:
+        vga_draw(&console.vga, &console.screen);
+        return;
+    case SCREEN_FRAMEBUFFER:
+        framebuffer_draw(&console.framebuffer, &console.screen);
+        return;
+    }
+}
+
+static void screen_print(const char *text, size_t length)
+{
+    if (console.screen_kind == SCREEN_NONE)
+        return;
+    screen_write(&console.screen, text, length);
+    console.is_screen_stale = true;
+    if (!console.is_polled || console.is_seized)
+        screen_draw();
+}
+
+// ---- the whole ----
+
+static void console_panic_print(struct printer *printer, const char *text, size_t length)
+{
+    (void)printer;
+    if (!console.is_seized) {
+        interrupts_save();
+        console.is_seized = true;
+    }
+    console_write(text, length);
+}
+
+static void console_print(struct printer *printer, const char *text, size_t length)
+{
+    (void)printer;
+    console_write(text, length);
+}
+
+bool console_init(uint16_t uart_port)
+{
+    console.printer.write = console_print;
+    console.panic_printer.write = console_panic_print;
+    debugport_init();
+    serial_drain_all();
+    ring_init(&console.ring, console.ring_bytes, RING_BYTES);
+    return uart_init(&console.uart, uart_port) || uart_port == 0;
+}
+
+bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
+                     uint32_t pitch_bytes)
+{
+    if (cells == NULL || columns == 0 || rows == 0 || pitch_bytes / 2 < columns)
+        return false;
+    uint64_t flags = console_lock();
+    screen_init(&console.screen, columns, rows);
+    console.vga = (struct vga){cells, pitch_bytes / 2};
+    console.screen_kind = SCREEN_VGA;
+    screen_draw();
+    console_unlock(flags);
+    return true;
+}
+
+bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode)
+{
+    if (pixels == NULL)
+        return false;
+    uint64_t flags = console_lock();
+    bool is_drawable = framebuffer_init(&console.framebuffer, &console.screen, pixels, mode);
+    if (is_drawable) {
+        console.screen_kind = SCREEN_FRAMEBUFFER;
+        screen_draw();
+    }
+    console_unlock(flags);
+    return is_drawable;
+}
+
+struct printer *console_printer(void)
+{
+    return &console.printer;
+}
+
+struct printer *console_panic_printer(void)
+{
+    return &console.panic_printer;
+}
+
+void console_write(const char *text, size_t length)
+{
+    uint64_t flags = console_lock();
+    debugport_write((const uint8_t *)text, length);
+    serial_write(text, length);
+    screen_print(text, length);
+    console_unlock(flags);
+}
+
+bool console_poll(uint64_t now, uint64_t hz)
+{
+    uint64_t flags = console_lock();
+    console.is_polled = true;
+    serial_drain_some();
+    serial_report_lost();
+    if (console.is_screen_stale && now - console.drawn_at >= hz / FRAMES_PER_SECOND) {
+        console.drawn_at = now;
+        screen_draw();
+    }
+    bool is_busy = console.uart.port != 0 && ring_used(&console.ring) > 0;
+    console_unlock(flags);
+    return is_busy;
+}
+
+void console_flush(void)
+{
+    uint64_t flags = console_lock();
+    serial_drain_all();
+    serial_report_lost();
+    serial_drain_all();
+    screen_draw();
+    console_unlock(flags);
+}
+
+int console_read(void)
+{
+    return uart_read(&console.uart);
+}
+
+void console_receive_interrupt(bool enable)
+{
+    uint64_t flags = console_lock();
+    uart_receive_interrupt(&console.uart, enable);
+    console_unlock(flags);
+}
+
+int console_interrupt_line(void)
+{
+    switch (console.uart.port) {
+    case 0:
+        return -1;
+    case 0x2f8:
+    case 0x2e8:
+        return 3;
+    default:
+        return 4;
+    }
+}

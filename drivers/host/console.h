@@ -1,0 +1,49 @@
+// The host's console: one stream of text to every output that exists (debug port, serial line,
+// screen), and the bytes typed at the serial line. Works from the first instruction on, with no
+// heap; any CPU may print.
+//
+// Output to the serial line goes through a ring. Until the first console_poll() a full ring is
+// waited for, so early messages are complete; afterwards nothing waits any more, and what does not
+// fit is counted and reported in its place.
+#pragma once
+
+#include "drivers/host/framebuffer.h"
+#include "lib/print.h"
+
+// Finds the debug port and the UART at `uart_port` (0: use none). Call first, on the first CPU;
+// again to move to another UART. Returns false if a UART was asked for and none answers there.
+bool console_init(uint16_t uart_port);
+
+// Adds a screen; what was printed before does not appear on it. `cells` of VGA text (mapped,
+// `columns` * `rows`, lines `pitch_bytes` apart), or a framebuffer's `pixels` (mapped, mode->pitch
+// * mode->height bytes; write-combining is far faster). Only one of them; the later counts. Returns
+// false if the mode cannot be drawn on.
+bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
+                     uint32_t pitch_bytes);
+bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
+
+// The console as a printer for print_to(). LF becomes CR LF on the serial line.
+struct printer *console_printer(void);
+
+void console_write(const char *text, size_t length);
+
+// Moves output on: fills the UART's FIFO if it is empty, redraws a changed screen at most 25 times
+// a second (`now` and `hz`: the TSC and its frequency). Call from the timer and from idle loops.
+// Returns true if serial output is left, so that another call soon is worth it.
+bool console_poll(uint64_t now, uint64_t hz);
+
+// Sends everything now, waiting for the line (about 90 microseconds a byte).
+void console_flush(void);
+
+// The printer for panics: its first use takes the console away from whichever CPU is printing, for
+// ever, and from then on every write waits until it has been sent. The other CPUs must have been
+// stopped.
+struct printer *console_panic_printer(void);
+
+// The next byte from the serial line, or -1. From one CPU only.
+int console_read(void);
+
+// The UART's receive interrupt on or off. console_interrupt_line() is its ISA IRQ, or -1 without a
+// UART.
+void console_receive_interrupt(bool enable);
+int console_interrupt_line(void);

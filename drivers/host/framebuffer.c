@@ -1,0 +1,105 @@
+// Draws characters as pixels: see framebuffer.h.
+
+#include "drivers/host/framebuffer.h"
+
+#define GREY 0xc0U // of 0xff: the foreground
+
+static uint32_t field_of(struct framebuffer_field field, uint32_t level)
+{
+    // The highest bits of an 8-bit level, repeated for fields that are wider.
+    uint32_t wide = level << 8 | level;
+    return field.size == 0 ? 0 : (wide >> (16 - field.size)) << field.position;
+}
+
+static uint32_t pixel_of(const struct framebuffer_mode *mode, uint32_t level)
+{
+    return field_of(mode->red, level) | field_of(mode->green, level) | field_of(mode->blue, level);
+}
+
+static bool field_is_good(struct framebuffer_field field, uint8_t bpp)
+{
+    return field.size <= 16 && field.position < 32 && field.position + field.size <= bpp;
+}
+
+static bool mode_is_good(const struct framebuffer_mode *mode)
+{
+    if (mode->bpp != 15 && mode->bpp != 16 && mode->bpp != 24 && mode->bpp != 32)
+        return false;
+    if (!field_is_good(mode->red, mode->bpp) || !field_is_good(mode->green, mode->bpp) ||
+        !field_is_good(mode->blue, mode->bpp))
+        return false;
+    return mode->width >= FONT_WIDTH && mode->height >= FONT_HEIGHT &&
+           mode->width <= mode->pitch / ((mode->bpp + 7U) / 8);
+}
+
+// Stores byte by byte only where the pixel has three of them.
+static void put_pixel(uint8_t *at, uint32_t bytes_per_pixel, uint32_t pixel)
+{
+    switch (bytes_per_pixel) {
+    case 2:
+        *(volatile uint16_t *)(void *)at = (uint16_t)pixel;
+        break;
+    case 3:
+        *(volatile uint8_t *)at = (uint8_t)pixel;
+        *(volatile uint8_t *)(at + 1) = (uint8_t)(pixel >> 8);
+        *(volatile uint8_t *)(at + 2) = (uint8_t)(pixel >> 16);
+        break;
+    default:
+        *(volatile uint32_t *)(void *)at = pixel;
+        break;
+    }
+}
+
+static void clear(const struct framebuffer *fb)
+{
+    for (uint32_t y = 0; y < fb->mode.height; y++) {
+        uint8_t *at = fb->pixels + (size_t)y * fb->mode.pitch;
+        for (uint32_t x = 0; x < fb->mode.width; x++, at += fb->bytes_per_pixel)
+            put_pixel(at, fb->bytes_per_pixel, fb->background);
+    }
+}
+
+bool framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
+                      const struct framebuffer_mode *mode)
+{
+    if (!mode_is_good(mode))
+        return false;
+    *fb = (struct framebuffer){.pixels = pixels, .mode = *mode, .scale = 1};
+    fb->bytes_per_pixel = (mode->bpp + 7U) / 8;
+    fb->foreground = pixel_of(mode, GREY);
+    fb->background = pixel_of(mode, 0);
+    // More cells than a screen holds would be too small to read, too.
+    while (mode->width / (FONT_WIDTH * fb->scale) > SCREEN_COLUMNS_MAX ||
+           mode->height / (FONT_HEIGHT * fb->scale) > SCREEN_ROWS_MAX)
+        fb->scale++;
+    screen_init(screen, mode->width / (FONT_WIDTH * fb->scale),
+                mode->height / (FONT_HEIGHT * fb->scale));
+    clear(fb);
+    return true;
+}
+
+static void draw_dots(const struct framebuffer *fb, uint8_t *at, uint8_t dots)
+{
+    for (unsigned bit = 0; bit < FONT_WIDTH; bit++, dots = (uint8_t)(dots << 1)) {
+        uint32_t pixel = dots & 0x80 ? fb->foreground : fb->background;
+        for (uint32_t i = 0; i < fb->scale; i++, at += fb->bytes_per_pixel)
+            put_pixel(at, fb->bytes_per_pixel, pixel);
+    }
+}
+
+static void draw_cell(const struct framebuffer *fb, uint32_t column, uint32_t row,
+                      uint8_t character)
+{
+    size_t x = (size_t)column * FONT_WIDTH * fb->scale;
+    size_t y = (size_t)row * FONT_HEIGHT * fb->scale;
+    uint8_t *line = fb->pixels + y * fb->mode.pitch + x * fb->bytes_per_pixel;
+    for (unsigned i = 0; i < FONT_HEIGHT * fb->scale; i++, line += fb->mode.pitch)
+        draw_dots(fb, line, font_glyphs[character][i / fb->scale]);
+}
+
+void framebuffer_draw(const struct framebuffer *fb, struct screen *screen)
+{
+    uint8_t character;
+    for (uint32_t index = 0; screen_next_change(screen, &index, &character); index++)
+        draw_cell(fb, index % screen->columns, index / screen->columns, character);
+}

@@ -1,0 +1,106 @@
+// The cells of a text screen: see screen.h.
+
+#include "drivers/host/screen.h"
+#include "lib/string.h"
+
+#define TAB_COLUMNS 8U
+
+static uint8_t *screen_row(struct screen *screen, uint32_t row)
+{
+    return screen->cells + (screen->top + row) % screen->rows * screen->columns;
+}
+
+void screen_init(struct screen *screen, uint32_t columns, uint32_t rows)
+{
+    screen->columns = (uint16_t)MAX(1U, MIN(columns, SCREEN_COLUMNS_MAX));
+    screen->rows = (uint16_t)MAX(1U, MIN(rows, SCREEN_ROWS_MAX));
+    screen->column = 0;
+    screen->row = 0;
+    screen->top = 0;
+    screen->escape = ESCAPE_NONE;
+    memset(screen->cells, ' ', sizeof(screen->cells));
+    memset(screen->shown, SCREEN_UNKNOWN, sizeof(screen->shown));
+}
+
+static void screen_line_feed(struct screen *screen)
+{
+    screen->column = 0;
+    if (screen->row + 1 < screen->rows) {
+        screen->row++;
+        return;
+    }
+    memset(screen_row(screen, 0), ' ', screen->columns);
+    screen->top = (uint16_t)((screen->top + 1) % screen->rows);
+}
+
+static void screen_put(struct screen *screen, uint8_t character)
+{
+    if (screen->column == screen->columns)
+        screen_line_feed(screen);
+    screen_row(screen, screen->row)[screen->column++] = character;
+}
+
+// True while `c` belongs to an escape sequence: ESC and one character, or ESC [ parameters and a
+// letter.
+static bool screen_swallows(struct screen *screen, uint8_t c)
+{
+    switch (screen->escape) {
+    case ESCAPE_NONE:
+        if (c != 0x1b)
+            return false;
+        screen->escape = ESCAPE_BEGUN;
+        return true;
+    case ESCAPE_BEGUN:
+        screen->escape = c == '[' ? ESCAPE_PARAMETERS : ESCAPE_NONE;
+        return true;
+    case ESCAPE_PARAMETERS:
+        if (c >= 0x40 && c <= 0x7e)
+            screen->escape = ESCAPE_NONE;
+        // A control character inside means that the sequence was cut.
+        if (c < 0x20)
+            screen->escape = ESCAPE_NONE;
+        return c >= 0x20;
+    }
+    return false;
+}
+
+void screen_write(struct screen *screen, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        uint8_t c = (uint8_t)text[i];
+        if (screen_swallows(screen, c))
+            continue;
+        if (c == '\n') {
+            screen_line_feed(screen);
+        } else if (c == '\r') {
+            screen->column = 0;
+        } else if (c == '\b') {
+            if (screen->column > 0)
+                screen->column--;
+        } else if (c == '\t') {
+            uint32_t stop = (uint32_t)align_up(screen->column + 1U, TAB_COLUMNS);
+            screen->column = (uint16_t)MIN(stop, screen->columns);
+        } else if (c >= 0x20 && c != 0x7f) {
+            screen_put(screen, c);
+        }
+    }
+}
+
+bool screen_next_change(struct screen *screen, uint32_t *index, uint8_t *character)
+{
+    uint32_t columns = screen->columns;
+    uint32_t column = *index % columns;
+    for (uint32_t row = *index / columns; row < screen->rows; row++, column = 0) {
+        const uint8_t *wanted = screen_row(screen, row);
+        uint8_t *shown = screen->shown + row * columns;
+        for (; column < columns; column++) {
+            if (wanted[column] == shown[column])
+                continue;
+            shown[column] = wanted[column];
+            *index = row * columns + column;
+            *character = wanted[column];
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,32 @@
+// A 16550 UART at an I/O port: the host's serial console. Polled, or by its receive interrupt;
+// every wait has an end, so an absent or dead UART never stops the machine. Callers serialize.
+#pragma once
+
+#include "lib/bits.h"
+
+#define UART_FIFO_BYTES 16
+
+struct uart {
+    uint16_t port; // 0: there is none
+    bool has_fifo;
+};
+
+// Looks for a UART at `port` and programs it: 115200 baud, 8 data bits, no parity, 1 stop bit,
+// FIFOs on, interrupts off, DTR, RTS and OUT2 asserted. Returns false, with `uart->port` 0, if none
+// answers there; all functions below then do nothing.
+bool uart_init(struct uart *uart, uint16_t port);
+
+// Sends as many bytes as the transmitter takes at once, without waiting. Returns how many it took:
+// 0 while it is busy.
+size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length);
+
+// Sends all bytes, waiting for room. Returns false if the transmitter is stuck: it stays unused
+// from then on.
+bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length);
+
+// The next received byte, or -1 if there is none.
+int uart_read(struct uart *uart);
+
+// The receive interrupt on or off (ISA IRQ 4 for com1 and com3, 3 for the others). It is
+// level-like: drain with uart_read().
+void uart_receive_interrupt(struct uart *uart, bool enable);

@@ -1,0 +1,15 @@
+// The PC's text mode: draws a screen into cells of character and attribute, and places the
+// hardware's cursor.
+#pragma once
+
+#include "drivers/host/screen.h"
+
+#define VGA_TEXT_ADDRESS 0xb8000U
+
+struct vga {
+    volatile uint16_t *cells;
+    uint32_t pitch; // cells from one line to the next
+};
+
+// Draws what has changed on `screen`.
+void vga_draw(const struct vga *vga, struct screen *screen);
