@@ -187,7 +187,8 @@ void lapic_error(struct vcpu *vcpu, enum lapic_error error);
 
 // ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----
 
-// VM time at which lapic_tick() wants to be called next, or NEVER.
+// VM time at which lapic_tick() wants to be called next, or NEVER. Look again after a tick and after
+// REQUEST_TIMER.
 uint64_t lapic_deadline(const struct vcpu *vcpu);
 void lapic_tick(struct vcpu *vcpu, uint64_t now);
 

@@ -1,0 +1,176 @@
+// The I/O APIC's inputs, registers and messages. Called by board.c's interrupt lines, by guests'
+// MMIO, and by the local APICs' EOI broadcasts. 82093AA datasheet: "Register Description",
+// "Functional Description".
+//
+// Locks: every entry holds device.lock; under it only messages to local APICs are sent, which take
+// no lock.
+#include "drivers/virt/vioapic.h"
+
+#include "vm/vm.h"
+
+// Registers of the MMIO window, and those behind it.
+#define REGISTER_SELECT 0x00
+#define REGISTER_WINDOW 0x10
+#define REGISTER_EOI    0x40
+
+#define INDEX_ID          0x00
+#define INDEX_VERSION     0x01
+#define INDEX_ARBITRATION 0x02
+#define INDEX_REDIRECTION 0x10
+
+#define ENTRY_VECTOR      BITS(7, 0)
+#define ENTRY_MODE        BITS(10, 8)
+#define ENTRY_LOGICAL     BIT(11)
+#define ENTRY_STATUS      BIT(12)
+#define ENTRY_REMOTE_IRR  BIT(14)
+#define ENTRY_LEVEL       BIT(15)
+#define ENTRY_MASKED      BIT(16)
+#define ENTRY_DESTINATION BITS(63, 56)
+#define ENTRY_WRITABLE    (BITS(11, 0) | BIT(13) | BIT(15) | BIT(16) | ENTRY_DESTINATION)
+
+// ---- messages ----
+
+// Only these modes know levels; the others take the line's edge whatever the entry says.
+static bool is_level(uint64_t entry)
+{
+    uint64_t mode = FIELD_GET(ENTRY_MODE, entry);
+    return (entry & ENTRY_LEVEL) && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST);
+}
+
+static bool send(struct vioapic *ioapic, uint64_t entry)
+{
+    if (FIELD_GET(ENTRY_MODE, entry) == DELIVERY_STARTUP) // a reserved mode here
+        return false;
+    return lapic_deliver(ioapic->vm, NULL,
+                         &(struct lapic_message){
+                             .destination = (uint32_t)FIELD_GET(ENTRY_DESTINATION, entry),
+                             .vector = (uint8_t)FIELD_GET(ENTRY_VECTOR, entry),
+                             .mode = (uint8_t)FIELD_GET(ENTRY_MODE, entry),
+                             .logical = (entry & ENTRY_LOGICAL) != 0,
+                             .level = is_level(entry),
+                         });
+}
+
+// Sends a level-triggered pin if it is asserted, not masked and not yet on its way.
+static void serve_level(struct vioapic *ioapic, unsigned pin)
+{
+    uint64_t *entry = &ioapic->redirection[pin];
+    if (!(ioapic->inputs & BIT32(pin)) || (*entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
+        return;
+    if (is_level(*entry) && send(ioapic, *entry))
+        *entry |= ENTRY_REMOTE_IRR;
+}
+
+static void end_of_interrupt(struct vioapic *ioapic, uint8_t vector)
+{
+    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
+        uint64_t *entry = &ioapic->redirection[pin];
+        if (!(*entry & ENTRY_REMOTE_IRR) || FIELD_GET(ENTRY_VECTOR, *entry) != vector)
+            continue;
+        *entry &= ~ENTRY_REMOTE_IRR;
+        serve_level(ioapic, pin);
+    }
+}
+
+void vioapic_set(void *controller, unsigned input, bool level)
+{
+    struct vioapic *ioapic = controller;
+    if (input >= VIOAPIC_PINS)
+        return;
+    spin_lock(&ioapic->device.lock);
+    uint32_t bit = BIT32(input);
+    bool rises = level && !(ioapic->inputs & bit);
+    ioapic->inputs = level ? ioapic->inputs | bit : ioapic->inputs & ~bit;
+    uint64_t entry = ioapic->redirection[input];
+    if (rises && is_level(entry))
+        serve_level(ioapic, input);
+    else if (rises && !(entry & ENTRY_MASKED)) // an edge at a masked pin is lost
+        send(ioapic, entry);
+    spin_unlock(&ioapic->device.lock);
+}
+
+void vioapic_eoi(void *controller, uint8_t vector)
+{
+    struct vioapic *ioapic = controller;
+    spin_lock(&ioapic->device.lock);
+    end_of_interrupt(ioapic, vector);
+    spin_unlock(&ioapic->device.lock);
+}
+
+// ---- registers ----
+
+static uint32_t read_indexed(const struct vioapic *ioapic)
+{
+    unsigned index = ioapic->select, pin = (index - INDEX_REDIRECTION) / 2;
+    if (index == INDEX_ID || index == INDEX_ARBITRATION)
+        return (uint32_t)ioapic->id << 24;
+    if (index == INDEX_VERSION)
+        return ioapic->version | (VIOAPIC_PINS - 1) << 16;
+    if (index < INDEX_REDIRECTION || pin >= VIOAPIC_PINS)
+        return 0;
+    return (uint32_t)(ioapic->redirection[pin] >> (index & 1 ? 32 : 0));
+}
+
+static void write_redirection(struct vioapic *ioapic, unsigned pin, uint64_t value)
+{
+    uint64_t *entry = &ioapic->redirection[pin];
+    *entry = (*entry & ~ENTRY_WRITABLE) | (value & ENTRY_WRITABLE);
+    if (!is_level(*entry)) // software clears a stuck remote IRR by a detour over edge mode
+        *entry &= ~ENTRY_REMOTE_IRR;
+    serve_level(ioapic, pin);
+}
+
+static void write_indexed(struct vioapic *ioapic, uint32_t value)
+{
+    unsigned index = ioapic->select, pin = (index - INDEX_REDIRECTION) / 2;
+    if (index == INDEX_ID)
+        ioapic->id = value >> 24 & 0xf;
+    if (index < INDEX_REDIRECTION || pin >= VIOAPIC_PINS)
+        return;
+    uint64_t entry = ioapic->redirection[pin];
+    write_redirection(ioapic, pin,
+                      index & 1 ? (uint64_t)value << 32 | (uint32_t)entry
+                                : (entry & ~UINT64_C(0xffffffff)) | value);
+}
+
+// Registers are 32 bits wide. Reads of any size get their bytes; the select register takes any
+// write, the others whole ones.
+static bool ioapic_access(struct vdev *device, struct access *access)
+{
+    struct vioapic *ioapic = CONTAINER_OF(device, struct vioapic, device);
+    unsigned byte = access->offset % 16;
+    uint64_t offset = access->offset - byte;
+    bool whole = byte == 0 && access->size >= 4;
+
+    if (!access->write) {
+        uint64_t value = offset == REGISTER_SELECT   ? ioapic->select
+                         : offset == REGISTER_WINDOW ? read_indexed(ioapic)
+                                                     : 0;
+        access->value = byte < 4 ? value >> (byte * 8) & size_mask(access->size) : 0;
+    } else if (offset == REGISTER_SELECT && byte == 0) {
+        ioapic->select = (uint8_t)access->value;
+    } else if (offset == REGISTER_WINDOW && whole) {
+        write_indexed(ioapic, (uint32_t)access->value);
+    } else if (offset == REGISTER_EOI && whole && ioapic->version >= VIOAPIC_VERSION_DIRECT) {
+        end_of_interrupt(ioapic, (uint8_t)access->value);
+    }
+    return true;
+}
+
+static void ioapic_reset(struct vdev *device)
+{
+    struct vioapic *ioapic = CONTAINER_OF(device, struct vioapic, device);
+    ioapic->id = ioapic->select = 0;
+    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
+        ioapic->redirection[pin] = ENTRY_MASKED;
+}
+
+void vioapic_init(struct vioapic *ioapic, struct vm *vm)
+{
+    *ioapic = (struct vioapic){
+        .device = {.name = "ioapic", .access = ioapic_access, .reset = ioapic_reset},
+        .vm = vm,
+        .version = VIOAPIC_VERSION,
+    };
+    ioapic_reset(&ioapic->device);
+}

@@ -1,0 +1,33 @@
+// The way between the host's TSC and VM time, without 128-bit division. Called when a VM is built
+// and wherever a deadline becomes a timer's value.
+#include "vm/clock.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+void clock_init(struct clock *clock, uint64_t hz, uint64_t epoch)
+{
+    clock->hz = hz;
+    clock->epoch = epoch;
+    clock->ns_per_tsc = (NS_PER_SECOND << 32) / hz;
+    clock->tsc_per_ns = ((hz / NS_PER_SECOND) << 32) + ((hz % NS_PER_SECOND) << 32) / NS_PER_SECOND;
+}
+
+uint64_t clock_tsc(const struct clock *clock, uint64_t ns)
+{
+    // The least `ticks` with ticks * ns_per_tsc >= ns << 32: a long division, 16 bits at a time.
+    // The divisor is below 2^42, so that no remainder leaves 64 bits.
+    uint64_t divisor = clock->ns_per_tsc;
+    uint64_t ticks = ns / divisor, rest = ns % divisor;
+    if (ticks >> 32)
+        return UINT64_MAX;
+    for (unsigned digit = 0; digit < 2; digit++) {
+        rest <<= 16;
+        ticks = ticks << 16 | rest / divisor;
+        rest %= divisor;
+    }
+    uint64_t tsc;
+    if (__builtin_add_overflow(ticks, rest != 0, &ticks) ||
+        __builtin_add_overflow(clock->epoch, ticks, &tsc))
+        return UINT64_MAX;
+    return tsc;
+}

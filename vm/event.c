@@ -1,0 +1,243 @@
+// Which event the next VM entry injects, and what becomes of one whose delivery was interrupted.
+// Called by the run loop: event_take_interrupted() before a handler, event_raise() for its fault,
+// event_choose() before an entry. SDM: "Priority Among Concurrent Events", "Event Injection".
+#include "vm/vm.h"
+
+#define MAKE_INFO(type, vector) (EVENT_VALID | (uint32_t)(type) << 8 | (vector))
+
+static enum event_type type_of(struct event event)
+{
+    return (enum event_type)FIELD_GET(EVENT_TYPE, event.info);
+}
+
+// Events that push the RIP behind an instruction: the entry needs its length.
+static bool is_software(enum event_type type)
+{
+    return type == EVENT_SOFTWARE_INTERRUPT || type == EVENT_PRIVILEGED_EXCEPTION ||
+           type == EVENT_SOFTWARE_EXCEPTION;
+}
+
+// ---- interrupted and raised ----
+
+void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit)
+{
+    if (!(exit->idt_info & EVENT_VALID))
+        return;
+    struct event event = {.info = exit->idt_info &
+                                  (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | EVENT_VECTOR)};
+    if (event.info & EVENT_HAS_ERROR)
+        event.error = exit->idt_error;
+    if (is_software(type_of(event)))
+        event.length = exit->instruction_length;
+    if (type_of(event) == EVENT_NMI)
+        vcpu->events.nmi_returned = true;
+    vcpu->events.pending = event;
+}
+
+enum class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
+
+// SDM: "Interrupt and Exception Classes".
+static enum class class_of(uint8_t vector) {
+    switch (vector){
+        case VECTOR_DE : case VECTOR_TS : case VECTOR_NP : case VECTOR_SS : case VECTOR_GP : case
+        VECTOR_CP : return CLASS_CONTRIBUTORY;
+        case VECTOR_PF : case VECTOR_VE : return CLASS_PAGE_FAULT;
+        case VECTOR_DF : return CLASS_DOUBLE_FAULT;
+        default : return CLASS_BENIGN;
+    }
+}
+
+// SDM: "Conditions for Generating a Double Fault". `first` is what was being delivered.
+enum merge { MERGE_SERIAL, MERGE_DOUBLE_FAULT, MERGE_TRIPLE_FAULT };
+
+static enum merge merge(enum class first, enum class second)
+{
+    if (first == CLASS_BENIGN || second == CLASS_BENIGN)
+        return MERGE_SERIAL;
+    if (first == CLASS_DOUBLE_FAULT)
+        return MERGE_TRIPLE_FAULT;
+    if (first == CLASS_CONTRIBUTORY && second == CLASS_PAGE_FAULT)
+        return MERGE_SERIAL;
+    return second == CLASS_DOUBLE_FAULT ? MERGE_SERIAL : MERGE_DOUBLE_FAULT;
+}
+
+// An interrupt or NMI that an exception overtakes is not lost: it follows the exception.
+static void put_back(struct vcpu *vcpu, struct event event)
+{
+    if (type_of(event) == EVENT_EXTERNAL) {
+        vcpu->events.interrupt_held = true;
+        vcpu->events.held_vector = (uint8_t)(event.info & EVENT_VECTOR);
+    } else if (type_of(event) == EVENT_NMI) {
+        event_queue_nmi(vcpu);
+    }
+}
+
+bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
+{
+    struct event *pending = &vcpu->events.pending;
+    if (pending->info) {
+        enum class first = type_of(*pending) == EVENT_EXCEPTION
+                               ? class_of((uint8_t)(pending->info & EVENT_VECTOR))
+                               : CLASS_BENIGN;
+        switch (merge(first, class_of(vector))) {
+        case MERGE_SERIAL:
+            put_back(vcpu, *pending);
+            break;
+        case MERGE_DOUBLE_FAULT:
+            vector = VECTOR_DF;
+            has_error = true;
+            error = 0;
+            break;
+        case MERGE_TRIPLE_FAULT:
+            return false;
+        }
+    }
+    *pending = (struct event){.info = MAKE_INFO(EVENT_EXCEPTION, vector)};
+    if (has_error) {
+        pending->info |= EVENT_HAS_ERROR;
+        pending->error = error;
+    }
+    return true;
+}
+
+// ---- NMIs ----
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+    if (vcpu->events.nmi_queued < 2)
+        vcpu->events.nmi_queued++;
+}
+
+static bool interrupts_open(const struct vcpu *vcpu)
+{
+    return (vcpu->rflags & RFLAGS_IF) &&
+           !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
+static bool nmis_blocked(const struct vcpu *vcpu)
+{
+    return vcpu->events.has_virtual_nmi ? (vcpu->interruptibility & BLOCKING_BY_NMI) != 0
+                                        : vcpu->events.nmi_blocked;
+}
+
+// The CPU counts an NMI as taken from when its delivery began; if that was interrupted, it is not.
+static void unblock_returned_nmi(struct vcpu *vcpu)
+{
+    vcpu->events.nmi_returned = false;
+    vcpu->events.nmi_blocked = false;
+    vcpu->interruptibility &= ~BLOCKING_BY_NMI;
+    vcpu->dirty |= STATE_FLOW;
+}
+
+static bool take_nmi(struct vcpu *vcpu, struct entry_plan *plan)
+{
+    if (vcpu->events.nmi_queued == 0 || nmis_blocked(vcpu) ||
+        (vcpu->interruptibility & BLOCKING_BY_MOV_SS))
+        return false;
+    vcpu->events.nmi_queued--;
+    plan->inject.info = MAKE_INFO(EVENT_NMI, VECTOR_NMI);
+    if (vcpu->interruptibility & BLOCKING_BY_STI) { // some CPUs refuse the entry with it
+        vcpu->interruptibility &= ~BLOCKING_BY_STI;
+        vcpu->dirty |= STATE_FLOW;
+    }
+    return true;
+}
+
+// ---- interrupts ----
+
+static bool interrupt_waits(struct vcpu *vcpu)
+{
+    return vcpu->events.interrupt_held || lapic_extint_pending(vcpu) || lapic_pending(vcpu) >= 0;
+}
+
+static void take_interrupt(struct vcpu *vcpu, struct entry_plan *plan)
+{
+    struct events *events = &vcpu->events;
+    if (events->interrupt_held) {
+        events->interrupt_held = false;
+        plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, events->held_vector);
+    } else if (lapic_extint_pending(vcpu)) {
+        plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, lapic_extint_acknowledge(vcpu));
+    } else {
+        int vector = lapic_pending(vcpu);
+        if (vector < 0)
+            return;
+        lapic_accept(vcpu, (uint8_t)vector);
+        plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
+        return; // nothing else that waits has a higher priority now
+    }
+    plan->interrupt_window = interrupt_waits(vcpu);
+}
+
+// ---- the choice ----
+
+static void take_pending(struct vcpu *vcpu, struct entry_plan *plan)
+{
+    plan->inject = vcpu->events.pending;
+    vcpu->events.pending = (struct event){0};
+    if ((plan->inject.info & EVENT_HAS_ERROR) && !(vcpu->cr0 & CR0_PE)) {
+        plan->inject.info &= ~EVENT_HAS_ERROR; // real mode pushes none
+        plan->inject.error = 0;
+    }
+}
+
+// With virtual NMIs the CPU tells when an NMI can be taken; without, an open interrupt window is
+// the sign that the last NMI's handler has ended.
+static void plan_nmi_window(struct vcpu *vcpu, struct entry_plan *plan)
+{
+    if (vcpu->events.nmi_queued == 0)
+        return;
+    if (vcpu->events.has_virtual_nmi)
+        plan->nmi_window = true;
+    else
+        plan->interrupt_window = true;
+}
+
+struct entry_plan event_choose(struct vcpu *vcpu)
+{
+    struct entry_plan plan = {0};
+    struct events *events = &vcpu->events;
+
+    if (events->nmi_returned)
+        unblock_returned_nmi(vcpu);
+    if (events->nmi_blocked && interrupts_open(vcpu))
+        events->nmi_blocked = false;
+
+    if (events->pending.info) {
+        take_pending(vcpu, &plan);
+        plan.interrupt_window = interrupt_waits(vcpu);
+    } else if (take_nmi(vcpu, &plan)) {
+        plan.interrupt_window = interrupt_waits(vcpu);
+    } else if (interrupts_open(vcpu)) {
+        take_interrupt(vcpu, &plan);
+    } else {
+        plan.interrupt_window = interrupt_waits(vcpu);
+    }
+
+    if (type_of(plan.inject) == EVENT_NMI && !events->has_virtual_nmi)
+        events->nmi_blocked = true;
+    plan_nmi_window(vcpu, &plan);
+    return plan;
+}
+
+bool event_wakes(struct vcpu *vcpu)
+{
+    uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
+    if (requests & REQUEST_INIT)
+        return true;
+    switch ((enum activity)vcpu->activity) {
+    case ACTIVITY_WAIT_FOR_SIPI:
+        return (requests & REQUEST_SIPI) != 0;
+    case ACTIVITY_STOPPED:
+        return false;
+    case ACTIVITY_ACTIVE:
+    case ACTIVITY_HALTED:
+        break;
+    }
+    if (vcpu->events.pending.info || (requests & REQUEST_NMI))
+        return true;
+    if (vcpu->events.nmi_queued && (vcpu->events.nmi_returned || !nmis_blocked(vcpu)))
+        return true;
+    // STI's shadow ends with the HLT itself.
+    return (vcpu->rflags & RFLAGS_IF) && interrupt_waits(vcpu);
+}

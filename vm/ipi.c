@@ -1,0 +1,175 @@
+// Messages between APICs: who a destination names, and what each delivery mode does there. Called
+// for the interrupt command register and by the I/O APIC. SDM: "Issuing Interprocessor Interrupts",
+// "Determining IPI Destination", "Logical Destination Mode in x2APIC Mode".
+#include "vm/vm.h"
+
+#define ICR_MODE      BITS(10, 8)
+#define ICR_LOGICAL   BIT(11)
+#define ICR_ASSERT    BIT(14)
+#define ICR_LEVEL     BIT(15)
+#define ICR_SHORTHAND BITS(19, 18)
+
+#define DFR_FLAT    0xf
+#define DFR_CLUSTER 0x0
+
+// ---- destinations ----
+
+// The target's registers belong to another CPU: each is read once.
+static bool matches_logical(const struct vcpu *target, uint32_t destination)
+{
+    uint32_t ldr = lapic_get(&target->lapic, LAPIC_LDR);
+    if (lapic_in_x2apic(target))
+        return destination >> 16 == ldr >> 16 && (destination & ldr & 0xffff);
+    if (destination > 0xff)
+        return false;
+    uint32_t id = ldr >> 24, model = lapic_get(&target->lapic, LAPIC_DFR) >> 28;
+    if (model == DFR_FLAT)
+        return (destination & id) != 0;
+    return model == DFR_CLUSTER && destination >> 4 == id >> 4 && (destination & id & 0xf);
+}
+
+static bool matches(const struct vcpu *target, const struct vcpu *sender,
+                    const struct lapic_message *message)
+{
+    if (!lapic_enabled(target))
+        return false;
+    switch ((enum shorthand)message->shorthand) {
+    case SHORTHAND_SELF:
+        return target == sender;
+    case SHORTHAND_ALL:
+        return true;
+    case SHORTHAND_OTHERS:
+        return target != sender;
+    case SHORTHAND_NONE:
+        break;
+    }
+    if (message->destination == (message->wide ? UINT32_MAX : 0xff))
+        return true;
+    return message->logical ? matches_logical(target, message->destination)
+                            : message->destination == target->apic_id;
+}
+
+// Whether the target takes fixed interrupts: an APIC that software disabled does not.
+static bool takes_interrupts(const struct vcpu *target)
+{
+    return (lapic_get(&target->lapic, LAPIC_SVR) & LAPIC_SVR_ENABLE) != 0;
+}
+
+// ---- delivery ----
+
+static bool deliver_fixed(struct vcpu *target, struct vcpu *sender,
+                          const struct lapic_message *message)
+{
+    if (!takes_interrupts(target))
+        return false;
+    if (target == sender && !message->level)
+        lapic_raise(target, message->vector); // on its own CPU: no need to post
+    else
+        lapic_post(target, message->vector, message->level);
+    return true;
+}
+
+static bool deliver_one(struct vcpu *target, struct vcpu *sender,
+                        const struct lapic_message *message)
+{
+    switch ((enum delivery_mode)message->mode) {
+    case DELIVERY_FIXED:
+    case DELIVERY_LOWEST:
+        return deliver_fixed(target, sender, message);
+    case DELIVERY_NMI:
+        vcpu_request(target, REQUEST_NMI);
+        return true;
+    case DELIVERY_INIT:
+        vcpu_request(target, REQUEST_INIT);
+        return true;
+    case DELIVERY_STARTUP:
+        __atomic_store_n(&target->sipi_vector, message->vector, __ATOMIC_RELAXED);
+        vcpu_request(target, REQUEST_SIPI);
+        return true;
+    case DELIVERY_EXTINT:
+        atomic_store(&target->lapic.posted_extint, 1);
+        vcpu_request(target, REQUEST_EVENT);
+        return true;
+    case DELIVERY_SMI: // there is no system-management mode here
+    case DELIVERY_RESERVED:
+        break;
+    }
+    return false;
+}
+
+static uint32_t busyness(const struct vcpu *target)
+{
+    uint32_t tpr = lapic_get(&target->lapic, LAPIC_TPR), ppr = lapic_get(&target->lapic, LAPIC_PPR);
+    return MAX(tpr, ppr) >> 4;
+}
+
+// The addressed vCPU of the lowest priority; among equals the first behind the last winner.
+static bool deliver_lowest(struct vm *vm, struct vcpu *sender, const struct lapic_message *message)
+{
+    struct vcpu *winner = NULL;
+    uint32_t last = atomic_load_explicit(&vm->arbitration, memory_order_relaxed);
+    for (unsigned i = 1; i <= vm->vcpu_count; i++) {
+        struct vcpu *candidate = vm->vcpu[(last + i) % vm->vcpu_count];
+        if (!matches(candidate, sender, message) || !takes_interrupts(candidate))
+            continue;
+        if (!winner || busyness(candidate) < busyness(winner))
+            winner = candidate;
+    }
+    if (!winner)
+        return false;
+    atomic_store_explicit(&vm->arbitration, winner->id, memory_order_relaxed);
+    return deliver_fixed(winner, sender, message);
+}
+
+bool lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message *message)
+{
+    if (message->mode == DELIVERY_LOWEST)
+        return deliver_lowest(vm, sender, message);
+    bool accepted = false;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (matches(vm->vcpu[i], sender, message))
+            accepted |= deliver_one(vm->vcpu[i], sender, message);
+    return accepted;
+}
+
+// ---- the interrupt command register ----
+
+// Whether the message is a plain interrupt to the sender alone: the case that must be fast.
+static bool is_to_self(const struct vcpu *vcpu, uint64_t icr, uint32_t destination)
+{
+    if (icr & ICR_MODE)
+        return false;
+    uint64_t shorthand = FIELD_GET(ICR_SHORTHAND, icr);
+    return shorthand == SHORTHAND_SELF ||
+           (shorthand == SHORTHAND_NONE && !(icr & ICR_LOGICAL) && destination == vcpu->apic_id);
+}
+
+void lapic_send(struct vcpu *vcpu, uint64_t icr)
+{
+    bool wide = lapic_in_x2apic(vcpu);
+    uint32_t destination = (uint32_t)(icr >> (wide ? 32 : 56));
+    uint8_t mode = (uint8_t)FIELD_GET(ICR_MODE, icr);
+
+    if ((icr & 0xff) < 16 && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST)) {
+        lapic_error(vcpu, LAPIC_ERROR_SEND_VECTOR);
+        return;
+    }
+    if (is_to_self(vcpu, icr, destination)) {
+        if (takes_interrupts(vcpu))
+            lapic_raise(vcpu, (uint8_t)icr);
+        return;
+    }
+    if (mode == DELIVERY_EXTINT) // only I/O APICs send it
+        return;
+    if (mode == DELIVERY_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
+        return; // INIT level de-assert: no processor of today does anything
+    lapic_deliver(vcpu->vm, vcpu,
+                  &(struct lapic_message){
+                      .destination = destination,
+                      .vector = (uint8_t)icr,
+                      .mode = mode,
+                      .shorthand = (uint8_t)FIELD_GET(ICR_SHORTHAND, icr),
+                      .logical = (icr & ICR_LOGICAL) != 0,
+                      .wide = wide,
+                  });
+}

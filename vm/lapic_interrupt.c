@@ -1,0 +1,265 @@
+// The way of an interrupt through a local APIC: posted by any CPU, pending in the IRR, in service
+// in the ISR, ended by EOI; and its local sources. Called by vm/event.c, the APIC's registers,
+// devices and other vCPUs. SDM: "Handling Interrupts", "Local Vector Table", "Error Handling".
+#include "vm/vm.h"
+
+#define CLASS 0xf0 // the priority class of a vector, TPR or PPR
+
+static unsigned group_offset(unsigned base, unsigned group)
+{
+    return base + group * 16;
+}
+
+// The highest vector in ISR or IRR, whose words that are not zero `groups` names; -1 if none.
+static int highest(const struct lapic *lapic, unsigned base, uint32_t groups)
+{
+    if (groups == 0)
+        return -1;
+    unsigned group = highest_bit(groups);
+    return (int)(group * 32 + highest_bit(lapic_get(lapic, group_offset(base, group))));
+}
+
+// Sets or clears a vector's bit in ISR or IRR and keeps its summary.
+static void set_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
+{
+    unsigned offset = group_offset(base, vector / 32);
+    lapic_set(lapic, offset, lapic_get(lapic, offset) | BIT32(vector % 32));
+    *groups |= BIT32(vector / 32);
+}
+
+static void clear_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
+{
+    unsigned offset = group_offset(base, vector / 32);
+    uint32_t word = lapic_get(lapic, offset) & ~BIT32(vector % 32);
+    lapic_set(lapic, offset, word);
+    if (word == 0)
+        *groups &= ~BIT32(vector / 32);
+}
+
+static void update_ppr(struct lapic *lapic)
+{
+    uint32_t tpr = lapic_get(lapic, LAPIC_TPR);
+    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
+    uint32_t service_class = in_service < 0 ? 0 : (uint32_t)in_service & CLASS;
+    lapic_set(lapic, LAPIC_PPR, (tpr & CLASS) >= service_class ? tpr : service_class);
+}
+
+// ---- pending ----
+
+void lapic_post(struct vcpu *target, uint8_t vector, bool level)
+{
+    struct lapic *lapic = &target->lapic;
+    unsigned group = vector / 32;
+    // In this order: whoever takes the posted bit finds its level bit set.
+    if (level)
+        atomic_fetch_or(&lapic->posted_level[group], BIT32(vector % 32));
+    atomic_fetch_or(&lapic->posted[group], BIT32(vector % 32));
+    atomic_fetch_or(&lapic->posted_groups, BIT32(group));
+    vcpu_request(target, REQUEST_EVENT);
+}
+
+void lapic_raise(struct vcpu *vcpu, uint8_t vector)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    if (vector < 16) {
+        lapic_error(vcpu, LAPIC_ERROR_RECEIVE_VECTOR);
+        return;
+    }
+    unsigned tmr = group_offset(LAPIC_TMR, vector / 32);
+    lapic_set(lapic, tmr, lapic_get(lapic, tmr) & ~BIT32(vector % 32));
+    set_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
+    vcpu_note(vcpu, REQUEST_EVENT);
+}
+
+// Takes posted interrupts into the IRR, and their trigger modes into the TMR.
+static void merge_posted(struct vcpu *vcpu)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    uint32_t groups = atomic_exchange(&lapic->posted_groups, 0);
+    while (groups) {
+        unsigned group = lowest_bit(groups);
+        groups &= groups - 1;
+        uint32_t bits = atomic_exchange(&lapic->posted[group], 0);
+        uint32_t level = atomic_fetch_and(&lapic->posted_level[group], ~bits) & bits;
+        if (group == 0 && (bits & 0xffff)) {
+            lapic_error(vcpu, LAPIC_ERROR_RECEIVE_VECTOR);
+            bits &= ~UINT32_C(0xffff);
+            level &= bits;
+        }
+        if (bits == 0)
+            continue;
+        unsigned tmr = group_offset(LAPIC_TMR, group), irr = group_offset(LAPIC_IRR, group);
+        lapic_set(lapic, tmr, (lapic_get(lapic, tmr) & ~bits) | level);
+        lapic_set(lapic, irr, lapic_get(lapic, irr) | bits);
+        lapic->irr_groups |= BIT32(group);
+    }
+}
+
+static void take_posted(struct vcpu *vcpu)
+{
+    if (atomic_load_explicit(&vcpu->lapic.posted_groups, memory_order_relaxed))
+        merge_posted(vcpu);
+}
+
+// The processor priority by the TPR as it is now: with the TPR shadow a guest changes it without
+// an exit, and the PPR register may lag behind.
+static uint32_t priority_class(const struct lapic *lapic)
+{
+    uint32_t tpr = lapic_get(lapic, LAPIC_TPR) & CLASS;
+    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
+    return in_service < 0 ? tpr : MAX(tpr, (uint32_t)in_service & CLASS);
+}
+
+int lapic_pending(struct vcpu *vcpu)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    take_posted(vcpu);
+    int vector = highest(lapic, LAPIC_IRR, lapic->irr_groups);
+    if (vector < 0 || ((uint32_t)vector & CLASS) <= priority_class(lapic))
+        return -1;
+    return vector;
+}
+
+uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    take_posted(vcpu);
+    int vector = highest(lapic, LAPIC_IRR, lapic->irr_groups);
+    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
+    if (vector < 0 || (in_service >= 0 && (in_service & CLASS) >= (vector & CLASS)))
+        return 0; // none, or an EOI must come first
+    uint32_t tpr = lapic_get(lapic, LAPIC_TPR) & CLASS;
+    return tpr >= ((uint32_t)vector & CLASS) ? (uint8_t)(vector >> 4) : 0;
+}
+
+// ---- in service ----
+
+void lapic_accept(struct vcpu *vcpu, uint8_t vector)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
+    set_bit(lapic, LAPIC_ISR, &lapic->isr_groups, vector);
+    lapic_set(lapic, LAPIC_PPR, vector & CLASS); // above the TPR's class, else it had not come
+}
+
+void lapic_eoi(struct vcpu *vcpu)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    int vector = highest(lapic, LAPIC_ISR, lapic->isr_groups);
+    if (vector < 0)
+        return;
+    clear_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
+    update_ppr(lapic);
+    uint32_t tmr = lapic_get(lapic, group_offset(LAPIC_TMR, (unsigned)vector / 32));
+    if ((tmr & BIT32(vector % 32)) && vcpu->vm->irqchip.ioapic_eoi)
+        vcpu->vm->irqchip.ioapic_eoi(vcpu->vm->irqchip.ioapic, (uint8_t)vector);
+    if (lapic->irr_groups)
+        vcpu_note(vcpu, REQUEST_EVENT);
+}
+
+uint8_t lapic_tpr(const struct vcpu *vcpu)
+{
+    return (uint8_t)lapic_get(&vcpu->lapic, LAPIC_TPR);
+}
+
+void lapic_set_tpr(struct vcpu *vcpu, uint8_t tpr)
+{
+    lapic_set(&vcpu->lapic, LAPIC_TPR, tpr);
+    update_ppr(&vcpu->lapic);
+    if (vcpu->lapic.irr_groups)
+        vcpu_note(vcpu, REQUEST_EVENT);
+}
+
+// ---- local sources ----
+
+void lapic_error(struct vcpu *vcpu, enum lapic_error error)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    lapic->errors |= error;
+    uint32_t lvt = lapic_get(lapic, LAPIC_LVT_ERROR);
+    if (lvt & LVT_MASKED)
+        return;
+    if ((lvt & LVT_VECTOR) < 16)
+        lapic->errors |= LAPIC_ERROR_RECEIVE_VECTOR; // and no further error for that
+    else
+        lapic_raise(vcpu, lvt & LVT_VECTOR);
+}
+
+void lapic_local(struct vcpu *vcpu, enum lapic_offset lvt)
+{
+    uint32_t entry = lapic_get(&vcpu->lapic, lvt);
+    if (entry & LVT_MASKED)
+        return;
+    switch ((enum delivery_mode)FIELD_GET(LVT_MODE, entry)) {
+    case DELIVERY_FIXED:
+        lapic_raise(vcpu, entry & LVT_VECTOR);
+        break;
+    case DELIVERY_NMI:
+        vcpu_note(vcpu, REQUEST_NMI);
+        break;
+    case DELIVERY_INIT:
+        vcpu_note(vcpu, REQUEST_INIT);
+        break;
+    case DELIVERY_LOWEST:
+    case DELIVERY_SMI: // there is no system-management mode here
+    case DELIVERY_RESERVED:
+    case DELIVERY_STARTUP:
+    case DELIVERY_EXTINT:
+        break;
+    }
+}
+
+void lapic_lint(struct vcpu *vcpu, unsigned pin)
+{
+    uint32_t entry = lapic_get(&vcpu->lapic, pin == 0 ? LAPIC_LVT_LINT0 : LAPIC_LVT_LINT1);
+    if (!lapic_enabled(vcpu)) // the pins are then INTR and NMI
+        entry = FIELD_MAKE(LVT_MODE, pin == 0 ? DELIVERY_EXTINT : DELIVERY_NMI);
+    if (entry & LVT_MASKED)
+        return;
+    switch ((enum delivery_mode)FIELD_GET(LVT_MODE, entry)) {
+    case DELIVERY_FIXED:
+        lapic_post(vcpu, entry & LVT_VECTOR, false);
+        break;
+    case DELIVERY_NMI:
+        vcpu_request(vcpu, REQUEST_NMI);
+        break;
+    case DELIVERY_INIT:
+        vcpu_request(vcpu, REQUEST_INIT);
+        break;
+    case DELIVERY_EXTINT:
+        vcpu_request(vcpu, REQUEST_EVENT);
+        break;
+    case DELIVERY_LOWEST:
+    case DELIVERY_SMI:
+    case DELIVERY_RESERVED:
+    case DELIVERY_STARTUP:
+        break;
+    }
+}
+
+// The 8259's INTR reaches the LINT0 pin of vCPU 0, as on most boards.
+static bool lint0_is_extint(const struct vcpu *vcpu)
+{
+    if (vcpu->id != 0)
+        return false;
+    if (!lapic_enabled(vcpu))
+        return true;
+    uint32_t entry = lapic_get(&vcpu->lapic, LAPIC_LVT_LINT0);
+    return (entry & (LVT_MASKED | LVT_MODE)) == FIELD_MAKE(LVT_MODE, DELIVERY_EXTINT);
+}
+
+bool lapic_extint_pending(struct vcpu *vcpu)
+{
+    const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
+    if (!atomic_load_explicit(&vcpu->lapic.posted_extint, memory_order_relaxed) &&
+        !lint0_is_extint(vcpu))
+        return false;
+    return irqchip->pic_pending && irqchip->pic_pending(irqchip->pic);
+}
+
+uint8_t lapic_extint_acknowledge(struct vcpu *vcpu)
+{
+    const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
+    atomic_store_explicit(&vcpu->lapic.posted_extint, 0, memory_order_relaxed);
+    return irqchip->pic_acknowledge(irqchip->pic);
+}
