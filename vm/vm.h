@@ -51,7 +51,9 @@ struct vm {
     struct cpuid_policy cpuid;
     struct vm_irqchip irqchip;
     const struct vm_host *host;
-    void *board;   // struct board of drivers/virt/board.h
+    void *board; // struct board of drivers/virt/board.h
+    // Lets the devices do what is due at `now` and sets device_deadline anew (board_tick()).
+    void (*tick_devices)(struct vm *vm, uint64_t now);
     void *machine; // the machine half's own part: EPT, VPIDs
 
     // Set once by vm_stop(), read by every CPU that runs a vCPU of this VM.

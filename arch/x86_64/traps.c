@@ -1,0 +1,130 @@
+// The IDT and what the host does on each vector. An exception in root operation is our bug (MSR
+// probes apart): it prints the machine's state and stops.
+
+#include "arch/x86_64/traps.h"
+
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/panic.h"
+#include "arch/x86_64/registers.h"
+#include "lib/panic.h"
+
+struct gate {
+    uint16_t offset_low, selector;
+    uint8_t ist, type;
+    uint16_t offset_middle;
+    uint32_t offset_high, reserved;
+};
+_Static_assert(sizeof(struct gate) == 16, "a gate is 16 bytes");
+
+#define GATE_INTERRUPT 0x8e
+
+enum { TRAP_NMI = 2, TRAP_DOUBLE_FAULT = 8, TRAP_GP = 13, TRAP_MACHINE_CHECK = 18, TRAP_USER = 32 };
+
+extern const uint64_t trap_stubs[256];
+extern const uint8_t idle_window_begin[], idle_window_end[], idle_window_resume[];
+extern const uint8_t rdmsr_fixup[], wrmsr_fixup[];
+int rdmsr_attempt(uint32_t index, uint64_t *value);
+int wrmsr_attempt(uint32_t index, uint64_t value);
+void trap_handle(struct trap_frame *frame);
+
+static struct gate idt[256];
+static interrupt_handler *handlers[256];
+static _Atomic uint64_t unexpected;
+static struct nmi_window windows[4];
+static unsigned window_count;
+
+void nmi_add_window(struct nmi_window window)
+{
+    assert(window_count < ARRAY_LENGTH(windows));
+    windows[window_count++] = window;
+}
+
+void traps_init(void)
+{
+    for (unsigned vector = 0; vector < 256; vector++) {
+        uint64_t offset = trap_stubs[vector];
+        idt[vector] = (struct gate){
+            .offset_low = (uint16_t)offset,
+            .selector = SELECTOR_CODE,
+            .ist = vector == TRAP_NMI             ? IST_NMI
+                   : vector == TRAP_DOUBLE_FAULT  ? IST_DOUBLE_FAULT
+                   : vector == TRAP_MACHINE_CHECK ? IST_MACHINE_CHECK
+                                                  : IST_NONE,
+            .type = GATE_INTERRUPT,
+            .offset_middle = (uint16_t)(offset >> 16),
+            .offset_high = (uint32_t)(offset >> 32),
+        };
+    }
+    nmi_add_window((struct nmi_window){idle_window_begin, idle_window_end, idle_window_resume});
+}
+
+void traps_load_idt(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr = {sizeof(idt) - 1, (uintptr_t)idt};
+    __asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+void interrupt_set_handler(uint8_t vector, interrupt_handler *handler)
+{
+    handlers[vector] = handler;
+}
+
+void interrupt_dispatch(uint8_t vector)
+{
+    if (handlers[vector])
+        handlers[vector]();
+    else
+        atomic_fetch_add_explicit(&unexpected, 1, memory_order_relaxed);
+}
+
+// An NMI is a kick: "look at your requests". The code that has just looked must look again.
+static void handle_nmi(struct trap_frame *frame)
+{
+    if (panic_in_progress())
+        panic_halt();
+    for (unsigned i = 0; i < window_count; i++) {
+        uint64_t begin = (uintptr_t)windows[i].begin, end = (uintptr_t)windows[i].end;
+        if (frame->rip >= begin && frame->rip < end)
+            frame->rip = (uintptr_t)windows[i].resume;
+    }
+}
+
+static bool fix_up(struct trap_frame *frame)
+{
+    struct cpu *cpu = this_cpu();
+    if (frame->vector != TRAP_GP || !cpu->fixup)
+        return false;
+    frame->rip = cpu->fixup;
+    cpu->fixup = 0;
+    return true;
+}
+
+void trap_handle(struct trap_frame *frame)
+{
+    if (frame->vector >= TRAP_USER)
+        interrupt_dispatch((uint8_t)frame->vector);
+    else if (frame->vector == TRAP_NMI)
+        handle_nmi(frame);
+    else if (!fix_up(frame))
+        panic_trap(frame);
+}
+
+bool rdmsr_safe(uint32_t index, uint64_t *value)
+{
+    *value = 0;
+    this_cpu()->fixup = (uintptr_t)rdmsr_fixup;
+    bool exists = rdmsr_attempt(index, value);
+    this_cpu()->fixup = 0;
+    return exists;
+}
+
+bool wrmsr_safe(uint32_t index, uint64_t value)
+{
+    this_cpu()->fixup = (uintptr_t)wrmsr_fixup;
+    bool accepted = wrmsr_attempt(index, value);
+    this_cpu()->fixup = 0;
+    return accepted;
+}

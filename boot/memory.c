@@ -1,0 +1,116 @@
+// Taking possession of the machine's memory.
+
+#include "boot/memory.h"
+
+#include "mm/frames.h"
+#include "mm/paging.h"
+
+#define LOW_MEMORY UINT64_C(0x100000) // left to firmware and the trampoline
+
+extern const uint8_t image_start[], image_end[], boot_stack_guard[], boot_stack_top[];
+
+struct range {
+    uint64_t start, end;
+};
+
+static unsigned taken_ranges(const struct boot_info *info, struct range *taken)
+{
+    unsigned count = 0;
+    taken[count++] = (struct range){0, LOW_MEMORY};
+    taken[count++] = (struct range){(uintptr_t)image_start, (uintptr_t)image_end};
+    for (unsigned i = 0; i < info->module_count; i++)
+        taken[count++] = (struct range){info->modules[i].start, info->modules[i].end};
+    return count;
+}
+
+// The lowest place of `size` bytes inside usable memory that touches nothing taken, or 0.
+static uint64_t find_room(const struct boot_info *info, const struct range *taken, unsigned count,
+                          uint64_t size)
+{
+    for (unsigned i = 0; i < info->memory_count; i++) {
+        const struct memory_range *usable = &info->memory[i];
+        if (usable->type != MEMORY_USABLE)
+            continue;
+        uint64_t at = align_up(usable->start, PAGE_SIZE);
+        for (unsigned t = 0; t < count; t++) {
+            if (at < taken[t].end && at + size > taken[t].start) {
+                at = align_up(taken[t].end, PAGE_SIZE);
+                t = (unsigned)-1; // from the first one again
+            }
+        }
+        if (at + size <= usable->end)
+            return at;
+    }
+    return 0;
+}
+
+static void add_frames(const struct boot_info *info, const struct range *taken, unsigned count)
+{
+    for (unsigned i = 0; i < info->memory_count; i++) {
+        const struct memory_range *range = &info->memory[i];
+        if (range->type == MEMORY_USABLE)
+            frames_add(hpa(range->start), range->end - range->start);
+    }
+    for (unsigned t = 0; t < count; t++)
+        frames_reserve(hpa(taken[t].start), taken[t].end - taken[t].start);
+}
+
+status_t memory_init(const struct boot_info *info, struct explanation *why)
+{
+    struct range taken[BOOT_MODULES_MAX + 3];
+    unsigned count = taken_ranges(info, taken);
+    uint64_t top = 0;
+    for (unsigned i = 0; i < info->memory_count; i++)
+        if (info->memory[i].type == MEMORY_USABLE)
+            top = MAX(top, info->memory[i].end);
+    uint64_t size = frames_bitmap_size(top);
+    uint64_t bitmap = find_room(info, taken, count, size);
+    if (!bitmap)
+        return explain(why, STATUS_NO_MEMORY, "no room for a map of %lu MiB of memory", top >> 20);
+    taken[count++] = (struct range){bitmap, bitmap + size};
+    frames_init(hpa(bitmap), top);
+    add_frames(info, taken, count);
+
+    paging_init();
+    for (unsigned i = 0; i < info->memory_count; i++) {
+        const struct memory_range *range = &info->memory[i];
+        if (range->type == MEMORY_USABLE || range->type == MEMORY_ACPI || range->type == MEMORY_NVS)
+            paging_add_ram(hpa(range->start), range->end - range->start);
+    }
+    paging_load();
+    paging_guard((uintptr_t)boot_stack_guard);
+    return STATUS_OK;
+}
+
+uint64_t memory_low_page(const struct boot_info *info)
+{
+    for (uint64_t page = 0x8000; page < 0x90000; page += PAGE_SIZE)
+        if (bootinfo_is_usable(info, page, page + PAGE_SIZE))
+            return page;
+    return 0;
+}
+
+// A stack of `size` bytes above a page that is not mapped. Returns its top, or 0.
+static uint64_t make_stack(uint64_t size)
+{
+    uint8_t *bottom = frames_allocate(size + PAGE_SIZE, PAGE_SIZE);
+    if (!bottom)
+        return 0;
+    paging_guard((uintptr_t)bottom);
+    return (uintptr_t)bottom + PAGE_SIZE + size;
+}
+
+status_t memory_make_stacks(struct cpu *cpu, struct explanation *why)
+{
+    // The first CPU keeps the stack that it booted on.
+    cpu->stack_top = cpu->index == 0 ? (uintptr_t)boot_stack_top : make_stack(STACK_SIZE);
+    bool complete = cpu->stack_top != 0;
+    for (unsigned i = 0; i < IST_STACKS; i++) {
+        cpu->tss.ist[i] = make_stack(IST_STACK_SIZE);
+        complete = complete && cpu->tss.ist[i];
+    }
+    if (!complete)
+        return explain(why, STATUS_NO_MEMORY, "no memory for the stacks of CPU %u", cpu->index);
+    cpu->stack_guard = cpu->stack_top - STACK_SIZE - PAGE_SIZE;
+    return STATUS_OK;
+}

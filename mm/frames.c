@@ -1,0 +1,159 @@
+// The frame allocator.
+
+#include "mm/frames.h"
+
+#include "lib/panic.h"
+#include "lib/spinlock.h"
+#include "lib/string.h"
+
+#define FRAMES_PER_WORD 64
+
+// A bit is set while its frame is free. Guards: every variable here.
+static struct spinlock lock;
+static uint64_t *free_map;
+static uint64_t frame_limit; // frames that the map covers
+static uint64_t next_single; // where the search for a single frame goes on (a word)
+static uint64_t free_count, total_count;
+
+uint64_t frames_bitmap_size(uint64_t top)
+{
+    return align_up(align_up(top, PAGE_SIZE * FRAMES_PER_WORD) / PAGE_SIZE / 8, PAGE_SIZE);
+}
+
+void frames_init(hpa_t bitmap, uint64_t top)
+{
+    free_map = (uint64_t *)bitmap.value;
+    frame_limit = align_up(top / PAGE_SIZE, FRAMES_PER_WORD);
+    memset(free_map, 0, frames_bitmap_size(top));
+}
+
+static bool is_free(uint64_t frame)
+{
+    return free_map[frame / FRAMES_PER_WORD] & BIT(frame % FRAMES_PER_WORD);
+}
+
+// Sets or clears the bits of a range, a word at a time where it can. Frames that already are so do
+// not count.
+static void mark(uint64_t first, uint64_t count, bool make_free)
+{
+    while (count) {
+        uint64_t bit = first % FRAMES_PER_WORD, in_word = MIN(count, FRAMES_PER_WORD - bit);
+        uint64_t mask = (in_word == FRAMES_PER_WORD ? ~UINT64_C(0) : BIT(in_word) - 1) << bit;
+        uint64_t *word = &free_map[first / FRAMES_PER_WORD];
+        uint64_t before = *word;
+        *word = make_free ? before | mask : before & ~mask;
+        uint64_t changed = before ^ *word;
+        for (; changed; changed &= changed - 1)
+            free_count += make_free ? 1 : UINT64_MAX;
+        first += in_word;
+        count -= in_word;
+    }
+}
+
+void frames_add(hpa_t start, uint64_t size)
+{
+    uint64_t before = free_count;
+    uint64_t first = align_up(start.value, PAGE_SIZE) / PAGE_SIZE;
+    uint64_t end = MIN((start.value + size) / PAGE_SIZE, frame_limit);
+    if (end > first)
+        mark(first, end - first, true);
+    total_count += free_count - before;
+}
+
+void frames_reserve(hpa_t start, uint64_t size)
+{
+    uint64_t before = free_count;
+    uint64_t first = start.value / PAGE_SIZE;
+    uint64_t end = MIN(align_up(start.value + size, PAGE_SIZE) / PAGE_SIZE, frame_limit);
+    if (end > first)
+        mark(first, end - first, false);
+    total_count -= before - free_count;
+}
+
+void *frame_allocate(void)
+{
+    uint64_t words = frame_limit / FRAMES_PER_WORD;
+    void *frame = NULL;
+    spin_lock(&lock);
+    for (uint64_t i = 0; i < words && !frame; i++) {
+        uint64_t word = next_single + i < words ? next_single + i : next_single + i - words;
+        if (!free_map[word])
+            continue;
+        uint64_t number = word * FRAMES_PER_WORD + lowest_bit(free_map[word]);
+        mark(number, 1, false);
+        next_single = word;
+        frame = (void *)(number * PAGE_SIZE);
+    }
+    spin_unlock(&lock);
+    if (frame)
+        memset(frame, 0, PAGE_SIZE);
+    return frame;
+}
+
+void frame_free(void *frame)
+{
+    frames_free(frame, PAGE_SIZE);
+}
+
+// The length of the free run that ends before frame `end`, at most `wanted`; whole words at once.
+static uint64_t free_run_below(uint64_t end, uint64_t wanted)
+{
+    uint64_t run = 0;
+    while (run < wanted && run < end) {
+        uint64_t frame = end - run - 1;
+        if (frame % FRAMES_PER_WORD == FRAMES_PER_WORD - 1 && end - run >= FRAMES_PER_WORD &&
+            free_map[frame / FRAMES_PER_WORD] == ~UINT64_C(0))
+            run += FRAMES_PER_WORD;
+        else if (is_free(frame))
+            run++;
+        else
+            break;
+    }
+    return run;
+}
+
+void *frames_allocate(uint64_t size, uint64_t alignment)
+{
+    uint64_t count = size / PAGE_SIZE, step = alignment / PAGE_SIZE;
+    void *start = NULL;
+    if (count == 0 || count > frame_limit)
+        return NULL;
+    spin_lock(&lock);
+    for (uint64_t first = align_down(frame_limit - count, step);; first -= step) {
+        uint64_t run = free_run_below(first + count, count);
+        if (run >= count) {
+            mark(first, count, false);
+            start = (void *)(first * PAGE_SIZE);
+            break;
+        }
+        // The taken frame below the run rules out every start above it.
+        uint64_t taken = first + count - run - 1;
+        if (taken < count)
+            break;
+        first = align_down(taken - count, step) + step;
+        if (first < step)
+            break;
+    }
+    spin_unlock(&lock);
+    return start;
+}
+
+void frames_free(void *start, uint64_t size)
+{
+    uint64_t first = (uintptr_t)start / PAGE_SIZE;
+    assert(is_aligned((uintptr_t)start | size, PAGE_SIZE));
+    spin_lock(&lock);
+    assert(!is_free(first)); // freed twice
+    mark(first, size / PAGE_SIZE, true);
+    spin_unlock(&lock);
+}
+
+uint64_t frames_free_count(void)
+{
+    return free_count;
+}
+
+uint64_t frames_total_count(void)
+{
+    return total_count;
+}

@@ -1,0 +1,27 @@
+// Physical memory that is ours to give: a bitmap with a bit for each 4 KiB frame of RAM. Any CPU
+// may call.
+#pragma once
+
+#include "lib/status.h"
+#include "vm/address.h"
+
+// Once, with interrupts off: all of RAM, in frames_add() calls over usable ranges; then
+// frames_reserve() for what is taken (image, modules, boot data). The bitmap itself is placed
+// inside the usable memory. `top` is the end of the highest usable range.
+void frames_init(hpa_t bitmap, uint64_t top);
+uint64_t frames_bitmap_size(uint64_t top); // bytes that frames_init() needs
+void frames_add(hpa_t start, uint64_t size);
+void frames_reserve(hpa_t start, uint64_t size);
+
+// One zeroed frame, or NULL. Memory is mapped one to one: the pointer is the physical address.
+void *frame_allocate(void);
+void frame_free(void *frame);
+
+// `size` bytes in one piece (a multiple of 4 KiB), aligned to `alignment` (a power of two, at least
+// 4 KiB); not cleared. The search begins at the top of memory, so that large pieces and single
+// frames keep apart. NULL: no such piece.
+void *frames_allocate(uint64_t size, uint64_t alignment);
+void frames_free(void *start, uint64_t size);
+
+uint64_t frames_free_count(void);
+uint64_t frames_total_count(void);

@@ -1,0 +1,45 @@
+// The summary of a VM: the reason of its end, exits by reason with counts and average cost, and the
+// accesses that nobody answered.
+
+#include "monitor/summary.h"
+
+#include "vm/stats.h"
+
+static struct exit_counter total_of(const struct vm *vm, unsigned reason)
+{
+    struct exit_counter total = {0};
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct exit_counter *one = &vm->vcpu[i]->stats.by_reason[reason];
+        total.count += one->count;
+        total.cycles += one->cycles;
+        total.longest = MAX(total.longest, one->longest);
+    }
+    return total;
+}
+
+static void print_exits(struct printer *to, const struct vm *vm)
+{
+    struct exit_counter all = {0};
+    print_to(to, "%-32s %12s %12s %12s\n", "exit reason", "count", "avg cycles", "max cycles");
+    for (unsigned reason = 0; reason < EXIT_REASONS; reason++) {
+        struct exit_counter total = total_of(vm, reason);
+        if (!total.count)
+            continue;
+        all.count += total.count;
+        all.cycles += total.cycles;
+        print_to(to, "%-32s %12lu %12lu %12lu\n", exit_table[reason].name, total.count,
+                 total.cycles / total.count, total.longest);
+    }
+    print_to(to, "%-32s %12lu %12lu\n", "total", all.count, all.cycles / MAX(all.count, 1));
+}
+
+void summary_print(struct printer *to, const struct vm *vm)
+{
+    print_to(to, "\ncorbel: VM %s ended: %s", vm->config.name, stop_reason_text(vm->stop_reason));
+    if (vm->stop_code)
+        print_to(to, " (%#x)", vm->stop_code);
+    print_to(to, "\n");
+    print_exits(to, vm);
+    print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
+             vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
+}

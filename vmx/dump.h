@@ -1,0 +1,14 @@
+// What a person needs to see when a guest stops for a reason of its own or ours.
+#pragma once
+
+#include "vmx/machine.h"
+
+// Remembers where the guest was when its VM stopped, for the summary.
+void dump_note_stop(struct vmx_vcpu *vcpu, const struct exit *exit);
+
+// Logs why a VM entry failed: the instruction error or exit reason, and what the VM-entry checker
+// finds in the VMCS.
+void dump_entry_failure(struct vmx_vcpu *vcpu, uint32_t reason);
+
+// Logs the guest's registers. The vCPU must be loaded on this CPU.
+void dump_registers(struct vmx_vcpu *vcpu);

@@ -1,0 +1,90 @@
+; The world switch: a function that returns when the guest exits.
+; SDM: "VM Entries", "VM Exits"; the register file of the guest lies at the start of struct vcpu.
+
+%include "offsets.inc"
+
+bits 64
+section .text
+
+global vmx_enter
+global vmx_exit
+global vmx_window_begin
+global vmx_window_end
+global vmx_window_resume
+
+; enum enter_result vmx_enter(struct vcpu *vcpu, bool launched, struct host_frame *frame)
+; HOST_RSP is the frame's address and never changes; the frame remembers the vCPU and our stack.
+; From the look at the requests to the entry an NMI must not be lost: one that comes in the window below resumes at
+; vmx_window_resume (arch/x86_64/traps.h), with the guest untouched.
+align 16
+vmx_enter:
+    push rbp
+    push rbx
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [rdx + FRAME_VCPU], rdi
+    mov [rdx + FRAME_RSP], rsp
+vmx_window_begin:
+    cmp dword [rdi + VCPU_REQUESTS], 0
+    jne vmx_window_resume
+    test sil, sil
+    mov rax, [rdi + 8 * 0]
+    mov rcx, [rdi + 8 * 1]
+    mov rdx, [rdi + 8 * 2]
+    mov rbx, [rdi + 8 * 3]
+    mov rbp, [rdi + 8 * 5]
+    mov rsi, [rdi + 8 * 6]
+    mov r8, [rdi + 8 * 8]
+    mov r9, [rdi + 8 * 9]
+    mov r10, [rdi + 8 * 10]
+    mov r11, [rdi + 8 * 11]
+    mov r12, [rdi + 8 * 12]
+    mov r13, [rdi + 8 * 13]
+    mov r14, [rdi + 8 * 14]
+    mov r15, [rdi + 8 * 15]
+    mov rdi, [rdi + 8 * 7]
+    jz .launch
+    vmresume
+    jmp .failed
+.launch:
+    vmlaunch
+vmx_window_end:
+.failed:
+    mov eax, ENTER_FAILED
+    jmp vmx_return
+
+vmx_window_resume:
+    mov eax, ENTER_REQUESTED
+    jmp vmx_return
+
+align 16
+vmx_exit:
+    push rdi
+    mov rdi, [rsp + 8 + FRAME_VCPU]
+    mov [rdi + 8 * 0], rax
+    mov [rdi + 8 * 1], rcx
+    mov [rdi + 8 * 2], rdx
+    mov [rdi + 8 * 3], rbx
+    mov [rdi + 8 * 5], rbp
+    mov [rdi + 8 * 6], rsi
+    mov [rdi + 8 * 8], r8
+    mov [rdi + 8 * 9], r9
+    mov [rdi + 8 * 10], r10
+    mov [rdi + 8 * 11], r11
+    mov [rdi + 8 * 12], r12
+    mov [rdi + 8 * 13], r13
+    mov [rdi + 8 * 14], r14
+    mov [rdi + 8 * 15], r15
+    pop qword [rdi + 8 * 7]
+    mov rsp, [rsp + FRAME_RSP]
+    xor eax, eax
+vmx_return:
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret

@@ -1,0 +1,109 @@
+// The VMX instructions, each with its failure checked. SDM: "VMX Instruction Reference".
+// A VMREAD or VMWRITE that fails is our bug: the field does not exist on this CPU, or no VMCS is
+// current.
+#pragma once
+
+#include "vm/address.h"
+#include "vmx/vmcs.h"
+
+__attribute__((noreturn, cold)) void vmx_access_failed(const char *instruction, uint32_t field);
+
+static inline uint64_t vmread(enum vmcs_field field)
+{
+    uint64_t value;
+    __asm__ goto("vmread %1, %0\n\tjbe %l2"
+                 : "=r"(value)
+                 : "r"((uint64_t)field)
+                 : "cc", "memory"
+                 : failed);
+    return value;
+failed:
+    vmx_access_failed("VMREAD", field);
+}
+
+static inline uint32_t vmread32(enum vmcs_field field)
+{
+    return (uint32_t)vmread(field);
+}
+
+static inline void vmwrite(enum vmcs_field field, uint64_t value)
+{
+    __asm__ goto("vmwrite %0, %1\n\tjbe %l2"
+                 :
+                 : "r"(value), "r"((uint64_t)field)
+                 : "cc", "memory"
+                 : failed);
+    return;
+failed:
+    vmx_access_failed("VMWRITE", field);
+}
+
+// For dumps: false where the field does not exist.
+static inline bool vmread_safe(uint32_t field, uint64_t *value)
+{
+    bool ok;
+    *value = 0;
+    __asm__ volatile("vmread %2, %1" : "=@cca"(ok), "+r"(*value) : "r"((uint64_t)field));
+    return ok;
+}
+
+// The operand is the physical address of the region. False: VMfailInvalid or VMfailValid.
+static inline bool vmxon(const hpa_t *region)
+{
+    bool ok;
+    __asm__ volatile("vmxon %1" : "=@cca"(ok) : "m"(*region) : "memory");
+    return ok;
+}
+
+static inline bool vmclear(const hpa_t *vmcs)
+{
+    bool ok;
+    __asm__ volatile("vmclear %1" : "=@cca"(ok) : "m"(*vmcs) : "memory");
+    return ok;
+}
+
+static inline bool vmptrld(const hpa_t *vmcs)
+{
+    bool ok;
+    __asm__ volatile("vmptrld %1" : "=@cca"(ok) : "m"(*vmcs) : "memory");
+    return ok;
+}
+
+static inline void vmxoff(void)
+{
+    __asm__ volatile("vmxoff" : : : "cc", "memory");
+}
+
+enum invept_type { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
+enum invvpid_type {
+    INVVPID_ADDRESS = 0,
+    INVVPID_SINGLE = 1,
+    INVVPID_ALL = 2,
+    INVVPID_SINGLE_RETAINING_GLOBALS = 3,
+};
+
+static inline bool invept(enum invept_type type, uint64_t eptp)
+{
+    struct {
+        uint64_t eptp, reserved;
+    } descriptor = {eptp, 0};
+    bool ok;
+    __asm__ volatile("invept %1, %2"
+                     : "=@cca"(ok)
+                     : "m"(descriptor), "r"((uint64_t)type)
+                     : "memory");
+    return ok;
+}
+
+static inline bool invvpid(enum invvpid_type type, uint16_t vpid, uint64_t linear)
+{
+    struct {
+        uint64_t vpid, linear;
+    } descriptor = {vpid, linear};
+    bool ok;
+    __asm__ volatile("invvpid %1, %2"
+                     : "=@cca"(ok)
+                     : "m"(descriptor), "r"((uint64_t)type)
+                     : "memory");
+    return ok;
+}

@@ -1,0 +1,80 @@
+// The machine half of CPUs, VMs and vCPUs: what VMX needs beside the guest's own state.
+#pragma once
+
+#include "arch/x86_64/cpu.h"
+#include "mm/ept.h"
+#include "vm/vm.h"
+#include "vmx/choice.h"
+
+// Where enter.asm keeps our place while a guest runs; HOST_RSP is its address.
+struct host_frame {
+    uint64_t below[8]; // pushed to by the exit path
+    struct vcpu *vcpu;
+    uint64_t rsp;
+};
+
+enum enter_result {
+    ENTER_EXITED = 0,
+    ENTER_REQUESTED, // somebody asked for something: not entered
+    ENTER_FAILED,    // VMfail: see the VM-instruction error field
+};
+
+struct vmx_vcpu;
+
+// One CPU in VMX root operation.
+struct vmx_cpu {
+    struct cpu *cpu;
+    struct host_frame frame;
+    struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
+    volatile uint32_t wake;   // set by a kick: idle CPUs look around again
+    uint64_t next_poll;       // host TSC at which the console wants attention
+    uint64_t idle_cycles;
+};
+
+extern struct vmx_cpu vmx_cpus[CPUS];
+
+// One VM.
+struct vmx_vm {
+    struct vm *vm;
+    struct ept ept;
+    uint64_t eptp;
+    uint8_t *msr_bitmap;             // one frame
+    _Atomic uint32_t running;        // vCPUs that have not left their loops
+    _Atomic uint64_t ept_generation; // raised by each change that needs INVEPT
+};
+
+// One vCPU.
+struct vmx_vcpu {
+    struct vcpu guest; // first: one pointer serves both halves
+    struct vmx_vm *vm;
+    void *vmcs;          // one frame
+    struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
+    bool launched;       // since the VMCS was last cleared
+    bool loaded;         // its VMCS is current on `cpu` and its registers are live there
+    uint16_t vpid;
+    uint32_t primary;      // as last written
+    uint8_t tpr_threshold; // as last written
+    uint32_t timer_rate;
+    uint64_t deadline;       // host TSC for which the preemption timer is armed
+    uint64_t slice_end;      // host TSC
+    uint32_t root_cycles;    // since the timer was armed: it counts in the guest only
+    uint32_t timer_slack;    // how many of them may gather before it is armed anew
+    uint64_t ept_generation; // the one that this vCPU's CPU has flushed
+    uint64_t xcr0_host;
+    uint64_t last_exit_rip; // of a stop, for the summary
+};
+
+static inline struct vmx_vcpu *vmx_vcpu(struct vcpu *vcpu)
+{
+    return (struct vmx_vcpu *)vcpu;
+}
+
+// What Corbel uses on this machine. Set at boot, constant afterwards.
+extern struct vmx_capabilities machine_capabilities;
+extern struct vmx_choice machine_choice;
+extern uint64_t tsc_hz;
+
+static inline bool machine_uses(enum vmx_feature feature)
+{
+    return choice_uses(&machine_choice, feature);
+}

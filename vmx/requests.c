@@ -1,0 +1,161 @@
+// Serving requests: the slow part of the loop, entered only when somebody set a bit.
+
+#include "vmx/requests.h"
+
+#include "arch/x86_64/apic.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/tsc.h"
+#include "vm/kvmclock.h"
+#include "vmx/instructions.h"
+#include "vmx/state.h"
+
+static void flush(struct vmx_vcpu *v, uint32_t requests)
+{
+    if (requests & REQUEST_FLUSH_TLB) {
+        if (machine_uses(FEATURE_INVVPID_SINGLE))
+            (void)invvpid(INVVPID_SINGLE, v->vpid, 0);
+        else if (machine_uses(FEATURE_VPID))
+            (void)invvpid(INVVPID_ALL, 0, 0);
+    }
+    if (requests & REQUEST_FLUSH_EPT) {
+        if (machine_uses(FEATURE_INVEPT_SINGLE))
+            (void)invept(INVEPT_SINGLE, v->vm->eptp);
+        else
+            (void)invept(INVEPT_ALL, 0);
+    }
+}
+
+// The earliest moment, in VM time, at which this vCPU's local APIC or (vCPU 0 looks after them) a
+// device wants a tick.
+static uint64_t next_tick(struct vcpu *vcpu)
+{
+    uint64_t deadline = lapic_deadline(vcpu);
+    if (vcpu->id == 0)
+        deadline = MIN(deadline, vcpu->vm->device_deadline);
+    return deadline;
+}
+
+// Ticks what is due and arms the preemption timer for what comes next. False: the slice is over.
+static bool serve_timers(struct vmx_vcpu *v)
+{
+    struct vcpu *vcpu = &v->guest;
+    struct vm *vm = vcpu->vm;
+    uint64_t tsc = rdtsc(), now = clock_ns(&vm->clock, tsc);
+    if (lapic_deadline(vcpu) <= now)
+        lapic_tick(vcpu, now);
+    if (vcpu->id == 0 && vm->device_deadline <= now)
+        vm->tick_devices(vm, now);
+    if (tsc >= v->slice_end)
+        return false;
+    uint64_t deadline = MIN(v->slice_end, clock_tsc(&vm->clock, next_tick(vcpu)));
+    if (machine_uses(FEATURE_PREEMPTION_TIMER)) {
+        uint64_t left = deadline > tsc ? (deadline - tsc) >> v->timer_rate : 0;
+        vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
+    } else {
+        apic_timer_arm(deadline);
+    }
+    v->root_cycles = 0;
+    return true;
+}
+
+static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
+{
+    uint32_t primary =
+        v->primary & ~(PRIMARY_INTERRUPT_WINDOW_EXITING | PRIMARY_NMI_WINDOW_EXITING);
+    if (interrupt)
+        primary |= PRIMARY_INTERRUPT_WINDOW_EXITING;
+    // Without virtual NMIs the end of an NMI's handler cannot be seen: an interrupt window is the
+    // nearest moment.
+    if (nmi)
+        primary |= machine_uses(FEATURE_VIRTUAL_NMIS) ? PRIMARY_NMI_WINDOW_EXITING
+                                                      : PRIMARY_INTERRUPT_WINDOW_EXITING;
+    if (primary != v->primary) {
+        v->primary = primary;
+        vmwrite(VMCS_PRIMARY_CONTROLS, primary);
+    }
+}
+
+static void inject(struct vmx_vcpu *v)
+{
+    struct vcpu *vcpu = &v->guest;
+    state_fetch(v, event_needs(&vcpu->events));
+    struct entry_plan plan = event_choose(vcpu);
+    if (plan.inject.info) {
+        vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
+        if (plan.inject.info & EVENT_HAS_ERROR)
+            vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, plan.inject.error);
+        if (FIELD_GET(EVENT_TYPE, plan.inject.info) >= EVENT_SOFTWARE_INTERRUPT)
+            vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, plan.inject.length);
+    }
+    set_windows(v, plan.interrupt_window, plan.nmi_window);
+    if (machine_uses(FEATURE_TPR_SHADOW)) {
+        uint8_t threshold = plan.inject.info ? 0 : lapic_tpr_threshold(vcpu);
+        if (threshold != v->tpr_threshold) {
+            v->tpr_threshold = threshold;
+            vmwrite(VMCS_TPR_THRESHOLD, threshold);
+        }
+    }
+}
+
+// A vCPU that does not run: does something wake it?
+static bool awake(struct vmx_vcpu *v)
+{
+    struct vcpu *vcpu = &v->guest;
+    if (vcpu->activity == ACTIVITY_ACTIVE)
+        return true;
+    if (vcpu->activity != ACTIVITY_HALTED)
+        return false;
+    state_fetch(v, STATE_FLOW);
+    if (!event_wakes(vcpu))
+        return false;
+    vcpu->activity = ACTIVITY_ACTIVE;
+    vcpu_note(vcpu, REQUEST_EVENT);
+    return true;
+}
+
+enum run_end requests_serve(struct vmx_vcpu *v)
+{
+    struct vcpu *vcpu = &v->guest;
+    uint32_t requests = atomic_exchange(&vcpu->requests, 0);
+    if (vcpu->vm->stop_reason != STOP_NONE)
+        return RUN_STOPPED;
+    if (requests & (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI)) {
+        state_fetch(v, requests & REQUEST_INIT ? STATE_CONTROL : 0);
+        vcpu_take_requests(vcpu, requests);
+        requests |= REQUEST_EVENT;
+    }
+    if (requests & (REQUEST_FLUSH_TLB | REQUEST_FLUSH_EPT))
+        flush(v, requests);
+    if (requests & REQUEST_CLOCK)
+        kvmclock_update(vcpu);
+    if (requests & REQUEST_TIMER && !serve_timers(v)) {
+        vcpu_note(vcpu, (requests & REQUEST_EVENT) | REQUEST_TIMER);
+        return RUN_SLICE;
+    }
+    if (!awake(v))
+        return RUN_WAITING;
+    if (requests & REQUEST_SCHEDULE) {
+        vcpu_note(vcpu, REQUEST_EVENT | REQUEST_TIMER);
+        return RUN_SLICE;
+    }
+    // A tick above, or a guest that wakes, may have asked for events meanwhile.
+    requests |= atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_EVENT);
+    if (requests & REQUEST_EVENT)
+        inject(v);
+    if (vcpu->cr2_dirty) {
+        write_cr2(vcpu->cr2);
+        vcpu->cr2_dirty = false;
+    }
+    return RUN_CONTINUE;
+}
+
+uint64_t vcpu_next_deadline(struct vmx_vcpu *v)
+{
+    return clock_tsc(&v->guest.vm->clock, next_tick(&v->guest));
+}
+
+bool vcpu_is_runnable(struct vmx_vcpu *v)
+{
+    return v->guest.activity == ACTIVITY_ACTIVE || v->guest.requests != 0 ||
+           rdtsc() >= vcpu_next_deadline(v);
+}

@@ -1,0 +1,10 @@
+// What is done between two entries: requests of others, timers, events to inject.
+#pragma once
+
+#include "vmx/run.h"
+
+// The loop goes on.
+#define RUN_CONTINUE ((enum run_end)(RUN_STOPPED + 1))
+
+// Serves the vCPU's request bits. Returns RUN_CONTINUE if it may enter the guest.
+enum run_end requests_serve(struct vmx_vcpu *vcpu);

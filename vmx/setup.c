@@ -1,0 +1,245 @@
+// VMCS set-up.
+
+#include "vmx/setup.h"
+
+#include "arch/x86_64/registers.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "mm/frames.h"
+#include "mm/paging.h"
+#include "vm/cr.h"
+#include "vmx/instructions.h"
+#include "vmx/root.h"
+#include "vmx/state.h"
+
+extern const uint8_t vmx_exit[];
+
+static uint8_t *io_bitmaps; // two frames, all ones: every port access exits
+
+status_t setup_shared(void)
+{
+    io_bitmaps = frames_allocate(2 * PAGE_SIZE, PAGE_SIZE);
+    if (!io_bitmaps)
+        return STATUS_NO_MEMORY;
+    memset(io_bitmaps, 0xff, 2 * PAGE_SIZE);
+    return STATUS_OK;
+}
+
+// The MSR bitmap has four parts: reads and writes of 0..1FFF and of C0000000..C0001FFF; a clear bit
+// passes through.
+static void pass_msr(uint8_t *bitmap, uint32_t index, bool is_write)
+{
+    uint32_t part = (is_write ? 2048 : 0) + (index >= 0xc0000000 ? 1024 : 0);
+    uint32_t bit = index & 0x1fff;
+    bitmap[part + bit / 8] &= (uint8_t)~BIT(bit % 8);
+}
+
+status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
+{
+    vm->msr_bitmap = frame_allocate();
+    if (!vm->msr_bitmap)
+        return explain(why, STATUS_NO_MEMORY, "no memory for the MSR bitmap");
+    memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
+    for (unsigned i = 0; i < msr_passthrough_count; i++) {
+        const struct msr_passthrough *pass = &msr_passthrough[i];
+        if (pass->read)
+            pass_msr(vm->msr_bitmap, pass->index, false);
+        if (pass->write)
+            pass_msr(vm->msr_bitmap, pass->index, true);
+    }
+    vm->eptp = ept_pointer(&vm->ept);
+    vm->ept_generation = 1;
+    return STATUS_OK;
+}
+
+// VPIDs are unique in the machine while there are fewer than 65535 vCPUs; 0 is the host's.
+static uint16_t next_vpid(void)
+{
+    static _Atomic uint32_t last;
+    return (uint16_t)(atomic_fetch_add(&last, 1) % UINT16_MAX + 1);
+}
+
+static hpa_t address_of(const void *pointer)
+{
+    return hpa((uintptr_t)pointer);
+}
+
+static void write_controls(struct vmx_vcpu *vcpu)
+{
+    const uint64_t *word = machine_choice.word;
+    vcpu->primary = (uint32_t)word[WORD_PRIMARY];
+    vmwrite(VMCS_PIN_BASED_CONTROLS, word[WORD_PIN]);
+    vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
+    vmwrite(VMCS_SECONDARY_CONTROLS, word[WORD_SECONDARY]);
+    vmwrite(VMCS_EXIT_CONTROLS, word[WORD_EXIT]);
+    vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_ENTRY]);
+    // #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
+    // preempted); #MC is ours.
+    vmwrite(VMCS_EXCEPTION_BITMAP, BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC));
+    vmwrite(VMCS_IO_BITMAP_A, address_of(io_bitmaps).value);
+    vmwrite(VMCS_IO_BITMAP_B, address_of(io_bitmaps + PAGE_SIZE).value);
+    vmwrite(VMCS_MSR_BITMAPS, address_of(vcpu->vm->msr_bitmap).value);
+    vmwrite(VMCS_EPT_POINTER, vcpu->vm->eptp);
+    vmwrite(VMCS_LINK_POINTER, UINT64_MAX);
+    if (machine_uses(FEATURE_VPID))
+        vmwrite(VMCS_VPID, vcpu->vpid);
+    if (machine_uses(FEATURE_TPR_SHADOW)) {
+        vmwrite(VMCS_VIRTUAL_APIC_ADDRESS, address_of(vcpu->guest.lapic.page).value);
+        vmwrite(VMCS_TPR_THRESHOLD, 0);
+    }
+    if (machine_uses(FEATURE_XSAVES))
+        vmwrite(VMCS_XSS_EXITING_BITMAP, 0);
+    if (machine_uses(FEATURE_PLE)) {
+        vmwrite(VMCS_PLE_GAP, 128);
+        vmwrite(VMCS_PLE_WINDOW, 4096);
+    }
+    vmwrite(VMCS_CR3_TARGET_COUNT, 0);
+    vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
+    vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+    vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
+    vmwrite(VMCS_PAGE_FAULT_ERROR_CODE_MASK, 0);
+    vmwrite(VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
+    vmwrite(VMCS_CR0_GUEST_HOST_MASK, cr0_owned(vcpu->guest.vm));
+    vmwrite(VMCS_CR4_GUEST_HOST_MASK, cr4_owned(vcpu->guest.vm));
+    vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+}
+
+// Host state that is the same on every CPU.
+static void write_host_constants(void)
+{
+    vmwrite(VMCS_HOST_CS_SELECTOR, SELECTOR_CODE);
+    vmwrite(VMCS_HOST_SS_SELECTOR, SELECTOR_DATA);
+    vmwrite(VMCS_HOST_DS_SELECTOR, SELECTOR_DATA);
+    vmwrite(VMCS_HOST_ES_SELECTOR, SELECTOR_DATA);
+    vmwrite(VMCS_HOST_FS_SELECTOR, 0);
+    vmwrite(VMCS_HOST_GS_SELECTOR, 0);
+    vmwrite(VMCS_HOST_TR_SELECTOR, SELECTOR_TSS);
+    vmwrite(VMCS_HOST_FS_BASE, 0);
+    vmwrite(VMCS_HOST_SYSENTER_CS, 0);
+    vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
+    vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
+    vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
+    vmwrite(VMCS_HOST_CR3, paging_root());
+}
+
+// ... and what differs, written when a vCPU arrives on a CPU.
+static void write_host_cpu(struct vmx_cpu *on)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr;
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    vmwrite(VMCS_HOST_CR0, read_cr0());
+    vmwrite(VMCS_HOST_CR4, read_cr4());
+    vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
+    vmwrite(VMCS_HOST_PAT, rdmsr(MSR_PAT));
+    vmwrite(VMCS_HOST_GS_BASE, (uintptr_t)on->cpu);
+    vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)&on->cpu->tss);
+    vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)on->cpu->gdt);
+    vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+    vmwrite(VMCS_HOST_RSP, (uintptr_t)&on->frame.vcpu);
+}
+
+static void make_current(struct vmx_vcpu *vcpu)
+{
+    hpa_t vmcs = address_of(vcpu->vmcs);
+    if (!vmptrld(&vmcs))
+        panic("VMPTRLD of the VMCS at %#lx failed", vmcs.value);
+}
+
+static void clear(struct vmx_vcpu *vcpu)
+{
+    hpa_t vmcs = address_of(vcpu->vmcs);
+    if (!vmclear(&vmcs))
+        panic("VMCLEAR of the VMCS at %#lx failed", vmcs.value);
+    vcpu->launched = false;
+}
+
+status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
+{
+    uint32_t *vmcs = frame_allocate();
+    uint64_t fpu_size = align_up(cpu_xsave_size(), PAGE_SIZE);
+    vcpu->guest.fpu = frames_allocate(fpu_size, PAGE_SIZE);
+    if (!vmcs || !vcpu->guest.fpu)
+        return explain(why, STATUS_NO_MEMORY, "no memory for the VMCS of vCPU %u", vcpu->guest.id);
+    memset(vcpu->guest.fpu, 0, fpu_size);
+    *(uint16_t *)vcpu->guest.fpu = 0x37f;                    // FCW
+    *(uint32_t *)((uint8_t *)vcpu->guest.fpu + 24) = 0x1f80; // MXCSR
+    vmcs[0] = (uint32_t)(vmx_msr(&machine_capabilities, MSR_VMX_BASIC) & BASIC_REVISION);
+    vcpu->vmcs = vmcs;
+    vcpu->vpid = next_vpid();
+    vcpu->xcr0_host = cpu_xcr0();
+    vcpu->timer_rate = machine_capabilities.timer_rate;
+    vcpu->timer_slack = (uint32_t)MIN(tsc_hz / 50000, UINT32_MAX); // 20 us
+    clear(vcpu);
+    return STATUS_OK;
+}
+
+void setup_release_vcpu(struct vmx_vcpu *vcpu)
+{
+    assert(!vcpu->loaded);
+    frames_free(vcpu->guest.fpu, align_up(cpu_xsave_size(), PAGE_SIZE));
+    frame_free(vcpu->vmcs);
+}
+
+#define REGISTER_STATE (STATE_FPU | STATE_DR | STATE_MSR)
+
+static void flush_for(struct vmx_vcpu *vcpu)
+{
+    // Combined mappings made here by this vCPU earlier, or by another under the same VPID, may be
+    // stale.
+    if (machine_uses(FEATURE_INVVPID_SINGLE))
+        (void)invvpid(INVVPID_SINGLE, vcpu->vpid, 0);
+    else if (machine_uses(FEATURE_VPID))
+        (void)invvpid(INVVPID_ALL, 0, 0);
+    if (machine_uses(FEATURE_INVEPT_SINGLE))
+        (void)invept(INVEPT_SINGLE, vcpu->vm->eptp);
+    else
+        (void)invept(INVEPT_ALL, 0);
+}
+
+void vcpu_load(struct vmx_vcpu *vcpu)
+{
+    struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
+    if (here->current == vcpu)
+        return;
+    if (here->current)
+        vcpu_unload(here->current);
+    bool first = vcpu->cpu == NULL, moved = vcpu->cpu != here;
+    make_current(vcpu);
+    if (first) {
+        write_controls(vcpu);
+        write_host_constants();
+    }
+    if (moved)
+        write_host_cpu(here);
+    if (moved || vcpu->ept_generation != vcpu->vm->ept_generation) {
+        vcpu->ept_generation = vcpu->vm->ept_generation;
+        flush_for(vcpu);
+    }
+    vcpu->cpu = here;
+    vcpu->loaded = true;
+    here->current = vcpu;
+    vmwrite(VMCS_TSC_OFFSET, vcpu->guest.tsc_offset);
+    vcpu->guest.dirty |= REGISTER_STATE;
+    state_write_back(vcpu);
+    vcpu->guest.fetched = 0;
+    write_cr2(vcpu->guest.cr2);
+    vcpu->guest.cr2_dirty = false;
+    vcpu_note(&vcpu->guest, REQUEST_EVENT | REQUEST_TIMER);
+}
+
+void vcpu_unload(struct vmx_vcpu *vcpu)
+{
+    struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
+    assert(here->current == vcpu && vcpu->cpu == here);
+    if (!vcpu->guest.cr2_dirty)
+        vcpu->guest.cr2 = read_cr2();
+    state_fetch(vcpu, REGISTER_STATE);
+    state_write_back(vcpu); // what a handler changed belongs in the VMCS
+    clear(vcpu);
+    vcpu->loaded = false;
+    here->current = NULL;
+}

@@ -1,0 +1,222 @@
+// State synchronisation: fewest VMREADs and VMWRITEs, each group at most once an exit.
+
+#include "vmx/state.h"
+
+#include "arch/x86_64/registers.h"
+#include "lib/panic.h"
+#include "vm/cr.h"
+#include "vmx/instructions.h"
+
+// The VMCS keeps selector, limit, access rights and base of the eight segments in arrays of this
+// order.
+static void fetch_segments(struct vcpu *vcpu)
+{
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        struct segment *segment = &vcpu->segment[i];
+        segment->selector = (uint16_t)vmread(VMCS_GUEST_SELECTOR(i));
+        segment->limit = vmread32(VMCS_GUEST_LIMIT(i));
+        segment->access = vmread32(VMCS_GUEST_ACCESS_RIGHTS(i));
+        segment->base = vmread(VMCS_GUEST_BASE(i));
+    }
+    vcpu->gdtr =
+        (struct table_register){vmread(VMCS_GUEST_GDTR_BASE), vmread32(VMCS_GUEST_GDTR_LIMIT)};
+    vcpu->idtr =
+        (struct table_register){vmread(VMCS_GUEST_IDTR_BASE), vmread32(VMCS_GUEST_IDTR_LIMIT)};
+    vcpu->cpl = FIELD_GET(AR_DPL, vcpu->segment[SS].access);
+}
+
+static void write_segments(const struct vcpu *vcpu)
+{
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        const struct segment *segment = &vcpu->segment[i];
+        vmwrite(VMCS_GUEST_SELECTOR(i), segment->selector);
+        vmwrite(VMCS_GUEST_LIMIT(i), segment->limit);
+        vmwrite(VMCS_GUEST_ACCESS_RIGHTS(i), segment->access);
+        vmwrite(VMCS_GUEST_BASE(i), segment->base);
+    }
+    vmwrite(VMCS_GUEST_GDTR_BASE, vcpu->gdtr.base);
+    vmwrite(VMCS_GUEST_GDTR_LIMIT, vcpu->gdtr.limit);
+    vmwrite(VMCS_GUEST_IDTR_BASE, vcpu->idtr.base);
+    vmwrite(VMCS_GUEST_IDTR_LIMIT, vcpu->idtr.limit);
+}
+
+// Bits that we own are in the shadow as the guest last wrote them; the others are in the register.
+static void fetch_control(struct vcpu *vcpu)
+{
+    uint64_t cr0_mask = cr0_owned(vcpu->vm), cr4_mask = cr4_owned(vcpu->vm);
+    vcpu->cr0 = (vmread(VMCS_GUEST_CR0) & ~cr0_mask) | (vmread(VMCS_CR0_READ_SHADOW) & cr0_mask);
+    vcpu->cr4 = (vmread(VMCS_GUEST_CR4) & ~cr4_mask) | (vmread(VMCS_CR4_READ_SHADOW) & cr4_mask);
+    vcpu->cr3 = vmread(VMCS_GUEST_CR3);
+    vcpu->efer = vmread(VMCS_GUEST_EFER);
+}
+
+static void write_control(struct vcpu *vcpu)
+{
+    // Caches stay on and NE set whatever the guest asks for; VMXE and MCE are always on.
+    vmwrite(VMCS_GUEST_CR0, (vcpu->cr0 & ~(CR0_CD | CR0_NW)) | CR0_NE | CR0_ET);
+    vmwrite(VMCS_CR0_READ_SHADOW, vcpu->cr0);
+    vmwrite(VMCS_GUEST_CR4, vcpu->cr4 | CR4_VMXE | CR4_MCE);
+    vmwrite(VMCS_CR4_READ_SHADOW, vcpu->cr4);
+    vmwrite(VMCS_GUEST_CR3, vcpu->cr3);
+    vmwrite(VMCS_GUEST_EFER, vcpu->efer);
+    uint32_t entry = vmread32(VMCS_ENTRY_CONTROLS) & ~VMENTRY_IA32E_GUEST;
+    vmwrite(VMCS_ENTRY_CONTROLS, entry | (vcpu->efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0));
+}
+
+static void fetch_system(struct vcpu *vcpu)
+{
+    vcpu->sysenter_cs = vmread(VMCS_GUEST_SYSENTER_CS);
+    vcpu->sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
+    vcpu->sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
+    vcpu->pat = vmread(VMCS_GUEST_PAT);
+    for (unsigned i = 0; i < 4; i++)
+        vcpu->pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+}
+
+static void write_system(const struct vcpu *vcpu)
+{
+    vmwrite(VMCS_GUEST_SYSENTER_CS, vcpu->sysenter_cs);
+    vmwrite(VMCS_GUEST_SYSENTER_ESP, vcpu->sysenter_esp);
+    vmwrite(VMCS_GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
+    vmwrite(VMCS_GUEST_PAT, vcpu->pat);
+    for (unsigned i = 0; i < 4; i++)
+        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, vcpu->pdpte[i]);
+}
+
+static void fetch_debug_registers(struct vcpu *vcpu)
+{
+    vcpu->dr[0] = read_dr0();
+    vcpu->dr[1] = read_dr1();
+    vcpu->dr[2] = read_dr2();
+    vcpu->dr[3] = read_dr3();
+    vcpu->dr6 = read_dr6();
+}
+
+static void write_debug_registers(const struct vcpu *vcpu)
+{
+    write_dr0(vcpu->dr[0]);
+    write_dr1(vcpu->dr[1]);
+    write_dr2(vcpu->dr[2]);
+    write_dr3(vcpu->dr[3]);
+    write_dr6(vcpu->dr6);
+}
+
+static void fetch_live_msrs(struct msr_live *live)
+{
+    live->star = rdmsr(MSR_STAR);
+    live->lstar = rdmsr(MSR_LSTAR);
+    live->cstar = rdmsr(MSR_CSTAR);
+    live->fmask = rdmsr(MSR_FMASK);
+    live->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    if (machine_uses(FEATURE_RDTSCP))
+        live->tsc_aux = rdmsr(MSR_TSC_AUX);
+}
+
+static void write_live_msrs(const struct msr_live *live)
+{
+    wrmsr(MSR_STAR, live->star);
+    wrmsr(MSR_LSTAR, live->lstar);
+    wrmsr(MSR_CSTAR, live->cstar);
+    wrmsr(MSR_FMASK, live->fmask);
+    wrmsr(MSR_KERNEL_GS_BASE, live->kernel_gs_base);
+    if (machine_uses(FEATURE_RDTSCP))
+        wrmsr(MSR_TSC_AUX, live->tsc_aux);
+}
+
+// The whole image goes in and out, with every component that the host has enabled: what a guest
+// left in registers that its XCR0 hides must not reach the next one.
+static void fetch_fpu(struct vmx_vcpu *vcpu)
+{
+    if (!vcpu->xcr0_host) {
+        fxsave(vcpu->guest.fpu);
+        return;
+    }
+    xsetbv(0, vcpu->xcr0_host);
+    xsave(vcpu->guest.fpu, vcpu->xcr0_host);
+    xsetbv(0, vcpu->guest.xcr0);
+}
+
+static void write_fpu(struct vmx_vcpu *vcpu)
+{
+    if (!vcpu->xcr0_host) {
+        fxrstor(vcpu->guest.fpu);
+        return;
+    }
+    xsetbv(0, vcpu->xcr0_host);
+    xrstor(vcpu->guest.fpu, vcpu->xcr0_host);
+    xsetbv(0, vcpu->guest.xcr0);
+}
+
+static void fetch_debug(struct vcpu *vcpu)
+{
+    vcpu->dr7 = vmread(VMCS_GUEST_DR7);
+    vcpu->debugctl = vmread(VMCS_GUEST_DEBUGCTL);
+    vcpu->pending_debug = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
+}
+
+static void write_debug(const struct vcpu *vcpu)
+{
+    vmwrite(VMCS_GUEST_DR7, vcpu->dr7);
+    vmwrite(VMCS_GUEST_DEBUGCTL, vcpu->debugctl);
+    vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, vcpu->pending_debug);
+}
+
+void state_fetch(struct vmx_vcpu *v, uint32_t groups)
+{
+    struct vcpu *vcpu = &v->guest;
+    uint32_t wanted = groups & ~vcpu->fetched;
+    if (wanted & STATE_FLOW) {
+        vcpu->rip = vmread(VMCS_GUEST_RIP);
+        vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
+        vcpu->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+    }
+    if (wanted & STATE_STACK)
+        vcpu->gpr[RSP] = vmread(VMCS_GUEST_RSP);
+    if (wanted & STATE_CONTROL)
+        fetch_control(vcpu);
+    if (wanted & STATE_SEGMENTS)
+        fetch_segments(vcpu);
+    else if (wanted & STATE_CPL)
+        vcpu->cpl = FIELD_GET(AR_DPL, vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS));
+    if (wanted & STATE_DEBUG)
+        fetch_debug(vcpu);
+    if (wanted & STATE_SYSTEM)
+        fetch_system(vcpu);
+    if (wanted & STATE_FPU)
+        fetch_fpu(v);
+    if (wanted & STATE_DR)
+        fetch_debug_registers(vcpu);
+    if (wanted & STATE_MSR)
+        fetch_live_msrs(&vcpu->live);
+    vcpu->fetched |= wanted;
+}
+
+void state_write_back(struct vmx_vcpu *v)
+{
+    struct vcpu *vcpu = &v->guest;
+    uint32_t dirty = vcpu->dirty;
+    if (dirty & STATE_FLOW) {
+        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
+        vmwrite(VMCS_GUEST_RFLAGS, vcpu->rflags);
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
+    }
+    if (dirty & STATE_STACK)
+        vmwrite(VMCS_GUEST_RSP, vcpu->gpr[RSP]);
+    if (dirty & STATE_CONTROL)
+        write_control(vcpu);
+    if (dirty & STATE_SEGMENTS)
+        write_segments(vcpu);
+    if (dirty & STATE_DEBUG)
+        write_debug(vcpu);
+    if (dirty & STATE_SYSTEM)
+        write_system(vcpu);
+    if (dirty & STATE_XCR0 && v->xcr0_host)
+        xsetbv(0, vcpu->xcr0);
+    if (dirty & STATE_FPU)
+        write_fpu(v);
+    if (dirty & STATE_DR)
+        write_debug_registers(vcpu);
+    if (dirty & STATE_MSR)
+        write_live_msrs(&vcpu->live);
+    vcpu->dirty = 0;
+}

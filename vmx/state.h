@@ -1,0 +1,10 @@
+// Guest state between the VMCS, the CPU's registers and struct vcpu, by the groups of vm/exit.h.
+#pragma once
+
+#include "vmx/machine.h"
+
+// Fetches the groups that are not valid yet. The vCPU must be loaded on this CPU.
+void state_fetch(struct vmx_vcpu *vcpu, uint32_t groups);
+
+// Writes back what is dirty; afterwards nothing is.
+void state_write_back(struct vmx_vcpu *vcpu);
