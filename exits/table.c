@@ -63,8 +63,8 @@ const struct exit_row exit_table[] = {
         INSTRUCTION(exit_unknown, STATE_CONTROL | FACT_QUALIFICATION, "control-register access"),
     [EXIT_MOV_DR] = INSTRUCTION(exit_unknown, STATE_CPL | FACT_QUALIFICATION, "MOV DR"),
     [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_TIME, "port I/O"),
-    [EXIT_RDMSR] = INSTRUCTION(exit_unknown, FACT_TIME, "RDMSR"),
-    [EXIT_WRMSR] = INSTRUCTION(exit_unknown, FACT_TIME, "WRMSR"),
+    [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, FACT_TIME, "RDMSR"),
+    [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, FACT_TIME, "WRMSR"),
     [EXIT_ENTRY_GUEST_STATE] =
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: guest state"),
     [EXIT_ENTRY_MSR_LOADING] =

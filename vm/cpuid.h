@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/status.h"
+#include "vm/feature.h"
 
 struct cpuid_leaf {
     uint32_t leaf;
@@ -18,8 +19,6 @@ struct cpuid_leaves {
     unsigned count;
     struct cpuid_leaf leaf[CPUID_LEAVES];
 };
-
-enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
 // Where a feature is announced: leaf (below 20H of the basic or the extended range), sub-leaf,
 // register, bit.

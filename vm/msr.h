@@ -32,3 +32,51 @@ struct msr_state {
     uint64_t kvmclock_system; // as written: address | enable
     uint64_t kvmclock_wall;
 };
+
+struct vcpu;
+
+// What an MSR does when it is read or written. False: #GP(0), and nothing has changed.
+typedef bool msr_reader(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
+typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
+
+// One MSR, or a range that behaves alike.
+struct msr_row {
+    uint32_t first;
+    uint32_t last;
+    uint32_t groups;   // STATE_ groups that must be fetched, and are dirty after a write
+    uint32_t feature;  // CPUID_BIT of vm/cpuid.h without which it does not exist; 0: always there
+    uint16_t field;    // offset of its uint64_t in struct vcpu; 0: none
+    bool is_canonical; // a linear address: writes must be canonical
+    uint64_t constant; // what it reads as without a field and a reader
+    uint64_t writable; // bits that a write may set; 0 without a writer: read-only
+    msr_reader *read;  // instead of the field
+    msr_writer *write; // instead of the field
+    bool is_write_only;
+    bool is_zero_only; // reads zero, takes only zero
+};
+
+// The row of an MSR, or NULL: there is no such MSR.
+const struct msr_row *msr_find(uint32_t index);
+
+// Reads and writes by a row of msr_find(), whose groups are fetched. `now` is VM time. False:
+// #GP(0), and nothing has changed.
+MUST_CHECK bool msr_read(struct vcpu *vcpu, const struct msr_row *row, uint32_t index,
+                         uint64_t *value, uint64_t now);
+MUST_CHECK bool msr_write(struct vcpu *vcpu, const struct msr_row *row, uint32_t index,
+                          uint64_t value, uint64_t now);
+
+// The state after power-on, as firmware leaves it: all memory write-back but the VGA window. INIT
+// changes nothing here.
+void msr_reset(struct vcpu *vcpu);
+
+// What the MSR bitmap lets through: these need no exit, because the VMCS or STATE_MSR holds the
+// guest's values while it runs, or because the CPU applies the TSC offset itself.
+struct msr_passthrough {
+    uint32_t index;
+    bool read;
+    bool write;
+    uint32_t feature; // only if the guest's CPUID has this CPUID_BIT; 0: always
+};
+
+extern const struct msr_passthrough msr_passthrough[];
+extern const unsigned msr_passthrough_count;

@@ -1,0 +1,94 @@
+// Writes KVM's paravirtual clock into guest memory. The guest reads the version before and after
+// the rest and tries again if it was odd or has changed. Called from the MSR table and by the run
+// loop. See vm/kvmclock.h.
+
+#include "vm/kvmclock.h"
+
+#include "lib/string.h"
+#include "vm/vm.h"
+
+#define SYSTEM_TIME_ENABLE BIT(0)
+#define SYSTEM_TIME_FLAGS  (SYSTEM_TIME_ENABLE | BIT(1))
+
+#define FLAG_TSC_STABLE 1
+
+struct clock_page {
+    uint32_t version;
+    uint32_t reserved;
+    uint64_t tsc_timestamp;
+    uint64_t system_time;
+    uint32_t tsc_to_system_mul; // nanoseconds for each shifted tick, 0.32 fixed point
+    int8_t tsc_shift;           // left, of ticks
+    uint8_t flags;
+    uint8_t padding[2];
+};
+_Static_assert(sizeof(struct clock_page) == 32, "guests see this");
+
+struct wall_page {
+    uint32_t version;
+    uint32_t seconds;
+    uint32_t nanoseconds;
+};
+_Static_assert(sizeof(struct wall_page) == 12, "guests see this");
+
+// Everything behind the version, between an odd version and the even one that follows it.
+static void publish(void *at, const void *page, size_t size)
+{
+    uint32_t version;
+    memcpy(&version, at, sizeof(version));
+    version = (version | 1) + 2;
+    gmem_store(at, &version, sizeof(version));
+    atomic_thread_fence(memory_order_release);
+    memcpy((uint8_t *)at + sizeof(version), (const uint8_t *)page + sizeof(version),
+           size - sizeof(version));
+    atomic_thread_fence(memory_order_release);
+    version++;
+    gmem_store(at, &version, sizeof(version));
+}
+
+// The clock's 32.32 factor as a 0.32 one and a shift.
+static void set_scale(struct clock_page *page, uint64_t ns_per_tsc)
+{
+    int shift = ns_per_tsc == 0 ? 0 : (int)highest_bit(ns_per_tsc) - 31;
+    page->tsc_shift = (int8_t)shift;
+    page->tsc_to_system_mul = (uint32_t)(shift < 0 ? ns_per_tsc << -shift : ns_per_tsc >> shift);
+}
+
+void kvmclock_update(struct vcpu *vcpu)
+{
+    if (!(vcpu->msr.kvmclock_system & SYSTEM_TIME_ENABLE))
+        return;
+    const struct vm *vm = vcpu->vm;
+    void *at = gmem_at(&vm->memory, gpa(vcpu->msr.kvmclock_system & ~SYSTEM_TIME_FLAGS),
+                       sizeof(struct clock_page));
+    if (!at)
+        return;
+    struct clock_page page = {
+        .tsc_timestamp = vm->clock.epoch + vcpu->tsc_offset,
+        .flags = FLAG_TSC_STABLE,
+    };
+    set_scale(&page, vm->clock.ns_per_tsc);
+    publish(at, &page, sizeof(page));
+}
+
+bool kvmclock_set_system(struct vcpu *vcpu, uint64_t value)
+{
+    if ((value & SYSTEM_TIME_ENABLE) &&
+        !gmem_at(&vcpu->vm->memory, gpa(value & ~SYSTEM_TIME_FLAGS), sizeof(struct clock_page)))
+        return false;
+    vcpu->msr.kvmclock_system = value;
+    kvmclock_update(vcpu);
+    return true;
+}
+
+bool kvmclock_set_wall(struct vcpu *vcpu, uint64_t value)
+{
+    struct vm *vm = vcpu->vm;
+    void *at = gmem_at(&vm->memory, gpa(value), sizeof(struct wall_page));
+    if (!at)
+        return false;
+    struct wall_page page = {.seconds = (uint32_t)vm->host->wall_clock(vm)};
+    vcpu->msr.kvmclock_wall = value;
+    publish(at, &page, sizeof(page));
+    return true;
+}

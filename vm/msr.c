@@ -1,0 +1,388 @@
+// The MSRs of a vCPU, in one table. Called from the exit handlers of RDMSR and WRMSR (exits/msr.c);
+// what the MSR bitmap lets through is here too, for when it is made to exit. SDM: volume 4, "IA-32
+// Architectural MSRs".
+
+#include "vm/msr.h"
+
+#include "lib/string.h"
+#include "vm/kvmclock.h"
+#include "vm/vm.h"
+
+#define MISC_ENABLE_FAST_STRINGS BIT(0)
+#define MISC_ENABLE_NO_BTS       BIT(11)
+#define MISC_ENABLE_NO_PEBS      BIT(12)
+#define MISC_ENABLE_FIXED        (MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS)
+#define MISC_ENABLE_XD_DISABLE   BIT(34)
+// What may be written although it changes nothing: thermal monitor, SpeedStep and its lock,
+// MONITOR, prefetchers.
+#define MISC_ENABLE_IGNORED                                                                        \
+    (BIT(3) | BIT(7) | BIT(16) | BIT(18) | BIT(20) | BIT(22) | BIT(23) | BIT(38) | BIT(39))
+
+#define MTRR_DEFAULT_ENABLE (BIT(11) | BIT(10)) // and the fixed ranges
+#define MTRR_TYPE           UINT64_C(0xff)
+#define MTRR_VALID          BIT(11)
+#define MTRR_WRITE_BACK     6
+#define MTRR_CAPABILITIES   (BIT(10) | BIT(8) | MTRR_VARIABLE) // write-combining, fixed ranges
+
+#define DEBUGCTL_BTF BIT(1)
+
+#define SPEC_CTRL_IBRS  BIT(0)
+#define SPEC_CTRL_STIBP BIT(1)
+#define SPEC_CTRL_SSBD  BIT(2)
+
+static bool has(const struct vcpu *vcpu, uint32_t feature)
+{
+    return cpuid_has(&vcpu->vm->cpuid, feature);
+}
+
+// ---- time stamp counter ----
+
+static uint64_t guest_tsc(const struct vcpu *vcpu, uint64_t now)
+{
+    return clock_tsc(&vcpu->vm->clock, now) + vcpu->tsc_offset;
+}
+
+static void move_tsc(struct vcpu *vcpu, uint64_t by, uint64_t now)
+{
+    vcpu->msr.tsc_adjust += by;
+    vcpu->tsc_offset += by;
+    vcpu->dirty |= STATE_TSC;
+    lapic_tsc_changed(vcpu, now);
+    kvmclock_update(vcpu);
+}
+
+static bool read_tsc(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)index;
+    *value = guest_tsc(vcpu, now);
+    return true;
+}
+
+static bool write_tsc(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    move_tsc(vcpu, value - guest_tsc(vcpu, now), now);
+    return true;
+}
+
+static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    move_tsc(vcpu, value - vcpu->msr.tsc_adjust, now);
+    return true;
+}
+
+static bool read_platform_info(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    *value = (vcpu->vm->cpuid.tsc_hz / 100000000 & 0xff) << 8; // the ratio to 100 MHz
+    return true;
+}
+
+// ---- modes and memory types ----
+
+static bool write_efer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    uint64_t allowed = (has(vcpu, CPUID_SYSCALL) ? EFER_SCE : 0) |
+                       (has(vcpu, CPUID_LM) ? EFER_LME | EFER_LMA : 0) |
+                       (has(vcpu, CPUID_NX) ? EFER_NXE : 0);
+    if (value & ~allowed)
+        return false;
+    if ((vcpu->cr0 & CR0_PG) && ((value ^ vcpu->efer) & EFER_LME))
+        return false;
+    value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA); // LMA is the CPU's own
+    if ((value ^ vcpu->efer) & EFER_NXE)
+        vcpu_note(vcpu, REQUEST_FLUSH_TLB);
+    vcpu->efer = value;
+    vcpu->dirty |= STATE_CONTROL;
+    return true;
+}
+
+// UC, WC, WT, WP, WB; UC- for the PAT alone.
+static bool are_memory_types(uint64_t value, unsigned count, bool pat)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned type = value >> (8 * i) & 0xff;
+        if (!(type <= 1 || (type >= 4 && type <= 6) || (pat && type == 7)))
+            return false;
+    }
+    return true;
+}
+
+static bool write_pat(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    if (!are_memory_types(value, 8, true))
+        return false;
+    vcpu->pat = value;
+    vcpu->dirty |= STATE_SYSTEM;
+    return true;
+}
+
+static bool write_mtrr_default(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    if ((value & ~(MTRR_TYPE | MTRR_DEFAULT_ENABLE)) || !are_memory_types(value, 1, false))
+        return false;
+    vcpu->msr.mtrr_default = value;
+    return true;
+}
+
+// 200H to 20FH: base and mask by turns.
+static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t index)
+{
+    uint32_t range = (index & 0xf) / 2;
+    return index & 1 ? &vcpu->msr.mtrr_mask[range] : &vcpu->msr.mtrr_base[range];
+}
+
+static bool read_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)now;
+    *value = *mtrr_variable(vcpu, index);
+    return true;
+}
+
+static bool write_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)now;
+    uint64_t pages = BITS(vcpu->vm->cpuid.physical_width - 1, 12);
+    bool is_mask = index & 1;
+    if (value & ~(pages | (is_mask ? MTRR_VALID : MTRR_TYPE)))
+        return false;
+    if (!is_mask && !are_memory_types(value, 1, false))
+        return false;
+    *mtrr_variable(vcpu, index) = value;
+    return true;
+}
+
+// 250H, 258H, 259H, 268H to 26FH.
+static uint64_t *mtrr_fixed(struct vcpu *vcpu, uint32_t index)
+{
+    uint32_t at = index == 0x250 ? 0 : index < 0x268 ? index - 0x258 + 1 : index - 0x268 + 3;
+    return &vcpu->msr.mtrr_fixed[at];
+}
+
+static bool read_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)now;
+    *value = *mtrr_fixed(vcpu, index);
+    return true;
+}
+
+static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)now;
+    if (!are_memory_types(value, 8, false))
+        return false;
+    *mtrr_fixed(vcpu, index) = value;
+    return true;
+}
+
+// ---- model and speculation ----
+
+static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    if (value & ~(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED | MISC_ENABLE_IGNORED |
+                  MISC_ENABLE_XD_DISABLE))
+        return false;
+    vcpu->msr.misc_enable = (value & MISC_ENABLE_FAST_STRINGS) | MISC_ENABLE_FIXED;
+    return true;
+}
+
+// The microcode revision: writing 0 before CPUID is how software asks for it, a new image is
+// declined silently.
+static bool ignore_write(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)vcpu;
+    (void)index;
+    (void)value;
+    (void)now;
+    return true;
+}
+
+static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    uint64_t allowed = (has(vcpu, CPUID_IBRS) ? SPEC_CTRL_IBRS : 0) |
+                       (has(vcpu, CPUID_STIBP) ? SPEC_CTRL_STIBP : 0) |
+                       (has(vcpu, CPUID_SSBD) ? SPEC_CTRL_SSBD : 0);
+    if (value & ~allowed)
+        return false;
+    vcpu->live.spec_ctrl = value;
+    vcpu->dirty |= STATE_MSR;
+    return true;
+}
+
+static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    *value = vcpu->vm->cpuid.arch_capabilities;
+    return true;
+}
+
+static bool write_kvmclock_system(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return kvmclock_set_system(vcpu, value);
+}
+
+static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return kvmclock_set_wall(vcpu, value);
+}
+
+// ---- the table ----
+
+#define ONE(index) .first = (index), .last = (index)
+#define IN(name)   .field = (uint16_t)offsetof(struct vcpu, name)
+#define ANY        .writable = UINT64_MAX
+#define LINEAR     .writable = UINT64_MAX, .is_canonical = true
+_Static_assert(offsetof(struct vcpu, stats) < UINT16_MAX, "a field's offset fits 16 bits");
+
+static const struct msr_row rows[] = {
+    // The local APIC's and TSC_ADJUST first: they exit most (timers, EOI, IPIs).
+    {.first = MSR_X2APIC_FIRST,
+     .last = MSR_X2APIC_LAST,
+     .read = lapic_read_msr,
+     .write = lapic_write_msr},
+    {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
+    {ONE(0x3b), IN(msr.tsc_adjust), .write = write_tsc_adjust},
+    {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
+    {ONE(0x10), .read = read_tsc, .write = write_tsc},
+
+    // In the VMCS.
+    {ONE(0xc0000080), .groups = STATE_CONTROL, IN(efer), .write = write_efer},
+    {ONE(0xc0000100), .groups = STATE_SEGMENTS, IN(segment[FS].base), LINEAR},
+    {ONE(0xc0000101), .groups = STATE_SEGMENTS, IN(segment[GS].base), LINEAR},
+    {ONE(0x174), .groups = STATE_SYSTEM, IN(sysenter_cs), .writable = UINT32_MAX},
+    {ONE(0x175), .groups = STATE_SYSTEM, IN(sysenter_esp), LINEAR},
+    {ONE(0x176), .groups = STATE_SYSTEM, IN(sysenter_eip), LINEAR},
+    {ONE(0x277), .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
+    {ONE(0x1d9), .groups = STATE_DEBUG, IN(debugctl), .writable = DEBUGCTL_BTF},
+
+    // In the CPU's own registers.
+    {ONE(0xc0000081), .groups = STATE_MSR, IN(live.star), ANY},
+    {ONE(0xc0000082), .groups = STATE_MSR, IN(live.lstar), LINEAR},
+    {ONE(0xc0000083), .groups = STATE_MSR, IN(live.cstar), LINEAR},
+    {ONE(0xc0000084), .groups = STATE_MSR, IN(live.fmask), .writable = UINT32_MAX},
+    {ONE(0xc0000102), .groups = STATE_MSR, IN(live.kernel_gs_base), LINEAR},
+    {ONE(0xc0000103), .groups = STATE_MSR, IN(live.tsc_aux), .writable = UINT32_MAX,
+     .feature = CPUID_RDTSCP},
+    {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), .write = write_spec_ctrl,
+     .feature = CPUID_IBRS},
+    // XSAVES without any supervisor component: the register is there and stays zero.
+    {ONE(0xda0), .is_zero_only = true, .feature = CPUID_XSAVES},
+
+    // In memory only.
+    {ONE(0xfe), .constant = MTRR_CAPABILITIES},
+    {ONE(0x2ff), IN(msr.mtrr_default), .write = write_mtrr_default},
+    {.first = 0x200,
+     .last = 0x200 + 2 * MTRR_VARIABLE - 1,
+     .read = read_mtrr_variable,
+     .write = write_mtrr_variable},
+    {ONE(0x250), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {.first = 0x258, .last = 0x259, .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {.first = 0x268, .last = 0x26f, .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {ONE(0x1a0), IN(msr.misc_enable), .write = write_misc_enable},
+    {ONE(0xe1), IN(msr.umwait_control), .writable = UINT32_MAX & ~BIT(1), .feature = CPUID_WAITPKG},
+    {ONE(0x10a), .read = read_arch_capabilities, .feature = CPUID_ARCH_CAP},
+
+    // The machine that it is.
+    {.first = 0, .last = 1},    // P5_MC_ADDR, P5_MC_TYPE: nothing happened
+    {ONE(0x17)},                // PLATFORM_ID
+    {ONE(0x3a), .constant = 1}, // FEATURE_CONTROL: locked, VMX off
+    {ONE(0x79), .write = ignore_write, .is_write_only = true},                  // BIOS_UPDT_TRIG
+    {ONE(0x8b), .constant = UINT64_C(0x7fffffff) << 32, .write = ignore_write}, // BIOS_SIGN_ID
+    {ONE(0xce), .read = read_platform_info},
+    {ONE(0x179)}, // MCG_CAP: no banks
+    {ONE(0x17a), IN(msr.mcg_status), .writable = BITS(2, 0)},
+
+    {ONE(MSR_KVM_SYSTEM_TIME), IN(msr.kvmclock_system), .write = write_kvmclock_system},
+    {ONE(MSR_KVM_WALL_CLOCK), IN(msr.kvmclock_wall), .write = write_kvmclock_wall},
+    {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN(msr.kvmclock_system), .write = write_kvmclock_system},
+    {ONE(MSR_KVM_WALL_CLOCK_OLD), IN(msr.kvmclock_wall), .write = write_kvmclock_wall},
+};
+
+const struct msr_passthrough msr_passthrough[] = {
+    {.index = 0x10, .read = true},
+    {.index = 0x174, .read = true, .write = true},
+    {.index = 0x175, .read = true, .write = true},
+    {.index = 0x176, .read = true, .write = true},
+    {.index = 0x277, .read = true, .write = true},
+    {.index = 0xc0000080, .read = true},
+    {.index = 0xc0000081, .read = true, .write = true},
+    {.index = 0xc0000082, .read = true, .write = true},
+    {.index = 0xc0000083, .read = true, .write = true},
+    {.index = 0xc0000084, .read = true, .write = true},
+    {.index = 0xc0000100, .read = true, .write = true},
+    {.index = 0xc0000101, .read = true, .write = true},
+    {.index = 0xc0000102, .read = true, .write = true},
+    {.index = 0xc0000103, .read = true, .write = true, .feature = CPUID_RDTSCP},
+    {.index = 0x48, .read = true, .write = true, .feature = CPUID_IBRS},
+    {.index = 0x49, .write = true, .feature = CPUID_IBRS},
+    {.index = 0x10b, .write = true, .feature = CPUID_L1D_FLUSH},
+};
+const unsigned msr_passthrough_count = ARRAY_LENGTH(msr_passthrough);
+
+const struct msr_row *msr_find(uint32_t index)
+{
+    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (index - rows[i].first <= rows[i].last - rows[i].first)
+            return &rows[i];
+    return NULL;
+}
+
+static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
+{
+    return (uint64_t *)((uint8_t *)vcpu + row->field);
+}
+
+bool msr_read(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t *value,
+              uint64_t now)
+{
+    if (row->is_write_only || (row->feature && !has(vcpu, row->feature)))
+        return false;
+    if (row->read)
+        return row->read(vcpu, index, value, now);
+    *value = row->field ? *field_of(vcpu, row) : row->constant;
+    return true;
+}
+
+bool msr_write(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t value,
+               uint64_t now)
+{
+    if (row->feature && !has(vcpu, row->feature))
+        return false;
+    if (row->write)
+        return row->write(vcpu, index, value, now);
+    if (row->is_zero_only)
+        return value == 0;
+    if (row->writable == 0 || (value & ~row->writable) ||
+        (row->is_canonical && !is_canonical(value, 48)))
+        return false;
+    *field_of(vcpu, row) = value;
+    vcpu->dirty |= row->groups;
+    return true;
+}
+
+void msr_reset(struct vcpu *vcpu)
+{
+    memset(&vcpu->msr, 0, sizeof(vcpu->msr));
+    vcpu->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
+    vcpu->msr.mtrr_default = MTRR_DEFAULT_ENABLE | MTRR_WRITE_BACK;
+    for (unsigned i = 0; i < MTRR_FIXED; i++)
+        vcpu->msr.mtrr_fixed[i] = UINT64_C(0x0606060606060606);
+    *mtrr_fixed(vcpu, 0x259) = 0; // A0000H to BFFFFH: uncacheable
+}
