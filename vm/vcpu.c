@@ -50,6 +50,7 @@ static void reset_kept_by_init(struct vcpu *vcpu)
     memset(vcpu->pdpte, 0, sizeof(vcpu->pdpte));
     vcpu->xcr0 = 1;
     vcpu->live = (struct msr_live){0};
+    msr_reset(vcpu);
 
     uint32_t groups = STATE_SYSTEM | STATE_XCR0 | STATE_MSR;
     struct fpu_image *fpu = vcpu->fpu;
