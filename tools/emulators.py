@@ -13,6 +13,7 @@ BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 BOCHS_VGABIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
 PR_SET_PDEATHSIG = 1
 
+# `sound`: with no sound card Debian's build may die in its mixer thread; the dummy has none.
 BOCHSRC = """\
 config_interface: textconfig
 display_library: rfb, options="timeout=0"
@@ -33,6 +34,7 @@ error: action=ignore
 info: action=ignore
 debug: action=ignore
 speaker: enabled=0
+sound: waveoutdrv=dummy, waveout=none, waveindrv=dummy, wavein=none, midioutdrv=dummy, midiout=none
 """
 
 

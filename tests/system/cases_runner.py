@@ -1,0 +1,38 @@
+"""The tools themselves: one ISO for BIOS, UEFI and USB, and the runner's keys. Linux without Corbel, so they need no VMX."""
+from harness import INITRD, KERNEL, PROMPT, check, check_says
+
+
+def boots_bare(t, *more):
+    console = t.boot(t.bare_iso("console=ttyS0 quiet", KERNEL, INITRD), emulator="qemu-tcg", limit=300, more=more)
+    console.expect(PROMPT, 200)
+    check(console.run("echo $((6 * 7))") == "42", "the shell cannot count")
+    return console
+
+
+def case_runner_keys(t):
+    """Ctrl-A h explains, Ctrl-A Ctrl-A types one Ctrl-A, Ctrl-A x ends the machine."""
+    console = boots_bare(t)
+    console.type("\x01h")
+    console.expect("Ctrl-A x", 10)
+    console.type("cat -v\r\x01\x01\r")  # one Ctrl-A for cat, which shows it as ^A
+    console.expect(r"\^A", 30)
+    console.type("\x03")
+    console.expect(PROMPT, 30)
+    console.type("\x01x")
+    console.ends(5)
+
+
+def case_iso_uefi(t):
+    """The ISO boots by UEFI."""
+    console = boots_bare(t, "--uefi")
+    check_says(console.run("ls /sys/firmware"), "efi")
+
+
+def case_iso_usb(t):
+    """The ISO boots as a USB stick, by BIOS."""
+    boots_bare(t, "--usb")
+
+
+def case_iso_usb_uefi(t):
+    """The ISO boots as a USB stick, by UEFI."""
+    boots_bare(t, "--usb", "--uefi")
