@@ -1,0 +1,41 @@
+// Little-endian numbers at any alignment, as file formats hold them.
+#pragma once
+
+#include "lib/bits.h"
+#include "lib/string.h"
+
+static inline uint16_t get16(const uint8_t *from)
+{
+    uint16_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+static inline uint32_t get32(const uint8_t *from)
+{
+    uint32_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+static inline uint64_t get64(const uint8_t *from)
+{
+    uint64_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+static inline void put16(uint8_t *to, uint16_t value)
+{
+    memcpy(to, &value, sizeof(value));
+}
+
+static inline void put32(uint8_t *to, uint32_t value)
+{
+    memcpy(to, &value, sizeof(value));
+}
+
+static inline void put64(uint8_t *to, uint64_t value)
+{
+    memcpy(to, &value, sizeof(value));
+}

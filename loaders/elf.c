@@ -1,0 +1,184 @@
+// The ELF reader that the Multiboot and PVH loaders share. The file may be anything: each offset is
+// checked against its size before a byte is read.
+
+#include "loaders/elf.h"
+
+#include "lib/string.h"
+#include "loaders/bytes.h"
+#include "loaders/loading.h"
+
+#define CLASS_32        1
+#define CLASS_64        2
+#define LITTLE_ENDIAN   1
+#define TYPE_EXECUTABLE 2
+#define TYPE_SHARED     3
+
+#define HEADER_32  52
+#define HEADER_64  64
+#define SEGMENT_32 32
+#define SEGMENT_64 56
+#define SECTION_32 40
+#define SECTION_64 64
+
+bool elf_recognise(const struct image *image)
+{
+    return image->size >= 4 && memcmp(image->bytes, "\177ELF", 4) == 0;
+}
+
+static bool inside(const struct image *image, uint64_t offset, uint64_t size)
+{
+    return offset <= image->size && size <= image->size - offset;
+}
+
+static status_t check_identity(const struct image *image, struct explanation *why)
+{
+    const uint8_t *b = image->bytes;
+    if (!elf_recognise(image))
+        return explain(why, STATUS_INVALID, "%s: not an ELF file", image->name);
+    if (image->size < HEADER_32 || (b[4] == CLASS_64 && image->size < HEADER_64))
+        return explain(why, STATUS_TRUNCATED,
+                       "%s: the file ends inside its ELF header (%lu bytes); copy it again",
+                       image->name, image->size);
+    uint16_t type = get16(b + 16), machine = get16(b + 18);
+    if ((b[4] != CLASS_32 && b[4] != CLASS_64) || b[5] != LITTLE_ENDIAN ||
+        (machine != ELF_MACHINE_386 && machine != ELF_MACHINE_X86_64))
+        return explain(why, STATUS_UNSUPPORTED,
+                       "%s: an ELF file for another machine (number %u); build it for x86",
+                       image->name, machine);
+    if (type != TYPE_EXECUTABLE && type != TYPE_SHARED)
+        return explain(why, STATUS_UNSUPPORTED,
+                       "%s: an ELF file of type %u, no executable; link it first", image->name,
+                       type);
+    return STATUS_OK;
+}
+
+status_t elf_open(const struct image *image, struct elf *elf, struct explanation *why)
+{
+    status_t status = check_identity(image, why);
+    if (status != STATUS_OK)
+        return status;
+    const uint8_t *b = image->bytes;
+    *elf = (struct elf){.image = image, .is_64 = b[4] == CLASS_64};
+    elf->entry = elf->is_64 ? get64(b + 24) : get32(b + 24);
+    elf->segments_at = elf->is_64 ? get64(b + 32) : get32(b + 28);
+    elf->sections_at = elf->is_64 ? get64(b + 40) : get32(b + 32);
+    const uint8_t *counts = b + (elf->is_64 ? 54 : 42);
+    elf->segment_size = get16(counts);
+    elf->segment_count = get16(counts + 2);
+    elf->section_size = get16(counts + 4);
+    elf->section_count = get16(counts + 6);
+    elf->section_names = get16(counts + 8);
+    if (elf->segment_count == 0)
+        return explain(why, STATUS_INVALID, "%s: an ELF file without segments; nothing to load",
+                       image->name);
+    if (elf->segment_size < (elf->is_64 ? SEGMENT_64 : SEGMENT_32) ||
+        !inside(image, elf->segments_at, (uint64_t)elf->segment_size * elf->segment_count))
+        return explain(why, STATUS_TRUNCATED,
+                       "%s: the file (%lu bytes) ends before its %u program headers; copy it again",
+                       image->name, image->size, elf->segment_count);
+    if (elf->section_size < (elf->is_64 ? SECTION_64 : SECTION_32) ||
+        !inside(image, elf->sections_at, (uint64_t)elf->section_size * elf->section_count))
+        elf->section_count = 0;
+    return STATUS_OK;
+}
+
+status_t elf_segment(const struct elf *elf, unsigned index, struct elf_segment *segment,
+                     struct explanation *why)
+{
+    const struct image *image = elf->image;
+    const uint8_t *b = image->bytes + elf->segments_at + (uint64_t)index * elf->segment_size;
+    if (elf->is_64)
+        *segment = (struct elf_segment){
+            .type = get32(b),
+            .offset = get64(b + 8),
+            .linear = get64(b + 16),
+            .physical = get64(b + 24),
+            .file_size = get64(b + 32),
+            .memory_size = get64(b + 40),
+        };
+    else
+        *segment = (struct elf_segment){
+            .type = get32(b),
+            .offset = get32(b + 4),
+            .linear = get32(b + 8),
+            .physical = get32(b + 12),
+            .file_size = get32(b + 16),
+            .memory_size = get32(b + 20),
+        };
+    if (segment->type != ELF_SEGMENT_LOAD && segment->type != ELF_SEGMENT_NOTE)
+        return STATUS_OK;
+    if (!inside(image, segment->offset, segment->file_size))
+        return explain(why, STATUS_TRUNCATED,
+                       "%s: segment %u needs bytes 0x%lx to 0x%lx, the file has %lu; copy it again",
+                       image->name, index, segment->offset, segment->offset + segment->file_size,
+                       image->size);
+    if (segment->type == ELF_SEGMENT_LOAD && segment->memory_size < segment->file_size)
+        return explain(why, STATUS_INVALID,
+                       "%s: segment %u is larger in the file than in memory; the file is damaged",
+                       image->name, index);
+    return STATUS_OK;
+}
+
+// One note segment. Notes are aligned to 4 bytes in every file that matters here.
+static bool find_note(const uint8_t *b, uint64_t size, const char *name, uint32_t type,
+                      const uint8_t **bytes, uint64_t *length)
+{
+    size_t name_size = strlen(name) + 1;
+    while (size >= 12) {
+        uint64_t owner = align_up(get32(b), 4), content = get32(b + 4);
+        if (owner > size - 12 || content > size - 12 - owner)
+            return false;
+        if (get32(b) == name_size && memcmp(b + 12, name, name_size) == 0 && get32(b + 8) == type) {
+            *bytes = b + 12 + owner;
+            *length = content;
+            return true;
+        }
+        uint64_t whole = MIN(12 + owner + align_up(content, 4), size);
+        b += whole;
+        size -= whole;
+    }
+    return false;
+}
+
+status_t elf_note(const struct elf *elf, const char *name, uint32_t type, const uint8_t **bytes,
+                  uint64_t *size)
+{
+    for (unsigned i = 0; i < elf->segment_count; i++) {
+        struct elf_segment segment;
+        if (elf_segment(elf, i, &segment, NULL) == STATUS_OK && segment.type == ELF_SEGMENT_NOTE &&
+            find_note(elf->image->bytes + segment.offset, segment.file_size, name, type, bytes,
+                      size))
+            return STATUS_OK;
+    }
+    return STATUS_NOT_FOUND;
+}
+
+status_t elf_load(const struct elf *elf, struct loading *loading, uint64_t *entry, uint64_t *end)
+{
+    const char *name = elf->image->name;
+    bool entry_found = false;
+    *entry = elf->entry;
+    *end = 0;
+    for (unsigned i = 0; i < elf->segment_count; i++) {
+        struct elf_segment s;
+        status_t status = elf_segment(elf, i, &s, loading->why);
+        if (status != STATUS_OK)
+            return status;
+        if (s.type != ELF_SEGMENT_LOAD || !s.memory_size)
+            continue;
+        status = loading_copy(loading, s.physical, elf->image->bytes + s.offset, s.file_size, name);
+        if (status == STATUS_OK)
+            status =
+                loading_zero(loading, s.physical + s.file_size, s.memory_size - s.file_size, name);
+        if (status != STATUS_OK)
+            return status;
+        *end = MAX(*end, s.physical + s.memory_size);
+        if (!entry_found && elf->entry - s.linear < s.memory_size) {
+            entry_found = true;
+            *entry = elf->entry - s.linear + s.physical;
+        }
+    }
+    if (*end == 0)
+        return explain(loading->why, STATUS_INVALID, "%s: an ELF file with nothing to load", name);
+    return STATUS_OK;
+}

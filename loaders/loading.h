@@ -1,0 +1,48 @@
+// One guest while it is being loaded: what the formats' loaders share. Built by loader_load(), used
+// inside loaders/.
+#pragma once
+
+#include "loaders/image.h"
+#include "loaders/room.h"
+#include "vm/vm.h"
+
+struct loading {
+    struct vm *vm;
+    const struct image *kernel;
+    const struct image *initrd; // NULL: none
+    const struct image *modules;
+    unsigned module_count;
+    struct memory_map map;
+    struct room room;
+    gpa_t rsdp; // of the ACPI tables
+    struct explanation *why;
+};
+
+// Where boot information goes: low memory, above what real-mode code and small kernels use.
+#define INFO_LOW  UINT64_C(0x10000)
+#define INFO_HIGH EBDA_START
+
+// Claims [at, at + size) and copies or zeroes it.
+MUST_CHECK status_t loading_copy(struct loading *loading, uint64_t at, const void *from,
+                                 uint64_t size, const char *name);
+MUST_CHECK status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size,
+                                 const char *name);
+
+// Takes a free page-aligned place for `size` bytes of boot information and copies them there.
+MUST_CHECK status_t loading_place_info(struct loading *loading, const void *from, uint64_t size,
+                                       const char *name, uint64_t *at);
+
+// Takes a page there, zeroes it, and says where it is for the guest and for us.
+MUST_CHECK status_t loading_take_page(struct loading *loading, const char *name, uint64_t *at,
+                                      uint8_t **bytes);
+
+// The same as loading_place_info() for a text with its NUL.
+MUST_CHECK status_t loading_place_text(struct loading *loading, const char *text, const char *name,
+                                       uint64_t *at);
+
+// Puts a module as high as possible below `high`, page-aligned.
+MUST_CHECK status_t loading_place_module(struct loading *loading, const struct image *module,
+                                         uint64_t high, uint64_t *at);
+
+// Writes into RAM that is claimed already.
+void loading_write(struct loading *loading, uint64_t at, const void *from, uint64_t size);

@@ -1,0 +1,42 @@
+// Which parts of a guest's RAM are taken while it is being loaded: the kernel's segments, modules,
+// boot information. Everything that a loader writes is claimed first, so nothing overlaps and
+// nothing lies outside RAM.
+#pragma once
+
+#include "loaders/memory_map.h"
+
+#define ROOM_RANGES 64
+
+struct room_range {
+    uint64_t start;
+    uint64_t size;
+    const char *name; // for error lines
+};
+
+struct room {
+    const struct memory_map *map;
+    unsigned count;
+    struct room_range range[ROOM_RANGES];
+};
+
+// Takes [start, start + size). Explained otherwise: STATUS_RANGE (not inside one range of RAM),
+// STATUS_OVERLAP, STATUS_FULL. An empty range is always fine.
+MUST_CHECK status_t room_claim(struct room *room, uint64_t start, uint64_t size, const char *name,
+                               struct explanation *why);
+
+// Whether room_claim() would succeed.
+bool room_is_free(const struct room *room, uint64_t start, uint64_t size);
+
+// Where a piece may go: at a multiple of `alignment` (a power of two), inside [low, high).
+struct room_wish {
+    uint64_t size; // not zero
+    uint64_t alignment;
+    uint64_t low, high;
+};
+
+// Finds the lowest or the highest free place and takes it. STATUS_NO_MEMORY: there is none
+// (explained with the name, its size, and the remedy).
+MUST_CHECK status_t room_take_lowest(struct room *room, const struct room_wish *wish,
+                                     const char *name, uint64_t *at, struct explanation *why);
+MUST_CHECK status_t room_take_highest(struct room *room, const struct room_wish *wish,
+                                      const char *name, uint64_t *at, struct explanation *why);

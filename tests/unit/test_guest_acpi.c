@@ -1,0 +1,265 @@
+// loaders/acpi.c and loaders/aml.c: the tables are found from the root, sealed, and say what the
+// board is.
+
+#define _GNU_SOURCE // memmem
+#include "tests/unit/loader_vm.h"
+
+#include "loaders/acpi.h"
+#include "loaders/aml.h"
+#include "loaders/bytes.h"
+
+static struct test_vm *test;
+
+static int begin(void **state)
+{
+    (void)state;
+    test = test_vm_new(UINT64_C(4) << 20, 3);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_vm_free(test);
+    return 0;
+}
+
+static void assert_sealed(const uint8_t *bytes, size_t size)
+{
+    uint8_t sum = 0;
+    for (size_t i = 0; i < size; i++)
+        sum = (uint8_t)(sum + bytes[i]);
+    assert_int_equal(sum, 0);
+}
+
+static const uint8_t *table_at(uint64_t at, const char *signature)
+{
+    const uint8_t *header = test_ram(test, at, 36);
+    assert_memory_equal(header, signature, 4);
+    uint32_t size = get32(header + 4);
+    assert_sealed(test_ram(test, at, size), size);
+    return header;
+}
+
+// Writes the tables and follows RSDP and XSDT to the table of that signature.
+static const uint8_t *find(const char *signature)
+{
+    gpa_t rsdp;
+    assert_int_equal(acpi_write(&test->vm, &rsdp, &test->why), STATUS_OK);
+    const uint8_t *root = test_ram(test, rsdp.value, 36);
+    assert_memory_equal(root, "RSD PTR ", 8);
+    assert_int_equal(rsdp.value % 16, 0);
+    assert_sealed(root, 20);
+    assert_sealed(root, 36);
+    const uint8_t *rsdt = table_at(get32(root + 16), "RSDT");
+    const uint8_t *xsdt = table_at(get64(root + 24), "XSDT");
+    unsigned count = (get32(xsdt + 4) - 36) / 8;
+    assert_int_equal(count, 2);
+    assert_int_equal((get32(rsdt + 4) - 36) / 4, count);
+    const uint8_t *found = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = get64(xsdt + 36 + i * 8);
+        assert_int_equal(at, get32(rsdt + 36 + i * 4));
+        if (memcmp(test_ram(test, at, 4), signature, 4) == 0)
+            found = table_at(at, signature);
+    }
+    return found;
+}
+
+static void the_fadt_names_the_boards_registers(void **state)
+{
+    (void)state;
+    const uint8_t *fadt = find("FACP");
+    assert_non_null(fadt);
+    assert_int_equal(get32(fadt + 4), 276);
+    assert_int_equal(get16(fadt + 46), IRQ_SCI);
+    assert_int_equal(get32(fadt + 48), 0); // always in ACPI mode
+    assert_int_equal(get32(fadt + 56), PORT_PM1_EVENT);
+    assert_int_equal(get32(fadt + 64), PORT_PM1_CONTROL);
+    assert_int_equal(get32(fadt + 76), PORT_PM_TIMER);
+    assert_int_equal(get32(fadt + 80), PORT_GPE0);
+    assert_memory_equal(fadt + 88, "\4\2\0\4\4\0", 6);
+    assert_int_equal(fadt[108], 0x32);
+    assert_int_equal(get16(fadt + 109), 0x15); // ISA devices, no 8042, no VGA
+    assert_true(get32(fadt + 112) & BIT32(10));
+    assert_false(get32(fadt + 112) & BIT32(4)); // power button
+    assert_false(get32(fadt + 112) & BIT32(8)); // 24-bit timer
+    assert_memory_equal(fadt + 116, "\1\x08\0\1\xf9\x0c\0\0\0\0\0\0\6", 13);
+    assert_memory_equal(fadt + 148, "\1\x20\0\2\0\6\0\0\0\0\0\0", 12);
+    assert_memory_equal(fadt + 172, "\1\x10\0\2\4\6\0\0\0\0\0\0", 12);
+    assert_memory_equal(fadt + 208, "\1\x20\0\3\x08\6\0\0\0\0\0\0", 12);
+    const uint8_t *facs = test_ram(test, get32(fadt + 36), 64);
+    assert_memory_equal(facs, "FACS\x40\0\0\0", 8);
+    assert_int_equal(get32(fadt + 36) % 64, 0);
+    assert_int_equal(get32(fadt + 40), get64(fadt + 140));
+    table_at(get64(fadt + 140), "DSDT");
+}
+
+static void the_madt_lists_every_cpu(void **state)
+{
+    (void)state;
+    test->vcpu[2].apic_id = 300; // only an x2APIC has such an identifier
+    const uint8_t *madt = find("APIC");
+    assert_non_null(madt);
+    assert_int_equal(get32(madt + 36), MMIO_LAPIC);
+    assert_int_equal(get32(madt + 40), 1);
+    static const uint8_t entries[] = {
+        0, 8,  0,    0, 1,    0, 0,    0,                             // CPU 0
+        0, 8,  1,    1, 1,    0, 0,    0,                             // CPU 1
+        9, 16, 0,    0, 0x2c, 1, 0,    0,    1,  0, 0, 0, 2, 0, 0, 0, // CPU 2
+        1, 12, 0,    0, 0,    0, 0xc0, 0xfe, 0,  0, 0, 0,             // I/O APIC
+        2, 10, 0,    0, 2,    0, 0,    0,    5,  0,                   // timer
+        2, 10, 0,    9, 9,    0, 0,    0,    13, 0,                   // SCI
+        4, 6,  0xff, 5, 0,    1,                                      // NMI
+    };
+    assert_int_equal(get32(madt + 4), 44 + sizeof(entries));
+    assert_memory_equal(madt + 44, entries, sizeof(entries));
+}
+
+static void sixty_four_cpus_have_room(void **state)
+{
+    (void)state;
+    test_vm_free(test);
+    test = test_vm_new(UINT64_C(4) << 20, VM_VCPUS);
+    for (unsigned i = 0; i < VM_VCPUS; i++)
+        test->vcpu[i].apic_id = 1000 + i;
+    assert_int_equal(get32(find("APIC") + 4), 44 + 64 * 16 + 12 + 20 + 6);
+}
+
+static bool contains(const uint8_t *bytes, size_t size, const void *what, size_t length)
+{
+    return memmem(bytes, size, what, length) != NULL;
+}
+
+static void the_dsdt_describes_the_devices(void **state)
+{
+    (void)state;
+    const uint8_t *dsdt = test_ram(test, get64(find("FACP") + 140), 36);
+    uint32_t size = get32(dsdt + 4);
+    assert_true(contains(dsdt, size, "\x08\\_S5_\x12\6\4\0\0\0\0", 13));
+    assert_true(contains(dsdt, size, "PCI0\x08_HID\x0c\x41\xd0\x0a\x03", 14));
+    assert_true(contains(dsdt, size, "\x47\1\xf8\3\xf8\3\1\x08\x22\x10\0\x79\0", 13)); // COM1
+    assert_false(contains(dsdt, size, "COM2", 4));
+    test->vm.config.uart2 = true;
+    dsdt = test_ram(test, get64(find("FACP") + 140), 36);
+    assert_true(contains(dsdt, get32(dsdt + 4), "COM2", 4));
+}
+
+static void the_compiler_reads_the_tables(void **state)
+{
+    (void)state;
+    if (system("command -v iasl >/dev/null 2>&1"))
+        skip();
+    static const char *const signatures[] = {"FACP", "APIC", "DSDT"};
+    char directory[] = "/tmp/corbel-acpi-XXXXXX", command[200], path[100];
+    assert_non_null(mkdtemp(directory));
+    test->vm.config.uart2 = true;
+    for (unsigned i = 0; i < ARRAY_LENGTH(signatures); i++) {
+        const uint8_t *table =
+            i < 2 ? find(signatures[i]) : test_ram(test, get64(find("FACP") + 140), 36);
+        snprintf(path, sizeof(path), "%s/%s.aml", directory, signatures[i]);
+        FILE *file = fopen(path, "wb");
+        assert_non_null(file);
+        fwrite(table, 1, get32(table + 4), file);
+        fclose(file);
+        // Takes it apart, then compiles the result again without one warning.
+        snprintf(command, sizeof(command),
+                 "cd %s && iasl -d %s.aml >log 2>&1 && ! grep -qi 'warning\\|error' log && "
+                 "iasl -we -p again %s.dsl >log 2>&1",
+                 directory, signatures[i], signatures[i]);
+        if (system(command)) {
+            snprintf(command, sizeof(command), "cat %s/log", directory);
+            system(command);
+            fail_msg("iasl refuses %s", signatures[i]);
+        }
+    }
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void too_little_memory_is_explained(void **state)
+{
+    (void)state;
+    test_vm_free(test);
+    test = test_vm_new(0xe0000, 1);
+    gpa_t rsdp;
+    assert_int_equal(acpi_write(&test->vm, &rsdp, &test->why), STATUS_RANGE);
+    assert_string_equal(test->why.text,
+                        "ACPI tables: no memory at 0xe0040; give the VM at least 1M");
+}
+
+static void package_lengths_are_the_shortest(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t content;
+        uint8_t bytes;
+        uint8_t encoded[3];
+    } cases[] = {
+        {61, 1, {62}},           {62, 1, {63}},
+        {63, 2, {0x41, 0x04}},                                  // 65
+        {4093, 2, {0x4f, 0xff}}, {4094, 3, {0x81, 0x00, 0x01}}, // 4097
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        uint8_t bytes[5000];
+        struct aml aml = {bytes, sizeof(bytes), 0, false};
+        size_t at = aml_begin_package(&aml, 1);
+        for (size_t n = 1; n < cases[i].content; n++)
+            aml_integer(&aml, 0);
+        aml_end(&aml, at);
+        assert_false(aml.overflow);
+        assert_memory_equal(bytes + 1, cases[i].encoded, cases[i].bytes);
+        assert_int_equal(aml.used, 1 + cases[i].bytes + cases[i].content);
+        assert_int_equal(bytes[1 + cases[i].bytes], 1);
+    }
+}
+
+static void integers_strings_and_identifiers(void **state)
+{
+    (void)state;
+    uint8_t bytes[64];
+    struct aml aml = {bytes, sizeof(bytes), 0, false};
+    aml_integer(&aml, 0);
+    aml_integer(&aml, 1);
+    aml_integer(&aml, 0xff);
+    aml_integer(&aml, 0x100);
+    aml_integer(&aml, 0x10000);
+    aml_integer(&aml, 0x100000000);
+    aml_eisa_id(&aml, "PNP0C0F");
+    aml_string(&aml, "ab");
+    static const uint8_t expected[] = {0, 1,    0x0a, 0xff, 0x0b, 0,    1,    0x0c, 0,   0,
+                                       1, 0,    0x0e, 0,    0,    0,    0,    1,    0,   0,
+                                       0, 0x0c, 0x41, 0xd0, 0x0c, 0x0f, 0x0d, 'a',  'b', 0};
+    assert_int_equal(aml.used, sizeof(expected));
+    assert_memory_equal(bytes, expected, sizeof(expected));
+}
+
+static void an_overflow_is_remembered(void **state)
+{
+    (void)state;
+    uint8_t bytes[8] = {0};
+    struct aml aml = {bytes, 7, 0, false};
+    size_t at = aml_begin_scope(&aml, "\\_SB_"); // 6 bytes
+    aml_end(&aml, at);
+    assert_false(aml.overflow);
+    aml_integer(&aml, 0);
+    aml_end(&aml, at);
+    assert_true(aml.overflow);
+    assert_int_equal(bytes[7], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_fadt_names_the_boards_registers, begin, end),
+        cmocka_unit_test_setup_teardown(the_madt_lists_every_cpu, begin, end),
+        cmocka_unit_test_setup_teardown(sixty_four_cpus_have_room, begin, end),
+        cmocka_unit_test_setup_teardown(the_dsdt_describes_the_devices, begin, end),
+        cmocka_unit_test_setup_teardown(the_compiler_reads_the_tables, begin, end),
+        cmocka_unit_test_setup_teardown(too_little_memory_is_explained, begin, end),
+        cmocka_unit_test(package_lengths_are_the_shortest),
+        cmocka_unit_test(integers_strings_and_identifiers),
+        cmocka_unit_test(an_overflow_is_remembered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
