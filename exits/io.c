@@ -1,19 +1,16 @@
-// Port I/O: IN and OUT. Called through exit_table[].
+// Port I/O: IN and OUT. String forms live in string_io.c. Called through exit_table[].
 // The CPU checks IOPL and the I/O-permission bitmap before it exits.
 // SDM: "Exit Qualification for I/O Instructions".
 
 #include "exits/handlers.h"
+#include "exits/io.h"
+#include "exits/string_io.h"
 #include "vm/vm.h"
-
-#define IO_SIZE   BITS(2, 0) // minus 1
-#define IO_IN     BIT(3)
-#define IO_STRING BIT(4)
-#define IO_PORT   BITS(31, 16)
 
 verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
 {
     if (exit->qualification & IO_STRING)
-        return stop(STOP_UNEMULATED, exit->reason);
+        return string_io(vcpu, exit);
 
     unsigned size = (unsigned)(exit->qualification & IO_SIZE) + 1;
     uint64_t mask = size_mask(size);

@@ -27,7 +27,7 @@
 
 const struct exit_row exit_table[] = {
     [EXIT_EXCEPTION_NMI] =
-        EVENT(exit_unknown, STATE_FLOW | FACT_INTERRUPTION | FACT_QUALIFICATION | DELIVERY,
+        EVENT(exit_exception, STATE_FLOW | FACT_INTERRUPTION | FACT_QUALIFICATION | DELIVERY,
               "exception or NMI"),
     [EXIT_EXTERNAL_INTERRUPT] = EVENT(exit_resume, 0, "external interrupt"),
     [EXIT_TRIPLE_FAULT] = EVENT(exit_triple_fault, 0, "triple fault"),
@@ -60,9 +60,11 @@ const struct exit_row exit_table[] = {
     [EXIT_VMXOFF] = REFUSED("VMXOFF"),
     [EXIT_VMXON] = REFUSED("VMXON"),
     [EXIT_CR_ACCESS] =
-        INSTRUCTION(exit_unknown, STATE_CONTROL | FACT_QUALIFICATION, "control-register access"),
-    [EXIT_MOV_DR] = INSTRUCTION(exit_unknown, STATE_CPL | FACT_QUALIFICATION, "MOV DR"),
-    [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_TIME, "port I/O"),
+        INSTRUCTION(exit_cr_access, STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION,
+                    "control-register access"),
+    [EXIT_MOV_DR] = INSTRUCTION(exit_mov_dr, FACT_QUALIFICATION, "MOV DR"),
+    [EXIT_IO] =
+        INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_TIME, "port I/O"),
     [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, FACT_TIME, "RDMSR"),
     [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, FACT_TIME, "WRMSR"),
     [EXIT_ENTRY_GUEST_STATE] =
@@ -90,19 +92,19 @@ const struct exit_row exit_table[] = {
                                      FACT_INSTRUCTION_INFO | FACT_TIME,
                                  "access to LDTR or TR"),
     [EXIT_EPT_VIOLATION] =
-        EVENT(exit_unknown,
+        EVENT(exit_ept_violation,
               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
                   FACT_LINEAR | FACT_PHYSICAL | FACT_TIME | DELIVERY,
               "EPT violation"),
     [EXIT_EPT_MISCONFIGURATION] =
-        EVENT(exit_unknown, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
+        EVENT(exit_ept_misconfiguration, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
     [EXIT_INVEPT] = REFUSED("INVEPT"),
     [EXIT_RDTSCP] =
         INSTRUCTION(exit_unknown, STATE_CONTROL | STATE_CPL | STATE_MSR | FACT_TIME, "RDTSCP"),
     [EXIT_PREEMPTION_TIMER] = EVENT(exit_resume, 0, "VMX-preemption timer"),
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_unknown, 0, "WBINVD"),
-    [EXIT_XSETBV] = INSTRUCTION(exit_unknown, STATE_CPL, "XSETBV"),
+    [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_CPL, "XSETBV"),
     [EXIT_APIC_WRITE] = UNUSED("APIC write"),
     [EXIT_RDRAND] = REFUSED("RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_unknown,

@@ -22,6 +22,9 @@ struct vm_host {
     // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now,
     // offer it again after uart_room() (board.h).
     bool (*console_write)(struct vm *vm, unsigned port, uint8_t byte);
+    // The guest met an EPT violation on RAM: makes the page accessible as the exit qualification
+    // asks, or knows that it already is. False: it cannot be. NULL: RAM is always mapped in full.
+    bool (*memory_fault)(struct vcpu *vcpu, gpa_t at, uint64_t qualification);
     // The wall clock at VM time 0, seconds since 1970.
     uint64_t (*wall_clock)(struct vm *vm);
     // One line of our own log about this VM.

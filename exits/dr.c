@@ -1,0 +1,90 @@
+// MOV to and from debug registers, for when they are made to exit. Called through exit_table[].
+// SDM: "MOV-Move to/from Debug Registers", "Debug Registers", "Exit Qualification for MOV DR".
+
+#include "exits/handlers.h"
+#include "vm/vcpu.h"
+
+#define ACCESS_NUMBER UINT64_C(7)
+#define ACCESS_READ   BIT(4)
+#define ACCESS_GPR    BITS(11, 8)
+
+#define DR6_FIXED                                                                                  \
+    UINT64_C(0xfffe0ff0) // read as one; bit 16 (RTM) is not supported and reads as one too
+#define DR6_RTM    BIT(16)
+#define DR6_STATUS (BITS(3, 0) | BITS(15, 13))
+#define DR6_BD     BIT(13)
+#define DR7_FIXED  BIT(10)
+#define DR7_GD     BIT(13)
+#define DR7_VALID  (BITS(9, 0) | BIT(13) | BITS(31, 16))
+
+#define GROUPS (STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | STATE_DEBUG | STATE_DR)
+
+// General detect: #DB before the access, DR6.BD tells why and DR7.GD lets the handler work.
+static verdict_t general_detect(struct vcpu *vcpu)
+{
+    if (!event_raise(vcpu, VECTOR_DB, false, 0))
+        return stop(STOP_TRIPLE_FAULT, 0);
+    vcpu->dr6 |= DR6_BD;
+    vcpu->dr7 &= ~DR7_GD;
+    vcpu->dirty |= STATE_DEBUG | STATE_DR;
+    return again();
+}
+
+static verdict_t write_dr(struct vcpu *vcpu, unsigned number, uint64_t value)
+{
+    switch (number) {
+    case 6:
+        if (value >> 32)
+            return fault_gp(0);
+        vcpu->dr6 = (value & DR6_STATUS) | DR6_FIXED | DR6_RTM;
+        vcpu->dirty |= STATE_DR;
+        return next();
+    case 7:
+        if (value >> 32)
+            return fault_gp(0);
+        vcpu->dr7 = (value & DR7_VALID) | DR7_FIXED;
+        vcpu->dirty |= STATE_DEBUG;
+        return next();
+    default:
+        vcpu->dr[number] = value;
+        vcpu->dirty |= STATE_DR;
+        return next();
+    }
+}
+
+static uint64_t read_dr(const struct vcpu *vcpu, unsigned number)
+{
+    if (number == 6)
+        return vcpu->dr6;
+    return number == 7 ? vcpu->dr7 : vcpu->dr[number];
+}
+
+// Bochs exits before it checks the privilege level, so it is checked here.
+verdict_t exit_mov_dr(struct vcpu *vcpu, const struct exit *exit)
+{
+    unsigned number = (unsigned)(exit->qualification & ACCESS_NUMBER);
+    unsigned gpr = (unsigned)FIELD_GET(ACCESS_GPR, exit->qualification);
+
+    if (GROUPS & ~vcpu->fetched)
+        return need(GROUPS);
+    if (number == 4 || number == 5) {
+        if (vcpu->cr4 & CR4_DE)
+            return fault_ud();
+        number += 2;
+    }
+    if (vcpu->cpl > 0)
+        return fault_gp(0);
+    if (vcpu->dr7 & DR7_GD)
+        return general_detect(vcpu);
+
+    bool is_64bit = vcpu_in_64bit(vcpu);
+    if (!(exit->qualification & ACCESS_READ)) {
+        uint64_t value = vcpu->gpr[gpr];
+        return write_dr(vcpu, number, is_64bit ? value : (uint32_t)value);
+    }
+    uint64_t value = read_dr(vcpu, number);
+    vcpu->gpr[gpr] = is_64bit ? value : (uint32_t)value;
+    if (gpr == RSP)
+        vcpu->dirty |= STATE_STACK;
+    return next();
+}

@@ -1,0 +1,63 @@
+// EPT violations: accesses to guest-physical addresses that are not mapped, which is how devices
+// are reached, and to RAM whose permissions the machine half has lowered. Called through
+// exit_table[]. SDM: "Exit Qualification for EPT Violations", "EPT Misconfigurations".
+
+#include "exits/handlers.h"
+#include "vm/vm.h"
+#include "vm/walk.h"
+
+#define VIOLATION_WRITE        BIT(1)
+#define VIOLATION_FETCH        BIT(2)
+#define VIOLATION_LINEAR_VALID BIT(7)
+#define VIOLATION_TRANSLATED   BIT(8) // the access itself, not a page walk on its behalf
+#define VIOLATION_UNBLOCKING   BIT(12)
+
+static verdict_t ram_violation(struct vcpu *vcpu, const struct exit *exit)
+{
+    const struct vm_host *host = vcpu->vm->host;
+    if (host->memory_fault && host->memory_fault(vcpu, exit->physical, exit->qualification))
+        return again();
+    return stop(STOP_BUG, exit->reason);
+}
+
+// The guest's paging structures or code lie where there is no memory. It reads as all ones:
+// reserved bits in an entry, an undefined instruction. A kernel that does so is lost, and is better
+// stopped than left in a loop of faults.
+static verdict_t no_memory(struct vcpu *vcpu, const struct exit *exit)
+{
+    if (vcpu->cpl < 3)
+        return stop(STOP_BAD_MEMORY, (uint32_t)(exit->physical.value >> 12));
+    if (exit->qualification & VIOLATION_TRANSLATED)
+        return fault_ud();
+    return fault_pf(vcpu, exit->linear.value,
+                    PF_PRESENT | PF_USER | PF_RESERVED |
+                        (exit->qualification & VIOLATION_WRITE ? PF_WRITE : 0));
+}
+
+verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)
+{
+    bool is_delivery = exit->idt_info & EVENT_VALID;
+    bool is_walk = !(exit->qualification & VIOLATION_LINEAR_VALID) ||
+                   !(exit->qualification & VIOLATION_TRANSLATED);
+
+    // It hit an IRET that had ended the blocking of NMIs already.
+    if ((exit->qualification & VIOLATION_UNBLOCKING) && !is_delivery) {
+        vcpu->interruptibility |= BLOCKING_BY_NMI;
+        vcpu->dirty |= STATE_FLOW;
+    }
+    if (gmem_at(&vcpu->vm->memory, exit->physical, 1))
+        return ram_violation(vcpu, exit);
+    if (is_delivery) // its descriptor tables or stack are no memory
+        return stop(STOP_TRIPLE_FAULT, 0);
+    if (is_walk || (exit->qualification & VIOLATION_FETCH))
+        return no_memory(vcpu, exit);
+    return stop(STOP_UNEMULATED, exit->reason);
+}
+
+// No entry of ours is ever malformed.
+verdict_t exit_ept_misconfiguration(struct vcpu *vcpu, const struct exit *exit)
+{
+    (void)vcpu;
+    (void)exit;
+    return stop(STOP_BUG, exit->reason);
+}

@@ -1,0 +1,69 @@
+// Exceptions that the exception bitmap intercepts: reflected into the guest as the CPU would have
+// delivered them. NMIs and machine checks are the host's own: run.c serves them. Called through
+// exit_table[]. SDM: "Information for VM Exits Due to Vectored Events", "Exit Qualification for
+// Debug Exceptions".
+
+#include "exits/handlers.h"
+#include "vm/vcpu.h"
+
+#define DEBUG_STATUS (BITS(3, 0) | BITS(14, 13)) // of the qualification, as in DR6
+#define DEBUG_RTM    BIT(16)                     // inverted in DR6
+#define DR6_HIT      BITS(3, 0)
+#define DR7_GD       BIT(13)
+#define DEBUGCTL_LBR BIT(0)
+#define DEBUGCTL_BTF BIT(1)
+
+// The CPU leaves DR6, DR7.GD and IA32_DEBUGCTL as they were before the exception.
+static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
+{
+    uint32_t groups = STATE_DEBUG | STATE_DR;
+    if (groups & ~vcpu->fetched)
+        return need(groups);
+    if (!event_raise(vcpu, VECTOR_DB, false, 0))
+        return stop(STOP_TRIPLE_FAULT, 0);
+    vcpu->dr6 = (vcpu->dr6 & ~DR6_HIT) | (exit->qualification & DEBUG_STATUS) | DEBUG_RTM;
+    if (exit->qualification & DEBUG_RTM)
+        vcpu->dr6 &= ~DEBUG_RTM;
+    vcpu->dr7 &= ~DR7_GD;
+    vcpu->debugctl &= ~(DEBUGCTL_LBR | DEBUGCTL_BTF);
+    // Some emulators leave it set; delivery takes what was pending.
+    vcpu->pending_debug = 0;
+    vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    vcpu->dirty |= groups | STATE_FLOW;
+    return again();
+}
+
+// INT1, INT3 and INTO: delivered again as what they are, so that RIP behind the instruction is
+// pushed.
+static verdict_t reflect_software(struct vcpu *vcpu, const struct exit *exit)
+{
+    vcpu->events.pending = (struct event){
+        .info = exit->interruption_info & (EVENT_VALID | EVENT_TYPE | EVENT_VECTOR),
+        .length = exit->instruction_length,
+    };
+    return again();
+}
+
+verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
+{
+    uint32_t info = exit->interruption_info;
+    enum exception vector = (enum exception)(info & EVENT_VECTOR);
+    enum event_type type = (enum event_type)FIELD_GET(EVENT_TYPE, info);
+
+    if (!(info & EVENT_VALID) || type == EVENT_NMI || vector == VECTOR_MC)
+        return again();
+    // The exception hit an IRET that had ended the blocking of NMIs already.
+    if ((info & EVENT_UNBLOCKING) && vector != VECTOR_DF && !(exit->idt_info & EVENT_VALID)) {
+        vcpu->interruptibility |= BLOCKING_BY_NMI;
+        vcpu->dirty |= STATE_FLOW;
+    }
+    if (type == EVENT_SOFTWARE_EXCEPTION || type == EVENT_PRIVILEGED_EXCEPTION)
+        return reflect_software(vcpu, exit);
+    if (type != EVENT_EXCEPTION)
+        return stop(STOP_UNKNOWN_EXIT, exit->reason);
+    if (vector == VECTOR_DB)
+        return reflect_debug(vcpu, exit);
+    if (vector == VECTOR_PF)
+        return fault_pf(vcpu, exit->qualification, exit->interruption_error);
+    return info & EVENT_HAS_ERROR ? fault_code(vector, exit->interruption_error) : fault(vector);
+}
