@@ -148,8 +148,10 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
     vcpu->guest.tsc_offset = 0 - vm->clock.epoch; // guest TSC 0 at VM time 0
     vm->vcpu[id] = &vcpu->guest;
     lapic_init(&vcpu->guest, page);
-    vcpu_reset(&vcpu->guest, false);
-    return setup_vcpu(vcpu, why);
+    status_t status = setup_vcpu(vcpu, why);
+    if (status == STATUS_OK)
+        vcpu_reset(&vcpu->guest, false);
+    return status;
 }
 
 // ---- starting ----
@@ -186,8 +188,8 @@ static status_t build(struct instance *instance, struct explanation *why)
     if (status != STATUS_OK)
         return status;
     uint64_t now = rdtsc();
-    clock_init(&vm->clock, tsc_hz, now);
-    instance->wall_clock = inputs.wall_clock + (now - inputs.wall_tsc) / tsc_hz;
+    clock_init(&vm->clock, host_tsc_hz, now);
+    instance->wall_clock = inputs.wall_clock + (now - inputs.wall_tsc) / host_tsc_hz;
     vm->host = &services;
     vm->machine = &instance->machine;
     vm->tick_devices = board_tick;

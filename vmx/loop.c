@@ -101,7 +101,7 @@ void loop_run(void)
             continue;
         }
         vcpu_load(vcpu);
-        uint64_t slice_end = MIN(rdtsc() + tsc_hz / 1000 * SLICE_MS, next_poll);
+        uint64_t slice_end = MIN(rdtsc() + host_tsc_hz / 1000 * SLICE_MS, next_poll);
         if (vcpu_run(vcpu, slice_end) == RUN_STOPPED)
             take_off(queue, vcpu);
     }

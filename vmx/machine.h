@@ -72,7 +72,7 @@ static inline struct vmx_vcpu *vmx_vcpu(struct vcpu *vcpu)
 // What Corbel uses on this machine. Set at boot, constant afterwards.
 extern struct vmx_capabilities machine_capabilities;
 extern struct vmx_choice machine_choice;
-extern uint64_t tsc_hz;
+extern uint64_t host_tsc_hz;
 
 static inline bool machine_uses(enum vmx_feature feature)
 {

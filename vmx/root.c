@@ -10,7 +10,7 @@
 struct vmx_cpu vmx_cpus[CPUS];
 struct vmx_capabilities machine_capabilities;
 struct vmx_choice machine_choice;
-uint64_t tsc_hz;
+uint64_t host_tsc_hz;
 
 static void unlock_feature_control(struct vmx_raw *raw)
 {

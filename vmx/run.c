@@ -20,6 +20,7 @@ extern const uint8_t vmx_window_begin[], vmx_window_end[], vmx_window_resume[];
 #define FACTS                                                                                      \
     (FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_LINEAR | FACT_PHYSICAL |                    \
      FACT_INTERRUPTION | FACT_TIME | FACT_IDT)
+#define ALWAYS_VALID (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
 #define EXIT_ENTRY_FAILURE  BIT32(31)
 #define INTERRUPTION_VECTOR UINT32_C(0xff)
 
@@ -178,7 +179,7 @@ static inline enum run_end handle(struct vmx_vcpu *v, uint32_t reason, struct ex
         vcpu->rip = vmread(VMCS_GUEST_RIP);
         vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
         vcpu->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
-        vcpu->fetched = STATE_FLOW | STATE_XCR0;
+        vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
     }
     if (needs & FACTS)
         fetch_facts(v, needs, exit);
@@ -243,7 +244,7 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
         }
         enum enter_result result = vmx_enter(vcpu, v->launched, &v->cpu->frame.vcpu);
         left = (uint32_t)rdtsc();
-        vcpu->fetched = STATE_XCR0;
+        vcpu->fetched = ALWAYS_VALID;
         if (result != ENTER_EXITED) {
             reason = EXIT_REASONS;
             if (result == ENTER_FAILED)

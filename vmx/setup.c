@@ -42,6 +42,8 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
     memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
     for (unsigned i = 0; i < msr_passthrough_count; i++) {
         const struct msr_passthrough *pass = &msr_passthrough[i];
+        if (pass->feature && !cpuid_has(&vm->vm->cpuid, pass->feature))
+            continue;
         if (pass->read)
             pass_msr(vm->msr_bitmap, pass->index, false);
         if (pass->write)
@@ -102,7 +104,7 @@ static void write_controls(struct vmx_vcpu *vcpu)
     vmwrite(VMCS_PAGE_FAULT_ERROR_CODE_MATCH, 0);
     vmwrite(VMCS_CR0_GUEST_HOST_MASK, cr0_owned(vcpu->guest.vm));
     vmwrite(VMCS_CR4_GUEST_HOST_MASK, cr4_owned(vcpu->guest.vm));
-    vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+    vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 }
 
 // Host state that is the same on every CPU.
@@ -164,15 +166,13 @@ status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
     vcpu->guest.fpu = frames_allocate(fpu_size, PAGE_SIZE);
     if (!vmcs || !vcpu->guest.fpu)
         return explain(why, STATUS_NO_MEMORY, "no memory for the VMCS of vCPU %u", vcpu->guest.id);
-    memset(vcpu->guest.fpu, 0, fpu_size);
-    *(uint16_t *)vcpu->guest.fpu = 0x37f;                    // FCW
-    *(uint32_t *)((uint8_t *)vcpu->guest.fpu + 24) = 0x1f80; // MXCSR
+    memset(vcpu->guest.fpu, 0, fpu_size); // vcpu_reset() fills it in
     vmcs[0] = (uint32_t)(vmx_msr(&machine_capabilities, MSR_VMX_BASIC) & BASIC_REVISION);
     vcpu->vmcs = vmcs;
     vcpu->vpid = next_vpid();
     vcpu->xcr0_host = cpu_xcr0();
     vcpu->timer_rate = machine_capabilities.timer_rate;
-    vcpu->timer_slack = (uint32_t)MIN(tsc_hz / 50000, UINT32_MAX); // 20 us
+    vcpu->timer_slack = (uint32_t)MIN(host_tsc_hz / 50000, UINT32_MAX); // 20 us
     clear(vcpu);
     return STATUS_OK;
 }
@@ -184,7 +184,7 @@ void setup_release_vcpu(struct vmx_vcpu *vcpu)
     frame_free(vcpu->vmcs);
 }
 
-#define REGISTER_STATE (STATE_FPU | STATE_DR | STATE_MSR)
+#define REGISTER_STATE (STATE_FPU | STATE_DR | STATE_MSR | STATE_XCR0 | STATE_TSC)
 
 static void flush_for(struct vmx_vcpu *vcpu)
 {
@@ -222,7 +222,6 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     vcpu->cpu = here;
     vcpu->loaded = true;
     here->current = vcpu;
-    vmwrite(VMCS_TSC_OFFSET, vcpu->guest.tsc_offset);
     vcpu->guest.dirty |= REGISTER_STATE;
     state_write_back(vcpu);
     vcpu->guest.fetched = 0;

@@ -70,7 +70,7 @@ static void fetch_system(struct vcpu *vcpu)
     vcpu->sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
     vcpu->pat = vmread(VMCS_GUEST_PAT);
     for (unsigned i = 0; i < 4; i++)
-        vcpu->pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+        vcpu->pdpte[i] = vmread(VMCS_GUEST_PDPTE_0 + 2 * i);
 }
 
 static void write_system(const struct vcpu *vcpu)
@@ -80,7 +80,7 @@ static void write_system(const struct vcpu *vcpu)
     vmwrite(VMCS_GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
     vmwrite(VMCS_GUEST_PAT, vcpu->pat);
     for (unsigned i = 0; i < 4; i++)
-        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, vcpu->pdpte[i]);
+        vmwrite(VMCS_GUEST_PDPTE_0 + 2 * i, vcpu->pdpte[i]);
 }
 
 static void fetch_debug_registers(struct vcpu *vcpu)
@@ -110,6 +110,8 @@ static void fetch_live_msrs(struct msr_live *live)
     live->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
     if (machine_uses(FEATURE_RDTSCP))
         live->tsc_aux = rdmsr(MSR_TSC_AUX);
+    if (machine_uses(FEATURE_XSAVES))
+        live->xss = rdmsr(MSR_XSS);
 }
 
 static void write_live_msrs(const struct msr_live *live)
@@ -121,6 +123,8 @@ static void write_live_msrs(const struct msr_live *live)
     wrmsr(MSR_KERNEL_GS_BASE, live->kernel_gs_base);
     if (machine_uses(FEATURE_RDTSCP))
         wrmsr(MSR_TSC_AUX, live->tsc_aux);
+    if (machine_uses(FEATURE_XSAVES))
+        wrmsr(MSR_XSS, live->xss);
 }
 
 // The whole image goes in and out, with every component that the host has enabled: what a guest
@@ -210,6 +214,8 @@ void state_write_back(struct vmx_vcpu *v)
         write_debug(vcpu);
     if (dirty & STATE_SYSTEM)
         write_system(vcpu);
+    if (dirty & STATE_TSC)
+        vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
     if (dirty & STATE_XCR0 && v->xcr0_host)
         xsetbv(0, vcpu->xcr0);
     if (dirty & STATE_FPU)

@@ -1,0 +1,123 @@
+// Finding the machine.
+
+#include "boot/machine.h"
+
+#include "arch/x86_64/apic.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/traps.h"
+#include "arch/x86_64/tsc.h"
+#include "drivers/host/acpi.h"
+#include "drivers/host/console.h"
+#include "drivers/host/ioapic.h"
+#include "drivers/host/pic.h"
+#include "drivers/host/power.h"
+#include "drivers/host/rtc.h"
+#include "drivers/host/tsc.h"
+#include "lib/string.h"
+#include "mm/paging.h"
+#include "vmx/machine.h"
+
+#define APIC_BASE_ADDRESS BITS(51, 12)
+
+static struct acpi_info acpi;
+
+// Everything below 4 GiB is mapped already; tables may lie above it.
+static const void *map_table(void *context, uint64_t physical, uint64_t length)
+{
+    (void)context;
+    if (physical == 0 || physical + length < physical || physical + length > BIT(46))
+        return NULL;
+    if (physical + length > UINT64_C(4) << 30)
+        return paging_map(hpa(physical), length, CACHE_WB);
+    return (const void *)physical;
+}
+
+static void say_notes(const struct notes *notes)
+{
+    for (unsigned i = 0; i < notes->count; i++)
+        print_to(console_printer(), "acpi: %s\n", notes->notes[i].line.text);
+}
+
+// CPU 0 is the one that runs; the others in the order of the table.
+static void number_cpus(void)
+{
+    uint32_t own = cpuid(1, 0).ebx >> 24;
+    if (cpuid(0, 0).eax >= 0xb && cpuid(0xb, 0).ebx)
+        own = cpuid(0xb, 0).edx;
+    cpus[0].apic_id = own;
+    for (unsigned i = 0; i < acpi.cpu_count; i++) {
+        if (acpi.cpus[i].apic_id == own)
+            continue;
+        if (cpu_count == CPUS) {
+            print_to(console_printer(), "acpi: more than %u CPUs: the others are left out\n", CPUS);
+            break;
+        }
+        cpus[cpu_count].index = cpu_count;
+        cpus[cpu_count++].apic_id = acpi.cpus[i].apic_id;
+    }
+}
+
+void machine_read_tables(const struct boot_info *info)
+{
+    const uint8_t *rsdp = info->rsdp;
+    size_t size = info->rsdp_size;
+    if (!size && !info->is_efi) {
+        uint64_t at = acpi_find_rsdp(map_table, NULL, &size);
+        rsdp = (const uint8_t *)at;
+    }
+    if (!size)
+        print_to(console_printer(), "acpi: no RSDP: one CPU, no power switch\n");
+    else
+        (void)acpi_parse(&acpi, rsdp, size, map_table, NULL);
+    say_notes(&acpi.notes);
+    number_cpus();
+}
+
+status_t machine_calibrate(struct explanation *why)
+{
+    volatile void *hpet =
+        acpi.has_hpet ? paging_map(hpa(acpi.hpet_address), PAGE_SIZE, CACHE_UC) : NULL;
+    host_tsc_hz = tsc_calibrate(&acpi, hpet, why);
+    print_to(console_printer(), "tsc: %s\n", why->text);
+    return host_tsc_hz ? STATUS_OK : STATUS_NOT_FOUND;
+}
+
+// The console is read by the CPU's loop: the interrupt only ends a slice or wakes the CPU.
+static void console_interrupt(void)
+{
+    apic_eoi();
+}
+
+void machine_start_interrupts(void)
+{
+    bool need_x2apic = false;
+    for (unsigned i = 0; i < cpu_count; i++)
+        need_x2apic = need_x2apic || cpus[i].apic_id > 254;
+    uint64_t base = rdmsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
+    apic_init((uintptr_t)paging_map(hpa(base), PAGE_SIZE, CACHE_UC), need_x2apic);
+    apic_enable();
+    cpus[0].apic_id = apic_id();
+    apic_timer_init(host_tsc_hz);
+    interrupt_set_handler(VECTOR_TIMER, apic_eoi);
+    interrupt_set_handler(VECTOR_UART, console_interrupt);
+}
+
+uint64_t machine_wall_clock(uint64_t *tsc)
+{
+    uint64_t seconds = rtc_read(acpi.rtc_century);
+    *tsc = rdtsc();
+    return seconds;
+}
+
+bool machine_is_emulated(void)
+{
+    return !(cpuid(1, 0).ecx & BIT32(31)) && memcmp(acpi.oem, "BOCHS ", 6) == 0;
+}
+
+void machine_power_off(void)
+{
+    power_off(&acpi);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}

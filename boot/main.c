@@ -1,0 +1,157 @@
+// From GRUB's hand-over to the first guest, one call a line; then the CPU's loop.
+
+#include "arch/x86_64/apic.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/panic.h"
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/traps.h"
+#include "arch/x86_64/tsc.h"
+#include "boot/bootinfo.h"
+#include "boot/machine.h"
+#include "boot/memory.h"
+#include "boot/operator.h"
+#include "boot/options.h"
+#include "boot/smp.h"
+#include "boot/start.h"
+#include "boot/vmx_start.h"
+#include "drivers/host/console.h"
+#include "lib/panic.h"
+#include "mm/paging.h"
+#include "vmx/loop.h"
+#include "vmx/run.h"
+#include "vmx/setup.h"
+
+void boot_main(uint64_t magic, uint64_t information);
+
+static struct boot_info info;
+static struct boot_options options;
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_to_va(console_printer(), format, arguments);
+    va_end(arguments);
+}
+
+// The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait for.
+__attribute__((noreturn)) static void end(const char *how)
+{
+    say("corbel: end: %s\n", how);
+    console_flush();
+    machine_power_off();
+}
+
+__attribute__((noreturn)) static void refuse(const char *why)
+{
+    say("corbel: %s\n", why);
+    end("refused");
+}
+
+static void say_notes(const struct notes *notes)
+{
+    for (unsigned i = 0; i < notes->count; i++)
+        say("corbel: %s\n", notes->notes[i].line.text);
+    if (notes->left_out)
+        say("corbel: and %u more\n", notes->left_out);
+}
+
+static void early_cpu(void)
+{
+    traps_init();
+    cpu_load_tables(&cpus[0]);
+    cpu_set_modes();
+    cpus[0].online = true;
+    panic_set_output(console_panic_printer(), console_flush);
+    panic_set_end(machine_power_off);
+}
+
+static void read_boot_information(uint64_t magic, uint64_t information)
+{
+    static struct notes notes;
+    console_init(0x3f8);
+    if (magic != BOOT_MAGIC)
+        refuse("the boot loader does not speak Multiboot2: start this image from GRUB 2");
+    const uint8_t *bytes = (const uint8_t *)information;
+    status_t status = bootinfo_parse(&info, bytes, *(const uint32_t *)information);
+    notes_init(&notes);
+    options_parse(&options, info.cmdline, &notes);
+    if (options.console_port != 0x3f8)
+        console_init(options.console_port);
+    say("\nCorbel, a hypervisor for Intel VMX\n");
+    say_notes(&notes);
+    say_notes(&info.notes);
+    if (status != STATUS_OK)
+        end("refused");
+}
+
+static void take_memory(void)
+{
+    struct explanation why;
+    if (memory_init(&info, &why) != STATUS_OK || memory_make_stacks(&cpus[0], &why) != STATUS_OK)
+        refuse(why.text);
+    cpu_load_tables(&cpus[0]); // now with the stacks of NMI, double fault and machine check
+    if (paging_violations())
+        panic("%u pages are both writable and executable, or executable outside the text",
+              paging_violations());
+}
+
+static void add_screen(void)
+{
+    const struct boot_framebuffer *screen = &info.framebuffer;
+    uint64_t size = (uint64_t)screen->pitch * screen->height;
+    if (!screen->present)
+        return;
+    if (screen->type == FRAMEBUFFER_TEXT) {
+        console_add_vga(paging_map(hpa(screen->address), size, CACHE_UC), screen->width,
+                        screen->height, screen->pitch);
+        return;
+    }
+    struct framebuffer_mode mode = {
+        .width = screen->width,
+        .height = screen->height,
+        .pitch = screen->pitch,
+        .bpp = screen->bpp,
+        .red = {screen->red.position, screen->red.size},
+        .green = {screen->green.position, screen->green.size},
+        .blue = {screen->blue.position, screen->blue.size},
+    };
+    uint8_t *pixels = paging_map(hpa(screen->address), size, CACHE_WC);
+    if (screen->type != FRAMEBUFFER_RGB || !console_add_framebuffer(pixels, &mode))
+        say("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
+            screen->height, screen->bpp);
+}
+
+static void start_vmx(void)
+{
+    struct explanation why;
+    status_t status = vmx_start_choose(options.features, console_printer());
+    vmx_start_report(console_printer(), options.report);
+    if (options.report)
+        end("report");
+    if (status != STATUS_OK)
+        end("refused");
+    if (setup_shared() != STATUS_OK)
+        refuse("no memory for the I/O bitmaps");
+    run_init();
+    if (vmx_start_enter(&why) != STATUS_OK)
+        refuse(why.text);
+}
+
+void boot_main(uint64_t magic, uint64_t information)
+{
+    struct explanation why;
+    uint64_t begin = rdtsc();
+    early_cpu();
+    read_boot_information(magic, information);
+    take_memory();
+    add_screen();
+    machine_read_tables(&info);
+    if (machine_calibrate(&why) != STATUS_OK)
+        refuse(why.text);
+    machine_start_interrupts();
+    smp_start(&info, host_tsc_hz, vmx_start_cpu);
+    start_vmx();
+    start_vms(&info, begin);
+    operator_run();
+}

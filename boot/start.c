@@ -1,0 +1,76 @@
+// Reading vms.conf and starting what it describes.
+
+#include "boot/start.h"
+
+#include "arch/x86_64/registers.h"
+#include "arch/x86_64/tsc.h"
+#include "boot/machine.h"
+#include "boot/vms.h"
+#include "drivers/host/console.h"
+#include "lib/string.h"
+#include "vmx/machine.h"
+
+#define CONFIG_FILE "vms.conf"
+
+static struct vm_config configs[CONFIG_VMS];
+static struct cpuid_leaves host_cpuid;
+static struct image images[BOOT_MODULES_MAX + 1];
+
+static void read_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result)
+{
+    struct cpuid_result r = cpuid(leaf, subleaf);
+    *result = (struct cpuid_leaf){leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx};
+}
+
+static void init_vms(const struct boot_info *info)
+{
+    for (unsigned i = 0; i < info->module_count; i++)
+        images[i] = (struct image){.name = info->modules[i].name,
+                                   .bytes = (const uint8_t *)info->modules[i].start,
+                                   .size = info->modules[i].end - info->modules[i].start};
+    cpuid_collect(&host_cpuid, read_cpuid);
+    struct vms_inputs inputs = {
+        .host_cpuid = &host_cpuid,
+        .cpuid = {.tsc_hz = host_tsc_hz,
+                  .apic_hz = 1000000000,
+                  .flags = (machine_is_emulated() ? CPUID_HOST_EMULATED : 0U) |
+                           (machine_uses(FEATURE_RDTSCP) ? CPUID_HOST_RDTSCP : 0U) |
+                           (machine_uses(FEATURE_INVPCID) ? CPUID_HOST_INVPCID : 0U) |
+                           (machine_uses(FEATURE_XSAVES) ? CPUID_HOST_XSAVES : 0U) |
+                           (machine_uses(FEATURE_USER_WAIT) ? CPUID_HOST_USER_WAIT : 0U)},
+        .images = images,
+        .image_count = info->module_count,
+    };
+    inputs.wall_clock = machine_wall_clock(&inputs.wall_tsc);
+    vms_init(&inputs);
+}
+
+static unsigned read_config(const struct boot_info *info)
+{
+    static struct config_errors errors;
+    unsigned count = 0;
+    const struct boot_module *module = bootinfo_find_module(info, CONFIG_FILE);
+    if (!module)
+        return 0;
+    status_t status =
+        config_parse((const char *)module->start, module->end - module->start, configs,
+                     CONFIG_VMS, &count, &errors);
+    for (unsigned i = 0; i < errors.count; i++)
+        print_to(console_printer(), "corbel: %s\n", errors.error[i].text);
+    if (status != STATUS_OK)
+        print_to(console_printer(), "corbel: %s has errors: mend them and build the image anew\n",
+                 CONFIG_FILE);
+    return status == STATUS_OK ? count : 0;
+}
+
+void start_vms(const struct boot_info *info, uint64_t begin)
+{
+    struct explanation why;
+    init_vms(info);
+    unsigned count = read_config(info);
+    for (unsigned i = 0; i < count; i++)
+        if (vms_start(&configs[i], &why) != STATUS_OK)
+            print_to(console_printer(), "corbel: %s\n", why.text);
+    print_to(console_printer(), "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n",
+             vms_running(), vms_running() == 1 ? "" : "s", (rdtsc() - begin) / 1000);
+}

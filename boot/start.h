@@ -1,0 +1,7 @@
+// Which VMs to start: those of vms.conf, or the built-in self-test guest.
+#pragma once
+
+#include "boot/bootinfo.h"
+
+// Starts them; prints a line for each that cannot be started. `begin` is the host TSC at the hand-over.
+void start_vms(const struct boot_info *info, uint64_t begin);
