@@ -71,4 +71,3 @@ def case_linux_reboot(t):
     console.type("reboot -f\r")
     words = console.ends(2)
     check_says(words, r"corbel: end: stopped.*reset")
-
