@@ -168,6 +168,80 @@ $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o
 unit: deps-unit $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
 	@tests/unit/run $(filter $(BUILD)/unit/%,$^)
 
+# ---- fuzzing -------------------------------------------------------------------------------------------------------
+FUZZ_SECONDS ?= 8
+FUZZ_CFLAGS := $(HOST_CFLAGS) -O2
+FUZZ_OBJECTS := $(HOST_PURE:%.c=$(BUILD)/fuzz/objects/%.o)
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(BUILD)/fuzz/objects/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$<)$(HOSTCC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+# What the targets share (tests/fuzz/*.c that are no targets) is linked into each.
+$(BUILD)/fuzz/libpure.a: $(FUZZ_OBJECTS) \
+        $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/objects/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libpure.a
+	$(call say,FUZZLD,$@)$(HOSTCC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@ -lZydis -lZycore
+
+fuzz: deps-fuzz $(addprefix $(BUILD)/fuzz/,$(or $(T),$(FUZZ_TARGETS)))
+	@tests/fuzz/run $(FUZZ_SECONDS) $(filter $(BUILD)/fuzz/fuzz_%,$^)
+
+# ---- small guests --------------------------------------------------------------------------------------------------
+# Each tests/guests/NAME.c or NAME.asm becomes a Multiboot kernel with the help of tests/guests/lib/. The code is 64-bit; the
+# file is ELF32, as Multiboot asks for.
+GUEST_NAMES := $(sort $(basename $(notdir $(wildcard tests/guests/*.c tests/guests/*.asm))))
+GUEST_LIB := $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/lib/*.c tests/guests/lib/*.asm))
+GUEST_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
+                -mcmodel=small -fcf-protection=none -fno-asynchronous-unwind-tables $(WARNINGS)
+
+$(BUILD)/guests/objects/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(GUEST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/guests/objects/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(call say,NASM,$<)$(NASM) -f elf64 -I ./ -MD $(@:.o=.d) -MP $< -o $@
+
+$(BUILD)/guests/%.elf64: tests/guests/lib/guest.ld $(GUEST_LIB)
+	$(call say,LD,$@)$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T $< -o $@ \
+		$(filter %.o,$^)
+
+define guest_objects
+$(BUILD)/guests/$(1).elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/$(1).c tests/guests/$(1).asm))
+endef
+$(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
+
+$(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
+	@objcopy --strip-debug -O elf32-i386 $< $@
+
+# ---- boots: guests on several CPU models, the real ISO, costs ------------------------------------------------------
+guests: deps-guests
+	@$(MAKE) --no-print-directory $(IMAGE) $(patsubst %,$(BUILD)/guests/%.elf,$(or $(T),$(GUEST_NAMES)))
+	@tests/guests/run $(if $(MODELS),-m $(MODELS)) $(if $(CPUS),-c $(CPUS)) \
+		$(patsubst %,$(BUILD)/guests/%.elf,$(or $(T),$(GUEST_NAMES)))
+
+system: deps-system
+	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
+	@tests/system/run $(T)
+
+bench: deps-guests
+	@$(MAKE) --no-print-directory $(IMAGE)
+	@tests/bench/sizes $(IMAGE)
+	@if [ -x tests/bench/run ]; then tests/bench/run; fi
+
+# ---- the rest ------------------------------------------------------------------------------------------------------
+lint: deps-lint
+	@$(MAKE) --no-print-directory $(PURE_OBJECTS)
+	@tools/lint -o $(OUT)/target $(PURE_ALL)
+
+TEST_PARTS := lint unit fuzz guests system
+test: deps-all
+	@tools/test-all $(TEST_PARTS)
+
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
