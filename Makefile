@@ -170,7 +170,7 @@ unit: deps-unit $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
 
 # ---- fuzzing -------------------------------------------------------------------------------------------------------
 FUZZ_SECONDS ?= 8
-FUZZ_CFLAGS := $(HOST_CFLAGS) -O2
+FUZZ_CFLAGS := $(HOST_CFLAGS) -O2 -D_DEFAULT_SOURCE
 FUZZ_OBJECTS := $(HOST_PURE:%.c=$(BUILD)/fuzz/objects/%.o)
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
