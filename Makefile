@@ -161,7 +161,12 @@ $(BUILD)/host/libpure.a: $(HOST_OBJECTS)
 	@rm -f $@
 	@ar rcs $@ $^
 
-$(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o $(BUILD)/host/libpure.a
+# What some tests share: each takes what it needs.
+$(BUILD)/host/libsupport.a: $(patsubst %.c,$(BUILD)/host/%.o,$(wildcard tests/unit/*_support.c))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o $(BUILD)/host/libsupport.a $(BUILD)/host/libpure.a
 	@mkdir -p $(@D)
 	$(call say,HOSTLD,$@)$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore
 

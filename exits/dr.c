@@ -27,6 +27,7 @@ static verdict_t general_detect(struct vcpu *vcpu)
     vcpu->dr6 |= DR6_BD;
     vcpu->dr7 &= ~DR7_GD;
     vcpu->dirty |= STATE_DEBUG | STATE_DR;
+    vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 

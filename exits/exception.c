@@ -30,6 +30,7 @@ static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
     vcpu->pending_debug = 0;
     vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
     vcpu->dirty |= groups | STATE_FLOW;
+    vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 
@@ -41,6 +42,7 @@ static verdict_t reflect_software(struct vcpu *vcpu, const struct exit *exit)
         .info = exit->interruption_info & (EVENT_VALID | EVENT_TYPE | EVENT_VECTOR),
         .length = exit->instruction_length,
     };
+    vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 

@@ -1,0 +1,131 @@
+// exits/table.c, refuse.c, hlt.c, vmcall.c: that every reason has a row and what the simple rows
+// answer.
+
+#include "tests/unit/exit_support.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    machine_init();
+    return 0;
+}
+
+static void every_reason_has_a_whole_row(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < EXIT_REASONS; i++) {
+        assert_non_null(exit_table[i].handler);
+        assert_non_null(exit_table[i].name);
+        for (unsigned j = 0; j < i; j++)
+            assert_string_not_equal(exit_table[i].name, exit_table[j].name);
+    }
+}
+
+static void cpuid_asks_for_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_table[EXIT_CPUID].needs, 0);
+    assert_true(exit_table[EXIT_CPUID].is_instruction);
+}
+
+static void instructions_that_no_guest_gets_are_undefined(void **state)
+{
+    (void)state;
+    static const uint8_t refused[] = {
+        EXIT_GETSEC,  EXIT_RSM,      EXIT_VMCLEAR,      EXIT_VMLAUNCH, EXIT_VMPTRLD,
+        EXIT_VMPTRST, EXIT_VMREAD,   EXIT_VMRESUME,     EXIT_VMWRITE,  EXIT_VMXOFF,
+        EXIT_VMXON,   EXIT_INVEPT,   EXIT_INVVPID,      EXIT_VMFUNC,   EXIT_ENCLS,
+        EXIT_MWAIT,   EXIT_MONITOR,  EXIT_PCONFIG,      EXIT_UMWAIT,   EXIT_TPAUSE,
+        EXIT_ENCLV,   EXIT_SEAMCALL, EXIT_LOADIWKEY,    EXIT_TDCALL,   EXIT_ENQCMD_PASID,
+        EXIT_XSAVES,  EXIT_XRSTORS,  EXIT_ENQCMDS_PASID};
+    for (unsigned i = 0; i < sizeof(refused); i++) {
+        struct exit exit = {.reason = refused[i]};
+        assert_verdict(exit_run(&exit), fault_ud());
+        assert_int_equal(exit_dirty | exit_requests, 0);
+    }
+}
+
+static void what_nobody_asked_for_stops_the_vm_with_its_number(void **state)
+{
+    (void)state;
+    static const uint8_t unused[] = {EXIT_INIT,
+                                     EXIT_SIPI,
+                                     EXIT_IO_SMI,
+                                     EXIT_OTHER_SMI,
+                                     35,
+                                     38,
+                                     42,
+                                     71,
+                                     EXIT_APIC_ACCESS,
+                                     EXIT_APIC_WRITE,
+                                     EXIT_VIRTUALIZED_EOI,
+                                     EXIT_PML_FULL,
+                                     EXIT_SPP_EVENT};
+    for (unsigned i = 0; i < sizeof(unused); i++) {
+        struct exit exit = {.reason = unused[i]};
+        assert_verdict(exit_run(&exit), stop(STOP_UNKNOWN_EXIT, unused[i]));
+        assert_false(exit_table[unused[i]].is_instruction);
+    }
+}
+
+static void windows_and_timers_look_for_events_and_resume(void **state)
+{
+    (void)state;
+    static const uint8_t events[] = {
+        EXIT_EXTERNAL_INTERRUPT, EXIT_INTERRUPT_WINDOW, EXIT_NMI_WINDOW, EXIT_TPR_THRESHOLD,
+        EXIT_PREEMPTION_TIMER,   EXIT_MONITOR_TRAP,     EXIT_BUS_LOCK};
+    for (unsigned i = 0; i < sizeof(events); i++) {
+        struct exit exit = {.reason = events[i]};
+        assert_verdict(exit_run(&exit), again());
+        assert_int_equal(exit_requests, REQUEST_EVENT);
+    }
+}
+
+static void the_ends_of_a_vm_have_names(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_TRIPLE_FAULT, .qualification = 2};
+    assert_verdict(exit_run(&exit), stop(STOP_TRIPLE_FAULT, 0));
+    exit.reason = EXIT_ENTRY_GUEST_STATE;
+    assert_verdict(exit_run(&exit), stop(STOP_ENTRY_FAILED, 2));
+    exit.reason = EXIT_NOTIFY;
+    assert_verdict(exit_run(&exit), again());
+    exit.qualification = 1;
+    assert_verdict(exit_run(&exit), stop(STOP_UNKNOWN_EXIT, EXIT_NOTIFY));
+}
+
+static void hlt_waits_and_pause_yields(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_HLT};
+    assert_verdict(exit_run(&exit), wait());
+    exit.reason = EXIT_PAUSE;
+    assert_verdict(exit_run(&exit), yield());
+}
+
+static void an_unknown_hypercall_is_answered_by_privilege(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_VMCALL};
+    VCPU->gpr[RAX] = 77;
+    assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
+    assert_int_equal(VCPU->gpr[RAX], (uint64_t)-1000);
+    VCPU->cpl = 3;
+    assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
+    assert_int_equal(VCPU->gpr[RAX], (uint64_t)-1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(every_reason_has_a_whole_row, set_up),
+        cmocka_unit_test_setup(cpuid_asks_for_nothing, set_up),
+        cmocka_unit_test_setup(instructions_that_no_guest_gets_are_undefined, set_up),
+        cmocka_unit_test_setup(what_nobody_asked_for_stops_the_vm_with_its_number, set_up),
+        cmocka_unit_test_setup(windows_and_timers_look_for_events_and_resume, set_up),
+        cmocka_unit_test_setup(the_ends_of_a_vm_have_names, set_up),
+        cmocka_unit_test_setup(hlt_waits_and_pause_yields, set_up),
+        cmocka_unit_test_setup(an_unknown_hypercall_is_answered_by_privilege, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
