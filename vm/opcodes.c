@@ -1,0 +1,208 @@
+// The opcode tables of the decoder: a row is one opcode, a blank row one that the emulator does not
+// know. Instructions that cannot touch memory are left out. SDM: "Opcode Map".
+
+#include "vm/opcodes.h"
+
+enum {
+    GROUP_1,
+    GROUP_1A,
+    GROUP_2,
+    GROUP_2_ONE,
+    GROUP_2_CL,
+    GROUP_3,
+    GROUP_4,
+    GROUP_5,
+    GROUP_8,
+    GROUP_9,
+    GROUP_11,
+    GROUP_15
+};
+
+#define B OPCODE_BYTE
+#define L OPCODE_LOCK
+
+// The four forms with ModRM of one arithmetic operation.
+#define ARITHMETIC(first, name, lock)                                                              \
+    [first] = {name, FORM_RM_REG, B | (lock)}, [(first) + 1] = {name, FORM_RM_REG, (lock)},        \
+    [(first) + 2] = {name, FORM_REG_RM, B}, [(first) + 3] = {name, FORM_REG_RM, 0}
+
+const struct opcode opcode_one_byte[256] = {
+    ARITHMETIC(0x00, OP_ADD, L),
+    ARITHMETIC(0x08, OP_OR, L),
+    ARITHMETIC(0x10, OP_ADC, L),
+    ARITHMETIC(0x18, OP_SBB, L),
+    ARITHMETIC(0x20, OP_AND, L),
+    ARITHMETIC(0x28, OP_SUB, L),
+    ARITHMETIC(0x30, OP_XOR, L),
+    ARITHMETIC(0x38, OP_CMP, 0),
+    [0x63] = {OP_MOVSX, FORM_REG_RM, OPCODE_ONLY_64 | OPCODE_SOURCE_32},
+    [0x69] = {OP_IMUL_REG, FORM_REG_RM_IMM, 0},
+    [0x6b] = {OP_IMUL_REG, FORM_REG_RM_IMM, OPCODE_IMM8},
+    [0x80] = {OP_GROUP, GROUP_1, B},
+    [0x81] = {OP_GROUP, GROUP_1, 0},
+    [0x82] = {OP_GROUP, GROUP_1, B | OPCODE_NOT_64},
+    [0x83] = {OP_GROUP, GROUP_1, OPCODE_IMM8},
+    [0x84] = {OP_TEST, FORM_RM_REG, B},
+    [0x85] = {OP_TEST, FORM_RM_REG, 0},
+    [0x86] = {OP_XCHG, FORM_RM_REG, B | L},
+    [0x87] = {OP_XCHG, FORM_RM_REG, L},
+    [0x88] = {OP_MOV, FORM_RM_REG, B},
+    [0x89] = {OP_MOV, FORM_RM_REG, 0},
+    [0x8a] = {OP_MOV, FORM_REG_RM, B},
+    [0x8b] = {OP_MOV, FORM_REG_RM, 0},
+    [0x8c] = {OP_MOV_FROM_SEGMENT, FORM_RM_REG, 0},
+    [0x8f] = {OP_GROUP, GROUP_1A, OPCODE_WIDE},
+    [0xa0] = {OP_MOV, FORM_LOAD_OFFSET, B},
+    [0xa1] = {OP_MOV, FORM_LOAD_OFFSET, 0},
+    [0xa2] = {OP_MOV, FORM_STORE_OFFSET, B},
+    [0xa3] = {OP_MOV, FORM_STORE_OFFSET, 0},
+    [0xa4] = {OP_MOVS, FORM_STRING, B},
+    [0xa5] = {OP_MOVS, FORM_STRING, 0},
+    [0xa6] = {OP_CMPS, FORM_STRING, B},
+    [0xa7] = {OP_CMPS, FORM_STRING, 0},
+    [0xaa] = {OP_STOS, FORM_STRING, B},
+    [0xab] = {OP_STOS, FORM_STRING, 0},
+    [0xac] = {OP_LODS, FORM_STRING, B},
+    [0xad] = {OP_LODS, FORM_STRING, 0},
+    [0xae] = {OP_SCAS, FORM_STRING, B},
+    [0xaf] = {OP_SCAS, FORM_STRING, 0},
+    [0xc0] = {OP_GROUP, GROUP_2, B},
+    [0xc1] = {OP_GROUP, GROUP_2, 0},
+    [0xc6] = {OP_GROUP, GROUP_11, B},
+    [0xc7] = {OP_GROUP, GROUP_11, 0},
+    [0xd0] = {OP_GROUP, GROUP_2_ONE, B},
+    [0xd1] = {OP_GROUP, GROUP_2_ONE, 0},
+    [0xd2] = {OP_GROUP, GROUP_2_CL, B},
+    [0xd3] = {OP_GROUP, GROUP_2_CL, 0},
+    [0xf6] = {OP_GROUP, GROUP_3, B},
+    [0xf7] = {OP_GROUP, GROUP_3, 0},
+    [0xfe] = {OP_GROUP, GROUP_4, B},
+    [0xff] = {OP_GROUP, GROUP_5, 0},
+};
+
+#define FOUR(first, ...)                                                                           \
+    [first] = __VA_ARGS__, [(first) + 1] = __VA_ARGS__, [(first) + 2] = __VA_ARGS__,               \
+    [(first) + 3] = __VA_ARGS__
+#define SIXTEEN(first, ...)                                                                        \
+    FOUR(first, __VA_ARGS__), FOUR((first) + 4, __VA_ARGS__), FOUR((first) + 8, __VA_ARGS__),      \
+        FOUR((first) + 12, __VA_ARGS__)
+
+const struct opcode opcode_two_byte[256] = {
+    SIXTEEN(0x40, {OP_CMOV, FORM_REG_RM, 0}),
+    SIXTEEN(0x90, {OP_SET, FORM_RM, B}),
+    [0xa3] = {OP_BT, FORM_RM_REG, 0},
+    [0xa4] = {OP_SHLD, FORM_RM_REG_IMM, OPCODE_IMM8},
+    [0xa5] = {OP_SHLD, FORM_RM_REG_CL, 0},
+    [0xab] = {OP_BTS, FORM_RM_REG, L},
+    [0xac] = {OP_SHRD, FORM_RM_REG_IMM, OPCODE_IMM8},
+    [0xad] = {OP_SHRD, FORM_RM_REG_CL, 0},
+    [0xae] = {OP_GROUP, GROUP_15, OPCODE_NO_REPEAT},
+    [0xaf] = {OP_IMUL_REG, FORM_REG_RM, 0},
+    [0xb0] = {OP_CMPXCHG, FORM_RM_REG, B | L},
+    [0xb1] = {OP_CMPXCHG, FORM_RM_REG, L},
+    [0xb3] = {OP_BTR, FORM_RM_REG, L},
+    [0xb6] = {OP_MOVZX, FORM_REG_RM, OPCODE_SOURCE_8},
+    [0xb7] = {OP_MOVZX, FORM_REG_RM, OPCODE_SOURCE_16},
+    [0xba] = {OP_GROUP, GROUP_8, 0},
+    [0xbb] = {OP_BTC, FORM_RM_REG, L},
+    [0xbc] = {OP_BSF, FORM_REG_RM, OPCODE_NO_F3},
+    [0xbd] = {OP_BSR, FORM_REG_RM, OPCODE_NO_F3},
+    [0xbe] = {OP_MOVSX, FORM_REG_RM, OPCODE_SOURCE_8},
+    [0xbf] = {OP_MOVSX, FORM_REG_RM, OPCODE_SOURCE_16},
+    [0xc0] = {OP_XADD, FORM_RM_REG, B | L},
+    [0xc1] = {OP_XADD, FORM_RM_REG, L},
+    [0xc3] = {OP_MOV, FORM_RM_REG, OPCODE_MEMORY | OPCODE_PLAIN | OPCODE_NARROW}, // MOVNTI
+    [0xc7] = {OP_GROUP, GROUP_9, 0},
+};
+
+const struct opcode opcode_group[][8] = {
+    [GROUP_1] = {{OP_ADD, FORM_RM_IMM, L},
+                 {OP_OR, FORM_RM_IMM, L},
+                 {OP_ADC, FORM_RM_IMM, L},
+                 {OP_SBB, FORM_RM_IMM, L},
+                 {OP_AND, FORM_RM_IMM, L},
+                 {OP_SUB, FORM_RM_IMM, L},
+                 {OP_XOR, FORM_RM_IMM, L},
+                 {OP_CMP, FORM_RM_IMM, 0}},
+    [GROUP_1A] = {{OP_POP, FORM_RM, 0}},
+#define SHIFTS(form, flags)                                                                        \
+    {                                                                                              \
+        {OP_ROL, form, flags}, {OP_ROR, form, flags}, {OP_RCL, form, flags},                       \
+            {OP_RCR, form, flags}, {OP_SHL, form, flags}, {OP_SHR, form, flags},                   \
+            {OP_SAL, form, flags}, {OP_SAR, form, flags},                                          \
+    }
+    [GROUP_2] = SHIFTS(FORM_RM_IMM, OPCODE_IMM8),
+    [GROUP_2_ONE] = SHIFTS(FORM_RM_ONE, 0),
+    [GROUP_2_CL] = SHIFTS(FORM_RM_CL, 0),
+    [GROUP_3] = {{OP_TEST, FORM_RM_IMM, 0},
+                 {OP_TEST, FORM_RM_IMM, 0},
+                 {OP_NOT, FORM_RM, L},
+                 {OP_NEG, FORM_RM, L},
+                 {OP_MUL, FORM_RM, 0},
+                 {OP_IMUL, FORM_RM, 0},
+                 {OP_DIV, FORM_RM, 0},
+                 {OP_IDIV, FORM_RM, 0}},
+    [GROUP_4] = {{OP_INC, FORM_RM, L}, {OP_DEC, FORM_RM, L}},
+    [GROUP_5] = {[0] = {OP_INC, FORM_RM, L},
+                 [1] = {OP_DEC, FORM_RM, L},
+                 [6] = {OP_PUSH, FORM_RM, OPCODE_WIDE}},
+    [GROUP_8] = {[4] = {OP_BT, FORM_RM_IMM, OPCODE_IMM8},
+                 [5] = {OP_BTS, FORM_RM_IMM, OPCODE_IMM8 | L},
+                 [6] = {OP_BTR, FORM_RM_IMM, OPCODE_IMM8 | L},
+                 [7] = {OP_BTC, FORM_RM_IMM, OPCODE_IMM8 | L}},
+    [GROUP_9] = {[1] = {OP_CMPXCHG_PAIR, FORM_RM, OPCODE_MEMORY | OPCODE_NARROW | L}},
+    [GROUP_11] = {{OP_MOV, FORM_RM_IMM, 0}},
+    // CLFLUSH; with 66 CLFLUSHOPT
+    [GROUP_15] = {[7] = {OP_CACHE_LINE, FORM_RM, B | OPCODE_MEMORY}},
+};
+
+#define ALIGNED VECTOR_ALIGNED
+#define LOW     VECTOR_LOW_HALF
+#define HIGH    VECTOR_HIGH_HALF
+
+static const struct vector_opcode vector_opcodes[] = {
+    {1, 0x10, PREFIX_NONE, FORM_REG_RM, 16, 0, false},       // MOVUPS
+    {1, 0x10, PREFIX_66, FORM_REG_RM, 16, 0, false},         // MOVUPD
+    {1, 0x10, PREFIX_F3, FORM_REG_RM, 4, 0, true},           // MOVSS
+    {1, 0x10, PREFIX_F2, FORM_REG_RM, 8, 0, true},           // MOVSD
+    {1, 0x11, PREFIX_NONE, FORM_RM_REG, 16, 0, false},       //
+    {1, 0x11, PREFIX_66, FORM_RM_REG, 16, 0, false},         //
+    {1, 0x11, PREFIX_F3, FORM_RM_REG, 4, 0, true},           //
+    {1, 0x11, PREFIX_F2, FORM_RM_REG, 8, 0, true},           //
+    {1, 0x12, PREFIX_NONE, FORM_REG_RM, 8, LOW, false},      // MOVLPS
+    {1, 0x12, PREFIX_66, FORM_REG_RM, 8, LOW, false},        // MOVLPD
+    {1, 0x13, PREFIX_NONE, FORM_RM_REG, 8, LOW, false},      //
+    {1, 0x13, PREFIX_66, FORM_RM_REG, 8, LOW, false},        //
+    {1, 0x16, PREFIX_NONE, FORM_REG_RM, 8, HIGH, false},     // MOVHPS
+    {1, 0x16, PREFIX_66, FORM_REG_RM, 8, HIGH, false},       // MOVHPD
+    {1, 0x17, PREFIX_NONE, FORM_RM_REG, 8, HIGH, false},     //
+    {1, 0x17, PREFIX_66, FORM_RM_REG, 8, HIGH, false},       //
+    {1, 0x28, PREFIX_NONE, FORM_REG_RM, 16, ALIGNED, false}, // MOVAPS
+    {1, 0x28, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVAPD
+    {1, 0x29, PREFIX_NONE, FORM_RM_REG, 16, ALIGNED, false}, //
+    {1, 0x29, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   //
+    {1, 0x2b, PREFIX_NONE, FORM_RM_REG, 16, ALIGNED, false}, // MOVNTPS
+    {1, 0x2b, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   // MOVNTPD
+    {1, 0x6e, PREFIX_66, FORM_REG_RM, 0, 0, false},          // MOVD, MOVQ
+    {1, 0x7e, PREFIX_66, FORM_RM_REG, 0, 0, false},          //
+    {1, 0x7e, PREFIX_F3, FORM_REG_RM, 8, 0, false},          // MOVQ
+    {1, 0xd6, PREFIX_66, FORM_RM_REG, 8, 0, false},          //
+    {1, 0x6f, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVDQA
+    {1, 0x6f, PREFIX_F3, FORM_REG_RM, 16, 0, false},         // MOVDQU
+    {1, 0x7f, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   //
+    {1, 0x7f, PREFIX_F3, FORM_RM_REG, 16, 0, false},         //
+    {1, 0xe7, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   // MOVNTDQ
+    {1, 0xf0, PREFIX_F2, FORM_REG_RM, 16, 0, false},         // LDDQU
+    {2, 0x2a, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVNTDQA
+};
+
+const struct vector_opcode *vector_opcode_find(unsigned map, uint8_t opcode,
+                                               enum vector_prefix prefix)
+{
+    for (unsigned i = 0; i < ARRAY_LENGTH(vector_opcodes); i++) {
+        const struct vector_opcode *row = &vector_opcodes[i];
+        if (row->opcode == opcode && row->map == map && row->prefix == prefix)
+            return row;
+    }
+    return NULL;
+}
