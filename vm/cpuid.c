@@ -1,119 +1,10 @@
-// The CPUID policy: what of the host's leaves a guest sees. The table below says for each register
-// which bits pass and which are set whatever the host has; what the table does not list reads as
-// zero. Then follow the leaves that are computed: topology, XSAVE sizes, frequencies, the
-// hypervisor's own. Built once for each VM. SDM: "CPUID-CPU Identification".
+// What a VM's guests read with CPUID: the leaves of the policy's table (vm/cpuid_rules.c) and those
+// that are computed: topology, XSAVE sizes, frequencies, the hypervisor's own. Built once for each
+// VM. SDM: "CPUID-CPU Identification".
 
-#include "vm/cpuid.h"
+#include "vm/cpuid_rules.h"
 
 #include "lib/string.h"
-
-#define ALL UINT32_MAX
-
-struct rule {
-    uint32_t leaf;
-    uint32_t subleaf;
-    struct {
-        uint32_t pass;
-        uint32_t set;
-    } eax, ebx, ecx, edx;
-};
-
-#define B(n) BIT32(n)
-
-// Hidden on purpose: MONITOR, VMX, SMX, thermal and power management, PDCM, DCA, PSN, DS, TM, TSX,
-// PQM, MPX, SGX, PT, TME, 5-level paging, CET, key locker, PKS, PCONFIG, UINTR, LBR, AMX, PMU, HWP,
-// hybrid, bus-lock detection.
-static const struct rule rules[] = {
-    {.leaf = 0x0, .ebx = {.pass = ALL}, .ecx = {.pass = ALL}, .edx = {.pass = ALL}},
-    {.leaf = 0x1,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = 0x0000ff00}, // CLFLUSH line size
-     // SSE3 PCLMULQDQ SSSE3 FMA CMPXCHG16B PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C
-     // RDRAND; x2APIC, TSC deadline and the hypervisor bit are ours
-     .ecx = {.pass = B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) |
-                     B(25) | B(26) | B(28) | B(29) | B(30),
-             .set = B(21) | B(24) | B(31)},
-     // FPU VME DE PSE TSC MSR PAE MCE CX8 SEP PGE CMOV PAT PSE36 CLFLUSH MMX FXSR SSE SSE2 SS; MTRR
-     // and MCA are ours; APIC is live
-     .edx = {.pass = B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(8) | B(11) | B(13) | B(15) |
-                     B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27),
-             .set = B(7) | B(12) | B(14)}},
-    {.leaf = 0x2,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x6, .eax = {.set = B(2)}}, // ARAT: the virtual timer never stops
-    {.leaf = 0x7,
-     .subleaf = 0,
-     // FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCS AVX512F AVX512DQ RDSEED ADX SMAP
-     // AVX512IFMA CLFLUSHOPT CLWB AVX512PF AVX512ER AVX512CD SHA AVX512BW AVX512VL; TSC_ADJUST is
-     // ours
-     .ebx = {.pass = B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) |
-                     B(17) | B(18) | B(19) | B(20) | B(21) | B(23) | B(24) | B(26) | B(27) | B(28) |
-                     B(29) | B(30) | B(31),
-             .set = B(1)},
-     // PREFETCHWT1 VBMI UMIP PKU WAITPKG VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID
-     // CLDEMOTE MOVDIRI MOVDIR64B
-     .ecx = {.pass = B(0) | B(1) | B(2) | B(3) | B(5) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) |
-                     B(14) | B(22) | B(25) | B(27) | B(28)},
-     // 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16 IBRS STIBP L1D_FLUSH ARCH_CAP
-     // SSBD
-     .edx = {.pass = B(2) | B(3) | B(4) | B(8) | B(10) | B(14) | B(23) | B(26) | B(27) | B(28) |
-                     B(29) | B(31)}},
-    // SHA512 SM3 SM4 AVX_VNNI AVX512_BF16, fast zero-length MOVSB, short STOSB, short CMPSB;
-    // AVX_IFMA
-    {.leaf = 0x7,
-     .subleaf = 1,
-     .eax = {.pass = B(0) | B(1) | B(2) | B(4) | B(5) | B(10) | B(11) | B(12) | B(23)}},
-    // XSAVEOPT XSAVEC XGETBV-with-ECX-1 XSAVES; the sizes are computed
-    {.leaf = 0xd, .subleaf = 1, .eax = {.pass = B(0) | B(1) | B(2) | B(3)}},
-    // LAHF LZCNT PREFETCHW; SYSCALL NX 1G-pages RDTSCP LM
-    {.leaf = 0x80000001,
-     .ecx = {.pass = B(0) | B(5) | B(8)},
-     .edx = {.pass = B(11) | B(20) | B(26) | B(27) | B(29)}},
-    {.leaf = 0x80000002,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x80000003,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x80000004,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x80000006, .ecx = {.pass = ALL}},  // L2 cache
-    {.leaf = 0x80000007, .edx = {.pass = B(8)}}, // invariant TSC
-    {.leaf = 0x80000008, .ebx = {.pass = B(9)}}, // WBNOINVD; the widths are computed
-};
-
-// Features that need more than the CPU: the flag without which, or with which, they are hidden.
-static const struct {
-    uint32_t flag;
-    bool hidden_if; // the flag's value that hides it
-    uint32_t feature;
-} conditions[] = {
-    {CPUID_HOST_RDTSCP, false, CPUID_RDTSCP},
-    {CPUID_HOST_RDTSCP, false, CPUID_RDPID},
-    {CPUID_HOST_INVPCID, false, CPUID_INVPCID},
-    {CPUID_HOST_XSAVES, false, CPUID_XSAVES},
-    {CPUID_HOST_USER_WAIT, false, CPUID_WAITPKG},
-    {CPUID_HOST_SPECULATION, false, CPUID_IBRS},
-    {CPUID_HOST_SPECULATION, false, CPUID_STIBP},
-    {CPUID_HOST_SPECULATION, false, CPUID_SSBD},
-    {CPUID_HOST_SPECULATION, false, CPUID_L1D_FLUSH},
-    // Bochs: guests die of FSRM, PKRU acts on supervisor pages, compaction puts components in the
-    // wrong place
-    {CPUID_HOST_EMULATED, true, CPUID_FSRM},
-    {CPUID_HOST_EMULATED, true, CPUID_PKU},
-    {CPUID_HOST_EMULATED, true, CPUID_XSAVEC},
-    {CPUID_HOST_EMULATED, true, CPUID_XSAVES},
-};
 
 #define MAX_BASIC_LEAST 0x16
 #define MAX_BASIC_MOST  0x1f
@@ -131,43 +22,16 @@ static const struct {
 
 // KVM's paravirtual features. SYSTEM_TIME at the old and the new MSRs, no delay after port I/O, and
 // a TSC on which all vCPUs agree.
-#define KVM_CLOCKSOURCE        B(0)
-#define KVM_NOP_IO_DELAY       B(1)
-#define KVM_CLOCKSOURCE2       B(3)
-#define KVM_CLOCKSOURCE_STABLE B(24)
+#define KVM_CLOCKSOURCE        BIT32(0)
+#define KVM_NOP_IO_DELAY       BIT32(1)
+#define KVM_CLOCKSOURCE2       BIT32(3)
+#define KVM_CLOCKSOURCE_STABLE BIT32(24)
 
-static void hide(struct cpuid_leaves *leaves, uint32_t feature)
-{
-    for (unsigned i = 0; i < leaves->count; i++) {
-        struct cpuid_leaf *leaf = &leaves->leaf[i];
-        uint32_t *const in[] = {&leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx};
-        if (leaf->leaf == CPUID_BIT_LEAF(feature) && leaf->subleaf == CPUID_BIT_SUBLEAF(feature))
-            *in[CPUID_BIT_IN(feature)] &= ~BIT32(CPUID_BIT_BIT(feature));
-    }
-}
-
-// The builder keeps going when the list is full; cpuid_build() looks at the count at the end.
-static void add(struct cpuid_leaves *leaves, struct cpuid_leaf leaf)
+void cpuid_add(struct cpuid_leaves *leaves, struct cpuid_leaf leaf)
 {
     if (leaves->count < CPUID_LEAVES)
         leaves->leaf[leaves->count] = leaf;
     leaves->count++;
-}
-
-static void add_by_rules(struct cpuid_leaves *leaves, const struct cpuid_leaves *host)
-{
-    for (unsigned i = 0; i < ARRAY_LENGTH(rules); i++) {
-        const struct rule *rule = &rules[i];
-        const struct cpuid_leaf *from = cpuid_find(host, rule->leaf, rule->subleaf);
-        add(leaves, (struct cpuid_leaf){
-                        .leaf = rule->leaf,
-                        .subleaf = rule->subleaf,
-                        .eax = (from->eax & rule->eax.pass) | rule->eax.set,
-                        .ebx = (from->ebx & rule->ebx.pass) | rule->ebx.set,
-                        .ecx = (from->ecx & rule->ecx.pass) | rule->ecx.set,
-                        .edx = (from->edx & rule->edx.pass) | rule->edx.set,
-                    });
-    }
 }
 
 static unsigned log2_up(unsigned count)
@@ -190,7 +54,7 @@ static void add_topology(struct cpuid_leaves *leaves, const struct cpuid_leaves 
     struct cpuid_leaf *features = find(leaves, 1, 0);
     features->ebx |= ids << 16;
     if (vcpus > 1)
-        features->edx |= B(28);
+        features->edx |= BIT32(28);
 
     for (unsigned subleaf = 0; subleaf < 8; subleaf++) {
         struct cpuid_leaf cache = *cpuid_find(host, 4, subleaf);
@@ -199,29 +63,33 @@ static void add_topology(struct cpuid_leaves *leaves, const struct cpuid_leaves 
             break;
         cache.eax = (cache.eax & 0x3fff) | (is_shared ? ids - 1 : 0) << 14 |
                     MIN(ids - 1, UINT32_C(63)) << 26;
-        add(leaves, cache);
+        cpuid_add(leaves, cache);
     }
 
     static const uint32_t numbers[] = {0xb, 0x1f};
     for (unsigned i = 0; i < (has_1f ? 2 : 1); i++) {
-        add(leaves, (struct cpuid_leaf){.leaf = numbers[i], .ebx = 1, .ecx = 0x100});
-        add(leaves,
-            (struct cpuid_leaf){
-                .leaf = numbers[i], .subleaf = 1, .eax = shift, .ebx = vcpus, .ecx = 0x201});
+        cpuid_add(leaves, (struct cpuid_leaf){.leaf = numbers[i], .ebx = 1, .ecx = 0x100});
+        cpuid_add(leaves,
+                  (struct cpuid_leaf){
+                      .leaf = numbers[i], .subleaf = 1, .eax = shift, .ebx = vcpus, .ecx = 0x201});
     }
 }
 
 // Keeps only what the host's sub-leaves really describe: a component without a size does not exist.
 static uint64_t xcr0_allowed(const struct cpuid_leaves *leaves, const struct cpuid_leaves *host)
 {
-    if (!(cpuid_find(leaves, 1, 0)->ecx & B(26)))
+    if (!(cpuid_find(leaves, 1, 0)->ecx & BIT32(26)))
         return 0;
     uint64_t allowed =
         cpuid_find(host, 0xd, 0)->eax & (XCR0_BASE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU);
     for (unsigned i = 2; i <= XSAVE_LAST; i++)
         if (cpuid_find(host, 0xd, i)->eax == 0)
             allowed &= ~BIT(i);
-    if (!(cpuid_find(leaves, 7, 0)->ecx & B(3)))
+    if (!(cpuid_find(leaves, 1, 0)->ecx & BIT32(28)))
+        allowed &= ~XCR0_AVX;
+    if (!(cpuid_find(leaves, 7, 0)->ebx & BIT32(16)))
+        allowed &= ~XCR0_AVX512;
+    if (!(cpuid_find(leaves, 7, 0)->ecx & BIT32(3)))
         allowed &= ~XCR0_PKRU;
     if (!(allowed & XCR0_AVX) || (allowed & XCR0_AVX512) != XCR0_AVX512)
         allowed &= ~XCR0_AVX512;
@@ -240,12 +108,12 @@ static void add_xsave(struct cpuid_policy *policy, const struct cpuid_leaves *ho
         struct cpuid_leaf component = {.leaf = 0xd, .subleaf = i};
         if (policy->xcr0_allowed & BIT(i))
             component = *cpuid_find(host, 0xd, i);
-        add(leaves, component);
+        cpuid_add(leaves, component);
     }
-    add(leaves, (struct cpuid_leaf){.leaf = 0xd,
-                                    .eax = (uint32_t)policy->xcr0_allowed,
-                                    .ebx = cpuid_xsave_size(policy, XCR0_X87),
-                                    .ecx = cpuid_xsave_size(policy, policy->xcr0_allowed)});
+    cpuid_add(leaves, (struct cpuid_leaf){.leaf = 0xd,
+                                          .eax = (uint32_t)policy->xcr0_allowed,
+                                          .ebx = cpuid_xsave_size(policy, XCR0_X87),
+                                          .ecx = cpuid_xsave_size(policy, policy->xcr0_allowed)});
 }
 
 // Guests trust leaf 15H and then skip their own calibration, so it appears only where it can say
@@ -255,28 +123,28 @@ static void add_frequencies(struct cpuid_leaves *leaves, const struct cpuid_inpu
     uint32_t mhz = (uint32_t)(inputs->tsc_hz / 1000000);
     uint64_t crystal = inputs->apic_hz;
     if (crystal && crystal <= UINT32_MAX && inputs->tsc_hz && inputs->tsc_hz % crystal == 0)
-        add(leaves, (struct cpuid_leaf){.leaf = 0x15,
-                                        .eax = 1,
-                                        .ebx = (uint32_t)(inputs->tsc_hz / crystal),
-                                        .ecx = (uint32_t)crystal});
+        cpuid_add(leaves, (struct cpuid_leaf){.leaf = 0x15,
+                                              .eax = 1,
+                                              .ebx = (uint32_t)(inputs->tsc_hz / crystal),
+                                              .ecx = (uint32_t)crystal});
     if (mhz)
-        add(leaves, (struct cpuid_leaf){.leaf = 0x16, .eax = mhz, .ebx = mhz, .ecx = 100});
+        cpuid_add(leaves, (struct cpuid_leaf){.leaf = 0x16, .eax = mhz, .ebx = mhz, .ecx = 100});
 }
 
 static void add_hypervisor(struct cpuid_leaves *leaves, const struct cpuid_inputs *inputs)
 {
     // "KVMKVMKVM": guests then use x2APIC without interrupt remapping and the paravirtual clock.
-    add(leaves, (struct cpuid_leaf){.leaf = HYPERVISOR,
-                                    .eax = MAX_HYPERVISOR,
-                                    .ebx = 0x4b4d564b,
-                                    .ecx = 0x564b4d56,
-                                    .edx = 0x4d});
-    add(leaves, (struct cpuid_leaf){.leaf = HYPERVISOR + 1,
-                                    .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-                                           KVM_CLOCKSOURCE_STABLE});
-    add(leaves, (struct cpuid_leaf){.leaf = MAX_HYPERVISOR,
-                                    .eax = (uint32_t)(inputs->tsc_hz / 1000),
-                                    .ebx = (uint32_t)(inputs->apic_hz / 1000)});
+    cpuid_add(leaves, (struct cpuid_leaf){.leaf = HYPERVISOR,
+                                          .eax = MAX_HYPERVISOR,
+                                          .ebx = 0x4b4d564b,
+                                          .ecx = 0x564b4d56,
+                                          .edx = 0x4d});
+    cpuid_add(leaves, (struct cpuid_leaf){.leaf = HYPERVISOR + 1,
+                                          .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY |
+                                                 KVM_CLOCKSOURCE2 | KVM_CLOCKSOURCE_STABLE});
+    cpuid_add(leaves, (struct cpuid_leaf){.leaf = MAX_HYPERVISOR,
+                                          .eax = (uint32_t)(inputs->tsc_hz / 1000),
+                                          .ebx = (uint32_t)(inputs->apic_hz / 1000)});
 }
 
 // By leaf, then sub-leaf, so that a leaf's sub-leaves are neighbours.
@@ -339,7 +207,7 @@ static void add_limits(struct cpuid_policy *policy, const struct cpuid_leaves *h
     uint32_t host_last = cpuid_find(host, 0, 0)->eax;
     find(leaves, 0, 0)->eax = MIN(MAX(host_last, MAX_BASIC_LEAST), MAX_BASIC_MOST);
     find(leaves, 7, 0)->eax = cpuid_find(host, 7, 0)->eax >= 1 ? 1 : 0;
-    add(leaves, (struct cpuid_leaf){.leaf = 0x80000000, .eax = MAX_EXTENDED});
+    cpuid_add(leaves, (struct cpuid_leaf){.leaf = 0x80000000, .eax = MAX_EXTENDED});
 
     // Four levels of EPT reach 48 bits, four levels of the guest's own tables translate 48.
     uint32_t width = cpuid_find(host, 0x80000008, 0)->eax & 0xff;
@@ -355,10 +223,7 @@ status_t cpuid_build(struct cpuid_policy *policy, const struct cpuid_leaves *hos
     policy->tsc_hz = inputs->tsc_hz;
     policy->arch_capabilities = inputs->arch_capabilities;
 
-    add_by_rules(leaves, host);
-    for (unsigned i = 0; i < ARRAY_LENGTH(conditions); i++)
-        if (!(inputs->flags & conditions[i].flag) != conditions[i].hidden_if)
-            hide(leaves, conditions[i].feature);
+    cpuid_add_ruled(leaves, host, inputs);
     add_limits(policy, host);
     add_topology(leaves, host, inputs->vcpu_count, find(leaves, 0, 0)->eax >= 0x1f);
     add_xsave(policy, host);

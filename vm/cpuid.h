@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/status.h"
+#include "vm/config.h"
 #include "vm/feature.h"
 
 struct cpuid_leaf {
@@ -81,7 +82,9 @@ struct cpuid_inputs {
     uint64_t apic_hz;           // input clock of the virtual local APIC's timer
     uint64_t arch_capabilities; // the host's IA32_ARCH_CAPABILITIES, 0 if it has none
     unsigned vcpu_count;
-    uint32_t flags; // enum cpuid_flag
+    uint32_t flags;                       // enum cpuid_flag
+    const struct config_feature *feature; // what vms.conf switches on and off
+    unsigned feature_count;
 };
 
 // What the exit handler must patch in a leaf.

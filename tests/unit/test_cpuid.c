@@ -148,6 +148,29 @@ static void an_emulated_cpu_loses_what_it_gets_wrong(void **state)
     assert_int_equal(cpuid(0xd, 0).eax, 0xe7);
 }
 
+static uint16_t named(const char *name)
+{
+    uint16_t i = 0;
+    while (strcmp(cpu_features[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void the_configuration_takes_and_gives(void **state)
+{
+    (void)state;
+    const struct config_feature features[] = {
+        {named("avx"), false}, {named("pku"), true}, {named("vmx"), true}, {named("sse3"), true}};
+    struct cpuid_inputs with = inputs();
+    with.flags |= CPUID_HOST_EMULATED;
+    with.feature = features;
+    with.feature_count = ARRAY_LENGTH(features);
+    build(&with);
+    assert_int_equal(cpuid(1, 0).ecx & (BIT32(28) | BIT32(5) | BIT32(0)), BIT32(0));
+    assert_true(cpuid_has(&vm.cpuid, CPUID_PKU)); // hidden by default on an emulated CPU
+    assert_int_equal(vm.cpuid.xcr0_allowed, 3);
+}
+
 static void topology_is_one_package_of_single_threaded_cores(void **state)
 {
     (void)state;
@@ -290,6 +313,7 @@ int main(void)
         cmocka_unit_test(what_guests_must_not_have_is_hidden),
         cmocka_unit_test(controls_that_are_off_hide_their_features),
         cmocka_unit_test(an_emulated_cpu_loses_what_it_gets_wrong),
+        cmocka_unit_test(the_configuration_takes_and_gives),
         cmocka_unit_test(topology_is_one_package_of_single_threaded_cores),
         cmocka_unit_test(cr4_and_the_apic_show),
         cmocka_unit_test(xsave_sizes_follow_xcr0),
