@@ -126,7 +126,7 @@ bool vdev_access(struct vdev *device, struct access *access)
         deadline = device->deadline(device);
     spin_unlock(&device->lock);
     if (deadline != NEVER)
-        vm_lower_deadline(device->vm, deadline);
+        vm_request_tick(device->vm, deadline);
     return answered;
 }
 

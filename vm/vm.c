@@ -28,13 +28,18 @@ void vm_port_access(struct vm *vm, struct access *access)
     tally_count(&vm->port_tally, access->offset);
 }
 
-void vm_lower_deadline(struct vm *vm, uint64_t deadline)
+bool vm_lower_deadline(struct vm *vm, uint64_t deadline)
 {
     uint64_t present = atomic_load(&vm->device_deadline);
     do {
         if (present <= deadline)
-            return;
+            return false;
     } while (!atomic_compare_exchange_weak(&vm->device_deadline, &present, deadline));
-    if (vm->vcpu_count)
+    return true;
+}
+
+void vm_request_tick(struct vm *vm, uint64_t deadline)
+{
+    if (vm_lower_deadline(vm, deadline) && vm->vcpu_count)
         vcpu_request(vm->vcpu[0], REQUEST_TIMER);
 }

@@ -84,7 +84,10 @@ void vm_port_access(struct vm *vm, struct access *access);
 void vm_mmio_access(struct vcpu *vcpu,
                     struct access *access); // looks at this vCPU's local APIC first
 
-// A device wants its tick at `deadline` (VM time): if that is earlier than vm->device_deadline, the
-// deadline is lowered and vCPU 0, whose loop runs the ticks, gets REQUEST_TIMER. Any CPU may call
-// it.
-void vm_lower_deadline(struct vm *vm, uint64_t deadline);
+// Lowers vm->device_deadline (VM time) to `deadline`. False: it is not later already. Any CPU may
+// call it.
+bool vm_lower_deadline(struct vm *vm, uint64_t deadline);
+
+// A device wants its tick at `deadline`: lowers vm->device_deadline and, if that changed it, has
+// vCPU 0, whose loop runs the ticks, look at it (REQUEST_TIMER). Any CPU may call it.
+void vm_request_tick(struct vm *vm, uint64_t deadline);

@@ -5,7 +5,38 @@
 
 #include "vm/vm.h"
 
-struct board;
+#include "drivers/virt/vchipset.h"
+#include "drivers/virt/vi8042.h"
+#include "drivers/virt/vioapic.h"
+#include "drivers/virt/vpci.h"
+#include "drivers/virt/vpic.h"
+#include "drivers/virt/vpit.h"
+#include "drivers/virt/vpm.h"
+#include "drivers/virt/vuart.h"
+
+#define BOARD_UARTS   2 // COM2 only if the configuration says so
+#define BOARD_DEVICES 16
+
+// Where the output of a UART goes.
+struct board_console {
+    struct vm *vm;
+    unsigned port;
+};
+
+struct board {
+    struct vpic pic;
+    struct vioapic ioapic;
+    struct vpit pit;
+    struct vpm pm;
+    struct vi8042 keyboard_controller;
+    struct vpci pci;
+    struct vchipset chipset;
+    struct vuart uart[BOARD_UARTS];
+    struct board_console console[BOARD_UARTS];
+    unsigned uart_count;
+    unsigned device_count;
+    struct vdev *device[BOARD_DEVICES]; // all of them, the interrupt controllers last
+};
 
 // Builds the board that vm->config asks for: inserts its devices on vm->ports and vm->mmio, freezes
 // both, fills vm->irqchip, vm->board and vm->device_deadline. `board` is memory of the caller's
@@ -26,6 +57,9 @@ void board_tick(struct vm *vm, uint64_t now);
 // Input for the guest's serial port `port` (0 to 3). False: there is no such port or its FIFO is
 // full; offer the byte again after the guest has read.
 MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte);
+
+// A break on the line of port `port`, which Linux takes as the SysRq key. False as above.
+MUST_CHECK bool board_uart_break(struct vm *vm, unsigned port);
 
 // Console output has room again: ports that were refused by vm->host->console_write() go on.
 void board_uart_room(struct vm *vm);

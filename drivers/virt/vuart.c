@@ -358,7 +358,7 @@ static bool take_from_line(struct vuart *uart, uint8_t byte, uint8_t error)
     }
     uint64_t deadline = vuart_deadline(&uart->device);
     spin_unlock(&uart->device.lock);
-    vm_lower_deadline(uart->device.vm, deadline);
+    vm_request_tick(uart->device.vm, deadline);
     return taken;
 }
 

@@ -101,13 +101,17 @@ static void full_tally_loses_nothing(void **state)
 static void deadline_only_goes_down(void **state)
 {
     (void)state;
-    vm_lower_deadline(&vm, NEVER);
+    vm_request_tick(&vm, NEVER);
     assert_int_equal(kicks[0], 0);
-    vm_lower_deadline(&vm, 100);
-    vm_lower_deadline(&vm, 200);
+    vm_request_tick(&vm, 100);
+    vm_request_tick(&vm, 200);
     assert_int_equal(vm.device_deadline, 100);
     assert_int_equal(kicks[0], 1);
     assert_int_equal(kicks[1], 0);
+    assert_int_equal(vcpus[0].requests, REQUEST_TIMER);
+    assert_false(vm_lower_deadline(&vm, 100));
+    assert_true(vm_lower_deadline(&vm, 99));
+    assert_int_equal(kicks[0], 1);
 }
 
 int main(void)

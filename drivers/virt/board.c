@@ -1,0 +1,187 @@
+// The board's construction, its wiring, and the few ways into it that are not bus accesses. Called
+// while a VM is built, then by the loop of vCPU 0 (ticks) and by the console.
+#include "drivers/virt/board.h"
+
+#include "vm/platform.h"
+
+// An ISA interrupt reaches both controllers; the guest masks the one that it does not use.
+static void set_isa_irq(void *controller, unsigned irq, bool level)
+{
+    struct board *board = controller;
+    vpic_set(&board->pic, irq, level);
+    vioapic_set(&board->ioapic, irq == IRQ_PIT ? GSI_PIT : irq, level);
+}
+
+static struct irq_line isa_irq(struct board *board, unsigned irq)
+{
+    return (struct irq_line){.set = set_isa_irq, .controller = board, .input = irq};
+}
+
+static bool put_on_console(void *context, uint8_t byte)
+{
+    const struct board_console *console = context;
+    return console->vm->host->console_write(console->vm, console->port, byte);
+}
+
+static void add_device(struct board *board, struct vdev *device)
+{
+    board->device[board->device_count++] = device;
+}
+
+static void init_uarts(struct board *board, struct vm *vm)
+{
+    static const char *const names[BOARD_UARTS] = {"COM1", "COM2"};
+    static const uint8_t irqs[BOARD_UARTS] = {IRQ_COM1, IRQ_COM2};
+    board->uart_count = vm->config.uart2 ? 2 : 1;
+    for (unsigned i = 0; i < board->uart_count; i++) {
+        struct vuart *uart = &board->uart[i];
+        board->console[i] = (struct board_console){.vm = vm, .port = i};
+        vuart_init(uart, names[i], vm);
+        uart->put = put_on_console;
+        uart->context = &board->console[i];
+        uart->irq = isa_irq(board, irqs[i]);
+        add_device(board, &uart->device);
+    }
+}
+
+static void init_devices(struct board *board, struct vm *vm)
+{
+    vpic_init(&board->pic, vm);
+    vioapic_init(&board->ioapic, vm);
+    init_uarts(board, vm);
+    vpit_init(&board->pit, vm);
+    board->pit.irq = isa_irq(board, IRQ_PIT);
+    board->pit.irq.level = true; // it rests high; only the next rise is news
+    vpm_init(&board->pm, vm);
+    board->pm.sci = isa_irq(board, IRQ_SCI);
+    vi8042_init(&board->keyboard_controller, vm);
+    board->keyboard_controller.keyboard_irq = isa_irq(board, IRQ_KEYBOARD);
+    board->keyboard_controller.mouse_irq = isa_irq(board, IRQ_MOUSE);
+    vpci_init(&board->pci, vm);
+    vchipset_init(&board->chipset, vm);
+    board->chipset.debug_console = vm->config.testdev;
+    add_device(board, &board->pit.device);
+    add_device(board, &board->pm.device);
+    add_device(board, &board->keyboard_controller.device);
+    add_device(board, &board->pci.device);
+    add_device(board, &board->chipset.device);
+    add_device(board, &board->pic.device);
+    add_device(board, &board->ioapic.device);
+}
+
+struct claim {
+    uint16_t first;
+    uint16_t length;
+    uint16_t base; // of the device's offsets
+    struct vdev *device;
+};
+
+static status_t claim_ports(struct board *board, struct bus *ports, struct explanation *why)
+{
+    struct vdev *chipset = &board->chipset.device;
+    struct vdev *keyboard = &board->keyboard_controller.device;
+    const struct claim claims[] = {
+        {PORT_PIC_MASTER, 2, 0, &board->pic.device},
+        {PORT_PIC_SLAVE, 2, 0, &board->pic.device},
+        {PORT_ELCR, 2, 0, &board->pic.device},
+        {PORT_PIT, 4, 0, &board->pit.device},
+        {PORT_SYSTEM_B, 1, 0, &board->pit.device},
+        {PORT_KBD_DATA, 1, 0, keyboard},
+        {PORT_KBD_COMMAND, 1, 0, keyboard},
+        {PORT_PM1_EVENT, VPM_LENGTH, PORT_PM1_EVENT, &board->pm.device},
+        {PORT_PCI_ADDRESS, 8, PORT_PCI_ADDRESS, &board->pci.device},
+        {PORT_DMA1, 16, 0, chipset},
+        {PORT_DMA_PAGE, 16, 0, chipset},
+        {PORT_SYSTEM_A, 1, 0, chipset},
+        {PORT_DMA2, 32, 0, chipset},
+        {PORT_DEBUG, 1, 0, chipset},
+        {PORT_DELAY, 1, 0, chipset},
+        {PORT_COM1, VUART_PORTS, PORT_COM1, &board->uart[0].device},
+        {PORT_COM2, VUART_PORTS, PORT_COM2, &board->uart[1].device},
+    };
+    unsigned count = ARRAY_LENGTH(claims) - (BOARD_UARTS - board->uart_count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct claim *claim = &claims[i];
+        status_t status =
+            bus_insert_part(ports, claim->first, claim->length, claim->base, claim->device, why);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+status_t board_build(struct board *board, struct vm *vm, struct explanation *why)
+{
+    *board = (struct board){.uart_count = 0};
+    vm->board = board;
+    vm->ports.name = "ports";
+    vm->mmio.name = "MMIO";
+    atomic_store(&vm->device_deadline, NEVER);
+    init_devices(board, vm);
+    status_t status = claim_ports(board, &vm->ports, why);
+    if (status == STATUS_OK)
+        status = bus_insert(&vm->mmio, MMIO_IOAPIC, MMIO_IOAPIC_LENGTH, &board->ioapic.device, why);
+    if (status != STATUS_OK)
+        return status;
+    bus_freeze(&vm->ports);
+    bus_freeze(&vm->mmio);
+    vm->irqchip = (struct vm_irqchip){.pic_pending = vpic_pending,
+                                      .pic_acknowledge = vpic_acknowledge,
+                                      .pic = &board->pic,
+                                      .ioapic_eoi = vioapic_eoi,
+                                      .ioapic = &board->ioapic};
+    return STATUS_OK;
+}
+
+void board_reset(struct vm *vm)
+{
+    struct board *board = vm->board;
+    for (unsigned i = 0; i < board->device_count; i++)
+        vdev_reset(board->device[i]);
+    atomic_store(&vm->device_deadline, NEVER);
+    for (unsigned i = 0; i < board->device_count; i++)
+        vm_lower_deadline(vm, vdev_deadline(board->device[i]));
+}
+
+uint64_t board_deadline(struct vm *vm)
+{
+    return atomic_load(&vm->device_deadline);
+}
+
+void board_tick(struct vm *vm, uint64_t now)
+{
+    struct board *board = vm->board;
+    if (now < board_deadline(vm))
+        return;
+    // NEVER first: a device that another CPU accesses meanwhile lowers it, before or after its tick
+    // here.
+    atomic_store(&vm->device_deadline, NEVER);
+    for (unsigned i = 0; i < board->device_count; i++)
+        if (board->device[i]->tick)
+            vm_lower_deadline(vm, vdev_tick(board->device[i], now));
+}
+
+bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte)
+{
+    struct board *board = vm->board;
+    return port < board->uart_count && vuart_receive(&board->uart[port], byte);
+}
+
+bool board_uart_break(struct vm *vm, unsigned port)
+{
+    struct board *board = vm->board;
+    return port < board->uart_count && vuart_break(&board->uart[port]);
+}
+
+void board_uart_room(struct vm *vm)
+{
+    struct board *board = vm->board;
+    for (unsigned i = 0; i < board->uart_count; i++)
+        vuart_room(&board->uart[i]);
+}
+
+bool board_power_button(struct vm *vm)
+{
+    struct board *board = vm->board;
+    return vpm_power_button(&board->pm);
+}

@@ -1,0 +1,23 @@
+// The small registers of a PC's chipset that are latches, or less: port 92h, the POST code and DMA
+// page registers, the DMA controllers (nothing on this board uses them), the delay port and the
+// debug console.
+#pragma once
+
+#include "vm/bus.h"
+
+struct vdma_controller {
+    uint16_t address[4];
+    uint16_t count[4];
+    uint8_t mask;
+    bool high; // the byte flip-flop
+};
+
+struct vchipset {
+    struct vdev device; // the offset is the port
+    bool debug_console;
+    uint8_t system_a; // port 92h
+    uint8_t page[16]; // ports 80h to 8Fh
+    struct vdma_controller dma[2];
+};
+
+void vchipset_init(struct vchipset *chipset, struct vm *vm);
