@@ -1,6 +1,8 @@
 ; From GRUB to C: the Multiboot2 header, and the way from 32-bit protected mode to long mode on temporary page tables
 ; that map the first 4 GiB one to one. Then boot_main(magic, information).
 ; "Multiboot2 Specification", sections "OS image format" and "Machine state".
+; There is no framebuffer tag: GRUB 2.06 for BIOS overwrites its own heap for an image with one when no video driver is
+; loaded. On UEFI it passes a framebuffer all the same.
 
 %define MAGIC        0xe85250d6
 %define ARCHITECTURE 0
@@ -25,10 +27,6 @@ align 8
 .request equ $ - 8
     dd 6, 8, 14, 15
 .request_end:
-align 8
-    dw 5, 1                     ; framebuffer, optional: whatever the machine has
-    dd 20
-    dd 0, 0, 0
 align 8
     dw 6, 0                     ; modules on page boundaries
     dd 8

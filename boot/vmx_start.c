@@ -2,6 +2,7 @@
 
 #include "boot/vmx_start.h"
 
+#include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
@@ -34,6 +35,7 @@ void vmx_start_cpu(struct cpu *cpu)
 {
     struct explanation why;
     (void)cpu;
+    apic_timer_init(host_tsc_hz);
     read_own();
     while (!may_enter)
         pause();

@@ -102,6 +102,8 @@ struct table_register { // GDTR, IDTR
 // Pending debug exceptions. SDM: "Guest Non-Register State".
 #define PENDING_DEBUG_BS BIT(14)
 
+#define DEBUGCTL_BTF BIT(1) // single-step on branches
+
 enum activity {
     ACTIVITY_ACTIVE = 0,
     ACTIVITY_HALTED,

@@ -45,13 +45,13 @@ vmx_window_begin:
     mov r14, [rdi + 8 * 14]
     mov r15, [rdi + 8 * 15]
     mov rdi, [rdi + 8 * 7]
-    jz .launch
+    jz launch
     vmresume
-    jmp .failed
-.launch:
+    jmp failed
+launch:
     vmlaunch
 vmx_window_end:
-.failed:
+failed:
     mov eax, ENTER_FAILED
     jmp vmx_return
 
