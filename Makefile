@@ -199,9 +199,12 @@ fuzz: deps-fuzz $(addprefix $(BUILD)/fuzz/,$(or $(T),$(FUZZ_TARGETS)))
 # Each tests/guests/NAME.c or NAME.asm becomes a Multiboot kernel with the help of tests/guests/lib/. The code is 64-bit; the
 # file is ELF32, as Multiboot asks for.
 GUEST_NAMES := $(sort $(basename $(notdir $(wildcard tests/guests/*.c tests/guests/*.asm))))
-GUEST_LIB := $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/lib/*.c tests/guests/lib/*.asm))
+GUEST_LIB := $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/lib/*.c tests/guests/lib/*.asm) \
+               lib/print.c lib/string.c)
 GUEST_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
                 -mcmodel=small -fcf-protection=none -fno-asynchronous-unwind-tables $(WARNINGS)
+
+$(BUILD)/guests/objects/lib/string.c.o: GUEST_CFLAGS += -fno-tree-loop-distribute-patterns
 
 $(BUILD)/guests/objects/%.c.o: %.c
 	@mkdir -p $(@D)

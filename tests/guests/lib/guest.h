@@ -1,0 +1,82 @@
+// What a small guest stands on: it starts in guest_main() in long mode at CPL 0, interrupts off,
+// the first 4 GiB mapped to themselves, COM1 for its words, and traps that it can catch. Every
+// guest ends by switching the machine off.
+#pragma once
+
+#include "arch/x86_64/io.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "vm/platform.h"
+
+#define NO_FAULT 256
+
+// What start.asm has pushed.
+struct trap_frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+// The guest itself: `magic` and `information` are Multiboot's EAX and EBX.
+void guest_main(uint32_t magic, uint64_t information);
+
+// A line's worth of text on COM1.
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+// Says `PASS what` or `FAIL what`, the words that tests/guests/run counts.
+__attribute__((format(printf, 2, 3))) void check(bool good, const char *what, ...);
+
+// Switches the machine off (ACPI S5).
+__attribute__((noreturn)) void guest_power_off(void);
+
+// Ends with `code` on the debug-exit port.
+__attribute__((noreturn)) void guest_debug_exit(uint32_t code);
+
+// Calls code() and returns the vector of the fault that ended it, or NO_FAULT; the rest stands in
+// last_fault.
+unsigned try_call(void (*code)(void));
+
+struct fault_seen {
+    uint64_t error, rip, cr2;
+};
+extern struct fault_seen last_fault;
+
+// Handlers by vector: called instead of the rule that an unexpected trap is a FAIL and the end.
+// Returning resumes.
+typedef void trap_handler(struct trap_frame *);
+extern trap_handler *trap_handlers[256];
+
+static inline uint64_t read_msr(uint32_t index)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index) : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
+static inline void write_msr(uint32_t index, uint64_t value)
+{
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+}
+
+struct cpuid_leaf {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_leaf read_cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    struct cpuid_leaf found;
+    __asm__ volatile("cpuid"
+                     : "=a"(found.eax), "=b"(found.ebx), "=c"(found.ecx), "=d"(found.edx)
+                     : "a"(leaf), "c"(subleaf));
+    return found;
+}
+
+static inline uint64_t read_tsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
