@@ -89,6 +89,23 @@ static void console_interrupt(void)
     apic_eoi();
 }
 
+// The lines of the host's devices: all masked but the console's.
+static void route_lines(void)
+{
+    pic_disable(VECTOR_PIC);
+    for (unsigned i = 0; i < acpi.ioapic_count; i++) {
+        const struct acpi_ioapic *ioapic = &acpi.ioapics[i];
+        if (ioapic_add(paging_map(hpa(ioapic->address), PAGE_SIZE, CACHE_UC), ioapic->gsi_base) !=
+            STATUS_OK)
+            print_to(console_printer(), "ioapic: none answers at %#lx\n", ioapic->address);
+    }
+    ioapic_mask_all();
+    int irq = console_interrupt_line();
+    if (irq >= 0 && ioapic_route(acpi_isa_route(&acpi, (uint8_t)irq), VECTOR_UART,
+                                 cpus[0].apic_id) == STATUS_OK)
+        console_receive_interrupt(true);
+}
+
 void machine_start_interrupts(void)
 {
     bool need_x2apic = false;
@@ -101,6 +118,7 @@ void machine_start_interrupts(void)
     apic_timer_init(host_tsc_hz);
     interrupt_set_handler(VECTOR_TIMER, apic_eoi);
     interrupt_set_handler(VECTOR_UART, console_interrupt);
+    route_lines();
 }
 
 uint64_t machine_wall_clock(uint64_t *tsc)

@@ -15,6 +15,7 @@
 #define SELECTOR_TSS  0x18
 
 #define VECTOR_TIMER    0xf0 // local APIC timer: wakes an idle CPU
+#define VECTOR_PIC      0x20 // sixteen, for what the masked 8259s may still deliver
 #define VECTOR_UART     0xe0
 #define VECTOR_SPURIOUS 0xff
 
