@@ -18,7 +18,7 @@ uint64_t clock_tsc(const struct clock *clock, uint64_t ns)
     // The divisor is below 2^42, so that no remainder leaves 64 bits.
     uint64_t divisor = clock->ns_per_tsc;
     uint64_t ticks = ns / divisor, rest = ns % divisor;
-    if (ticks >> 32)
+    if (ns == UINT64_MAX || ticks >> 32)
         return UINT64_MAX;
     for (unsigned digit = 0; digit < 2; digit++) {
         rest <<= 16;
