@@ -52,7 +52,7 @@ static void reset_kept_by_init(struct vcpu *vcpu)
     vcpu->live = (struct msr_live){0};
     msr_reset(vcpu);
 
-    uint32_t groups = STATE_SYSTEM | STATE_XCR0 | STATE_MSR;
+    uint32_t groups = STATE_SYSTEM | STATE_XCR0 | STATE_MSR | STATE_TSC;
     struct fpu_image *fpu = vcpu->fpu;
     if (fpu) {
         memset(fpu, 0, sizeof(*fpu));

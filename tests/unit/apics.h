@@ -1,12 +1,13 @@
-// A VM of four vCPUs with their local APICs and a clock of 2 GHz, for tests of what interrupts them.
+// A VM of four vCPUs with their local APICs and a clock of 2 GHz, for tests of what interrupts
+// them.
 #pragma once
 
 #include "tests/unit/support.h"
 
 #include "vm/vm.h"
 
-#define VCPUS 4
-#define TSC_HZ UINT64_C(2000000000)
+#define VCPUS     4
+#define TSC_HZ    UINT64_C(2000000000)
 #define TSC_EPOCH UINT64_C(1000000)
 
 static struct vm vm;

@@ -2,8 +2,8 @@
 
 #include "vm/clock.h"
 
-static const uint64_t rates[] = {1000000, 50000000, 999999937, 1000000000, 2400000123,
-                                 3500000000, UINT64_C(1) << 36};
+static const uint64_t rates[] = {1000000,    50000000,   999999937,        1000000000,
+                                 2400000123, 3500000000, UINT64_C(1) << 36};
 
 static void factors_are_exact(void **state)
 {
@@ -45,8 +45,16 @@ static void before_the_epoch_is_zero(void **state)
 static void tsc_is_the_first_one(void **state)
 {
     (void)state;
-    static const uint64_t times[] = {1,      2,         3,          19,        20,
-                                     21,     999,       1000000007, 123456789, UINT64_C(1) << 40,
+    static const uint64_t times[] = {1,
+                                     2,
+                                     3,
+                                     19,
+                                     20,
+                                     21,
+                                     999,
+                                     1000000007,
+                                     123456789,
+                                     UINT64_C(1) << 40,
                                      86400 * UINT64_C(1000000000) * 365};
     for (unsigned i = 0; i < ARRAY_LENGTH(rates); i++)
         for (unsigned j = 0; j < ARRAY_LENGTH(times); j++) {

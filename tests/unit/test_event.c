@@ -357,7 +357,7 @@ static void virtual_wire_delivers_the_8259(void **state)
     lapic_post(cpu, 0x61, false);
     struct entry_plan plan = event_choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x30));
-    assert_true(plan.interrupt_window); // the other waits behind it
+    assert_true(plan.interrupt_window);                    // the other waits behind it
     assert_int_equal(mmio_read(cpu, LAPIC_ISR + 0x10), 0); // the APIC keeps no account of it
     assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
 }

@@ -1,0 +1,174 @@
+#include "tests/unit/apics.h"
+
+static _Alignas(64) uint8_t fpu[4096];
+
+static void check_segment(const struct segment *segment, uint16_t selector, uint64_t base,
+                          uint32_t access)
+{
+    assert_int_equal(segment->selector, selector);
+    assert_int_equal(segment->base, base);
+    assert_int_equal(segment->limit, 0xffff);
+    assert_int_equal(segment->access, access);
+}
+
+static void check_common(const struct vcpu *vcpu)
+{
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(vcpu->gpr[i], i == RDX ? 0x50654 : 0);
+    assert_int_equal(vcpu->rip, 0xfff0);
+    assert_int_equal(vcpu->rflags, 2);
+    assert_int_equal(vcpu->interruptibility, 0);
+    assert_int_equal(vcpu->cr2 | vcpu->cr3 | vcpu->cr4 | vcpu->efer, 0);
+    assert_true(vcpu->cr2_dirty);
+    assert_int_equal(vcpu->cr4_mirror, 0);
+    check_segment(&vcpu->segment[CS], 0xf000, 0xffff0000, 0x9b);
+    static const enum segment_register data[] = {ES, SS, DS, FS, GS};
+    for (unsigned i = 0; i < ARRAY_LENGTH(data); i++)
+        check_segment(&vcpu->segment[data[i]], 0, 0, 0x93);
+    check_segment(&vcpu->segment[LDTR], 0, 0, 0x82);
+    check_segment(&vcpu->segment[TR], 0, 0, 0x8b);
+    assert_int_equal(vcpu->gdtr.base | vcpu->idtr.base, 0);
+    assert_int_equal(vcpu->gdtr.limit, 0xffff);
+    assert_int_equal(vcpu->idtr.limit, 0xffff);
+    assert_int_equal(vcpu->dr6, 0xffff0ff0);
+    assert_int_equal(vcpu->dr7, 0x400);
+    assert_int_equal(vcpu->dr[0] | vcpu->dr[1] | vcpu->dr[2] | vcpu->dr[3], 0);
+    assert_int_equal(vcpu->debugctl | vcpu->pending_debug, 0);
+    assert_int_equal(vcpu->events.pending.info, 0);
+    assert_int_equal(vcpu->events.nmi_queued, 0);
+}
+
+// Everything that a reset must not leave behind.
+static void fill(struct vcpu *vcpu)
+{
+    memset(vcpu->gpr, 0x5a, sizeof(vcpu->gpr));
+    memset(vcpu->segment, 0x5a, sizeof(vcpu->segment));
+    vcpu->interruptibility = 8;
+    vcpu->rip = vcpu->rflags = vcpu->cr2 = vcpu->cr3 = vcpu->cr4 = vcpu->efer = 0x5a5a5a5a;
+    vcpu->cr4_mirror = CR4_OSXSAVE;
+    vcpu->gdtr = vcpu->idtr = (struct table_register){0x5a5a, 0x5a};
+    memset(vcpu->dr, 0x5a, sizeof(vcpu->dr));
+    vcpu->dr6 = vcpu->dr7 = vcpu->debugctl = vcpu->pending_debug = 0x5a;
+    vcpu->sysenter_cs = vcpu->sysenter_esp = vcpu->sysenter_eip = vcpu->pat = 0x5a;
+    vcpu->xcr0 = 7;
+    vcpu->live = (struct msr_live){.lstar = 0x5a, .xss = 0x5a};
+    vcpu->events.pending.info = 0x5a;
+    vcpu->events.nmi_queued = 2;
+    vcpu->events.interrupt_held = true;
+    vcpu->cpl = 3;
+    vcpu->cr2_dirty = false;
+    vcpu->fetched = vcpu->dirty = 0;
+    memset(fpu, 0x5a, sizeof(fpu));
+    vcpu->fpu = fpu;
+}
+
+static void power_on(void **state)
+{
+    (void)state;
+    struct vcpu *vcpu = &vcpus[0];
+    fill(vcpu);
+    vcpu_reset(vcpu, false);
+    check_common(vcpu);
+    assert_int_equal(vcpu->cr0, 0x60000010);
+    assert_int_equal(vcpu->pat, 0x0007040600070406);
+    assert_int_equal(vcpu->sysenter_cs | vcpu->sysenter_esp | vcpu->sysenter_eip, 0);
+    assert_int_equal(vcpu->xcr0, 1);
+    assert_int_equal(vcpu->live.lstar | vcpu->live.xss, 0);
+    assert_int_equal(vcpu->fetched, STATE_ALL);
+    assert_int_equal(vcpu->dirty, STATE_ALL);
+    assert_int_equal(vcpu->activity, ACTIVITY_ACTIVE);
+    assert_true(vcpu->events.has_virtual_nmi);
+    // FCW 40H, abridged tag word FFH, MXCSR 1F80H, and only the x87 part taken from here.
+    assert_int_equal(fpu[0] | fpu[1] << 8, 0x40);
+    assert_int_equal(fpu[4], 0xff);
+    assert_int_equal(fpu[24] | fpu[25] << 8, 0x1f80);
+    assert_int_equal(fpu[512], 1);
+    for (unsigned i = 0; i < 576; i++)
+        if (i != 0 && i != 4 && i != 24 && i != 25 && i != 512)
+            assert_int_equal(fpu[i], 0);
+}
+
+static void without_an_fpu_image(void **state)
+{
+    (void)state;
+    fill(&vcpus[0]);
+    vcpus[0].fpu = NULL;
+    vcpu_reset(&vcpus[0], false);
+    assert_int_equal(vcpus[0].dirty, STATE_ALL & ~STATE_FPU);
+}
+
+static void init_keeps_what_the_manual_says(void **state)
+{
+    (void)state;
+    static const uint64_t caches[] = {0, CR0_CD, CR0_NW, CR0_CD | CR0_NW};
+    for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
+        struct vcpu *vcpu = &vcpus[1];
+        fill(vcpu);
+        vcpu->cr0 = CR0_PE | CR0_PG | CR0_NE | caches[i];
+        vcpu_reset(vcpu, true);
+        check_common(vcpu);
+        assert_int_equal(vcpu->cr0, CR0_ET | caches[i]);
+        assert_int_equal(vcpu->pat, 0x5a);
+        assert_int_equal(vcpu->sysenter_eip, 0x5a);
+        assert_int_equal(vcpu->xcr0, 7);
+        assert_int_equal(vcpu->live.lstar, 0x5a);
+        assert_int_equal(fpu[512], 0x5a);
+        assert_int_equal(vcpu->dirty, STATE_ALL & ~(STATE_SYSTEM | STATE_XCR0 | STATE_FPU |
+                                                    STATE_MSR | STATE_TSC));
+        assert_int_equal(vcpu->fetched, vcpu->dirty);
+        assert_int_equal(vcpu->activity, ACTIVITY_WAIT_FOR_SIPI);
+    }
+}
+
+static void init_restarts_the_bootstrap_processor(void **state)
+{
+    (void)state;
+    vcpus[0].activity = ACTIVITY_HALTED;
+    vcpu_take_requests(&vcpus[0], REQUEST_INIT);
+    check_common(&vcpus[0]);
+    assert_int_equal(vcpus[0].activity, ACTIVITY_ACTIVE);
+}
+
+static void sipi_starts_one_that_waits(void **state)
+{
+    (void)state;
+    struct vcpu *vcpu = &vcpus[1];
+    vcpu->dirty = 0;
+    vcpu_sipi(vcpu, 0xab);
+    assert_int_equal(vcpu->activity, ACTIVITY_ACTIVE);
+    check_segment(&vcpu->segment[CS], 0xab00, 0xab000, 0x9b);
+    assert_int_equal(vcpu->rip, 0);
+    assert_int_equal(vcpu->dirty, STATE_FLOW | STATE_SEGMENTS);
+    vcpu_sipi(vcpu, 0x12); // the second one is ignored
+    check_segment(&vcpu->segment[CS], 0xab00, 0xab000, 0x9b);
+}
+
+static void requests_in_their_order(void **state)
+{
+    (void)state;
+    struct vcpu *vcpu = &vcpus[1];
+    vcpu_take_requests(vcpu, REQUEST_NMI); // waits for a SIPI: lost
+    assert_int_equal(vcpu->events.nmi_queued, 0);
+    vcpu->sipi_vector = 0x20;
+    vcpu_take_requests(vcpu, REQUEST_NMI | REQUEST_SIPI | REQUEST_INIT);
+    assert_int_equal(vcpu->activity, ACTIVITY_ACTIVE);
+    assert_int_equal(vcpu->segment[CS].base, 0x20000);
+    assert_int_equal(vcpu->events.nmi_queued, 1);
+    vcpu_take_requests(vcpu, REQUEST_SIPI | REQUEST_EVENT | REQUEST_TIMER);
+    assert_int_equal(vcpu->segment[CS].base, 0x20000);
+    assert_int_equal(vcpu->events.nmi_queued, 1);
+}
+
+int main(void)
+{
+#define FRESH(test) cmocka_unit_test_setup(test, fresh_vm)
+    const struct CMUnitTest tests[] = {
+        FRESH(power_on),
+        FRESH(without_an_fpu_image),
+        FRESH(init_keeps_what_the_manual_says),
+        FRESH(init_restarts_the_bootstrap_processor),
+        FRESH(sipi_starts_one_that_waits),
+        FRESH(requests_in_their_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
