@@ -145,7 +145,6 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
     vcpu->guest.id = (uint16_t)id;
     vcpu->guest.apic_id = id;
     vcpu->guest.events.has_virtual_nmi = machine_uses(FEATURE_VIRTUAL_NMIS);
-    vcpu->guest.tsc_offset = 0 - vm->clock.epoch; // guest TSC 0 at VM time 0
     vm->vcpu[id] = &vcpu->guest;
     lapic_init(&vcpu->guest, page);
     status_t status = setup_vcpu(vcpu, why);
@@ -180,6 +179,19 @@ static status_t find_images(const struct vm_config *config, const struct image *
     return STATUS_OK;
 }
 
+// Now is VM time 0 and guest TSC 0.
+static void start_clock(struct instance *instance)
+{
+    struct vm *vm = &instance->vm;
+    uint64_t now = rdtsc();
+    clock_init(&vm->clock, host_tsc_hz, now);
+    instance->wall_clock = inputs.wall_clock + (now - inputs.wall_tsc) / host_tsc_hz;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        vm->vcpu[i]->tsc_offset = 0 - now;
+        vm->vcpu[i]->dirty |= STATE_TSC;
+    }
+}
+
 static status_t build(struct instance *instance, struct explanation *why)
 {
     struct vm *vm = &instance->vm;
@@ -187,9 +199,6 @@ static status_t build(struct instance *instance, struct explanation *why)
     status_t status = find_images(&vm->config, &kernel, &initrd, why);
     if (status != STATUS_OK)
         return status;
-    uint64_t now = rdtsc();
-    clock_init(&vm->clock, host_tsc_hz, now);
-    instance->wall_clock = inputs.wall_clock + (now - inputs.wall_tsc) / host_tsc_hz;
     vm->host = &services;
     vm->machine = &instance->machine;
     vm->tick_devices = board_tick;
@@ -215,6 +224,7 @@ static status_t build(struct instance *instance, struct explanation *why)
         status = board_build(&instance->board, vm, why);
     if (status == STATUS_OK)
         status = loader_load(vm, kernel, initrd, NULL, 0, why);
+    start_clock(instance);
     return status;
 }
 

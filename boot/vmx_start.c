@@ -7,7 +7,6 @@
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
 #include "vmx/loop.h"
-#include "vmx/report.h"
 #include "vmx/required.h"
 #include "vmx/root.h"
 
@@ -75,6 +74,13 @@ status_t vmx_start_choose(const char *features, struct printer *to)
         return STATUS_OK;
     print_missing(to);
     return STATUS_UNSUPPORTED;
+}
+
+void vmx_start_report(struct printer *to, bool whole)
+{
+    (void)whole;
+    print_to(to, "vmx: features in use %#x, missing %#lx\n", machine_choice.features,
+             machine_choice.missing);
 }
 
 status_t vmx_start_enter(struct explanation *why)

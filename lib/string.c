@@ -4,10 +4,13 @@
 
 #include <stdint.h>
 
+// Eight bytes at a time: CPUs without fast strings, and emulated ones, count every step.
 void *memcpy(void *restrict to, const void *restrict from, size_t length)
 {
     void *start = to;
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
+    size_t words = length / 8, rest = length % 8;
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(rest) : : "memory");
     return start;
 }
 
@@ -25,7 +28,10 @@ void *memmove(void *to, const void *from, size_t length)
 void *memset(void *to, int value, size_t length)
 {
     void *start = to;
-    __asm__ volatile("rep stosb" : "+D"(to), "+c"(length) : "a"(value) : "memory");
+    size_t words = length / 8, rest = length % 8;
+    uint64_t word = UINT64_C(0x0101010101010101) * (unsigned char)value;
+    __asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(word) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(rest) : "a"(word) : "memory");
     return start;
 }
 
