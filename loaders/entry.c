@@ -53,7 +53,7 @@ static struct vcpu *begin(struct loading *loading, uint64_t rip)
     vcpu->cr3 = vcpu->cr4 = vcpu->efer = 0;
     vcpu->cpl = 0;
     vcpu->segment[LDTR] = (struct segment){.limit = 0xffff, .access = AR_UNUSABLE};
-    vcpu->segment[TR] = (struct segment){.limit = 0xffff, .access = AR_PRESENT | TYPE_TSS_BUSY};
+    vcpu->segment[TR] = (struct segment){.limit = 0x67, .access = AR_PRESENT | TYPE_TSS_BUSY};
     vcpu->gdtr = vcpu->idtr = (struct table_register){.limit = 0};
     vcpu->fetched |= ENTRY_GROUPS;
     vcpu->dirty |= ENTRY_GROUPS;

@@ -153,9 +153,9 @@ static status_t place_initrd(struct loading *loading, uint8_t *params)
     if (!initrd || !initrd->size)
         return STATUS_OK;
     uint64_t limit = get32(params + INITRD_ADDR_MAX) + UINT64_C(1), at;
-    status_t status = loading_place_module(loading, initrd, MIN(limit, HIGH_MEMORY_START), &at);
+    status_t status = loading_place_high(loading, initrd, MIN(limit, HIGH_MEMORY_START), &at);
     if (status == STATUS_NO_MEMORY && (get16(params + XLOADFLAGS) & XLF_ABOVE_4G))
-        status = loading_place_module(loading, initrd, UINT64_MAX, &at);
+        status = loading_place_high(loading, initrd, UINT64_MAX, &at);
     if (status != STATUS_OK)
         return explain(loading->why, status,
                        "%s: no room for an initrd of %lu KiB beside the kernel in %lu MiB below "
@@ -187,13 +187,8 @@ static void describe_memory(struct loading *loading, uint8_t *params)
 {
     const struct memory_map *map = &loading->map;
     params[E820_ENTRIES] = (uint8_t)map->count;
-    for (unsigned i = 0; i < map->count; i++) {
-        uint8_t *entry = params + E820_TABLE + i * E820_ENTRY_SIZE;
-        put64(entry, map->range[i].start);
-        put64(entry + 8, map->range[i].size);
-        put32(entry + 16, map->range[i].type);
-    }
-    put32(params + ALT_MEM_K, (uint32_t)((memory_map_low_end(map) - BIOS_END) >> 10));
+    memory_map_pack(map, params + E820_TABLE, E820_ENTRY_SIZE);
+    put32(params + ALT_MEM_K, memory_map_upper_kib(map));
 }
 _Static_assert(E820_TABLE + MEMORY_RANGES * E820_ENTRY_SIZE <= 4096,
                "the E820 map fits boot_params");
@@ -219,6 +214,10 @@ status_t linux_load(struct loading *loading)
     struct bzimage bz;
     uint64_t at;
     uint8_t *params;
+    if (loading->module_count)
+        return explain(loading->why, STATUS_UNSUPPORTED,
+                       "%s: Linux takes an initrd, no modules; remove the line modules =",
+                       loading->kernel->name);
     status_t status = check_header(loading->kernel, loading->why);
     if (status == STATUS_OK)
         status = find_payload(loading->kernel, &bz, loading->why);

@@ -4,17 +4,25 @@
 #include "loaders/loader.h"
 
 #include "loaders/acpi.h"
+#include "loaders/flat.h"
 #include "loaders/kind.h"
 #include "loaders/linux.h"
-#include "loaders/loading.h"
+#include "loaders/multiboot.h"
+#include "loaders/multiboot2.h"
+#include "loaders/pvh.h"
+#include "loaders/sector.h"
 
 static const struct format {
     enum boot_format boot;
-    const char *name;
     bool (*recognise)(const struct image *); // NULL: only where vms.conf says so
     status_t (*load)(struct loading *);
 } formats[] = {
-    {BOOT_LINUX, "linux", linux_recognise, linux_load},
+    {BOOT_LINUX, linux_recognise, linux_load},
+    {BOOT_MULTIBOOT2, multiboot2_recognise, multiboot2_load},
+    {BOOT_MULTIBOOT, multiboot_recognise, multiboot_load},
+    {BOOT_PVH, pvh_recognise, pvh_load},
+    {BOOT_SECTOR, sector_recognise, sector_load},
+    {BOOT_FLAT, NULL, flat_load},
 };
 
 static const struct format *choose_format(const struct vm *vm, const struct image *kernel)

@@ -4,6 +4,7 @@
 
 #include "lib/panic.h"
 #include "lib/string.h"
+#include "vm/platform.h"
 
 void loading_write(struct loading *loading, uint64_t at, const void *from, uint64_t size)
 {
@@ -63,12 +64,67 @@ status_t loading_place_text(struct loading *loading, const char *text, const cha
     return loading_place_info(loading, text, strlen(text) + 1, name, at);
 }
 
-status_t loading_place_module(struct loading *loading, const struct image *module, uint64_t high,
-                              uint64_t *at)
+status_t loading_place_high(struct loading *loading, const struct image *module, uint64_t high,
+                            uint64_t *at)
 {
     struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high};
     status_t status = room_take_highest(&loading->room, &wish, module->name, at, loading->why);
     if (status == STATUS_OK)
         loading_write(loading, *at, module->bytes, module->size);
     return status;
+}
+
+static status_t place_module_text(struct loading *loading, const struct image *module, uint64_t *at)
+{
+    const char *arguments = module->cmdline ? module->cmdline : "";
+    uint64_t name_length = strlen(module->name), size = name_length + strlen(arguments) + 2;
+    struct room_wish wish = {size, 16, INFO_LOW, INFO_HIGH};
+    status_t status = room_take_lowest(&loading->room, &wish, module->name, at, loading->why);
+    if (status != STATUS_OK)
+        return status;
+    loading_write(loading, *at, module->name, name_length + 1);
+    if (*arguments) {
+        loading_write(loading, *at + name_length, " ", 1);
+        loading_write(loading, *at + name_length + 1, arguments, strlen(arguments) + 1);
+    }
+    return STATUS_OK;
+}
+
+static status_t place_one(struct loading *loading, const struct image *module, uint64_t low,
+                          struct placed_modules *placed)
+{
+    if (placed->count == LOADING_MODULES)
+        return explain(loading->why, STATUS_FULL,
+                       "%s: one module too many; at most %d are possible", module->name,
+                       CONFIG_MODULES);
+    struct placed_module *slot = &placed->module[placed->count];
+    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, low, HIGH_MEMORY_START};
+    status_t status =
+        room_take_lowest(&loading->room, &wish, module->name, &slot->start, loading->why);
+    if (status != STATUS_OK)
+        return status;
+    loading_write(loading, slot->start, module->bytes, module->size);
+    slot->size = module->size;
+    placed->count++;
+    return place_module_text(loading, module, &slot->text);
+}
+
+status_t loading_place_modules(struct loading *loading, uint64_t low, struct placed_modules *placed)
+{
+    status_t status = STATUS_OK;
+    placed->count = 0;
+    low = MAX(low, BIOS_END);
+    if (loading->initrd)
+        status = place_one(loading, loading->initrd, low, placed);
+    for (unsigned i = 0; i < loading->module_count && status == STATUS_OK; i++)
+        status = place_one(loading, &loading->modules[i], low, placed);
+    return status;
+}
+
+status_t loading_refuse_modules(struct loading *loading, const char *format)
+{
+    if (!loading->initrd && !loading->module_count)
+        return STATUS_OK;
+    return explain(loading->why, STATUS_UNSUPPORTED, "%s: %s takes no %s; remove the line",
+                   loading->kernel->name, format, loading->initrd ? "initrd" : "modules");
 }

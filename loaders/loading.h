@@ -41,8 +41,30 @@ MUST_CHECK status_t loading_place_text(struct loading *loading, const char *text
                                        uint64_t *at);
 
 // Puts a module as high as possible below `high`, page-aligned.
-MUST_CHECK status_t loading_place_module(struct loading *loading, const struct image *module,
-                                         uint64_t high, uint64_t *at);
+MUST_CHECK status_t loading_place_high(struct loading *loading, const struct image *module,
+                                       uint64_t high, uint64_t *at);
+
+// The initrd, if any, then the modules: for boot protocols that know modules only.
+#define LOADING_MODULES (1 + CONFIG_MODULES)
+
+struct placed_module {
+    uint64_t start;
+    uint64_t size;
+    uint64_t text; // where "NAME ARGUMENTS" is
+};
+
+struct placed_modules {
+    unsigned count;
+    struct placed_module module[LOADING_MODULES];
+};
+
+// Puts them at the lowest free pages from `low` on, below 4 GiB, and their texts with the boot
+// information.
+MUST_CHECK status_t loading_place_modules(struct loading *loading, uint64_t low,
+                                          struct placed_modules *placed);
+
+// For formats that take neither an initrd nor modules.
+MUST_CHECK status_t loading_refuse_modules(struct loading *loading, const char *format);
 
 // Writes into RAM that is claimed already.
 void loading_write(struct loading *loading, uint64_t at, const void *from, uint64_t size);

@@ -4,6 +4,7 @@
 
 #include "loaders/memory_map.h"
 
+#include "loaders/bytes.h"
 #include "vm/platform.h"
 
 struct memory_layout memory_layout(uint64_t bytes)
@@ -86,4 +87,23 @@ uint64_t memory_map_low_end(const struct memory_map *map)
 {
     const struct memory_range *low = memory_map_find(map, BIOS_END);
     return low && low->type == MEMORY_RAM ? low->start + low->size : BIOS_END;
+}
+
+void memory_map_pack(const struct memory_map *map, uint8_t *to, unsigned stride)
+{
+    for (unsigned i = 0; i < map->count; i++, to += stride) {
+        put64(to, map->range[i].start);
+        put64(to + 8, map->range[i].size);
+        put32(to + 16, map->range[i].type);
+    }
+}
+
+uint32_t memory_map_lower_kib(const struct memory_map *map)
+{
+    return (uint32_t)(map->range[0].size >> 10);
+}
+
+uint32_t memory_map_upper_kib(const struct memory_map *map)
+{
+    return (uint32_t)((memory_map_low_end(map) - BIOS_END) >> 10);
 }

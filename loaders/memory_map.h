@@ -48,5 +48,13 @@ MUST_CHECK status_t memory_map_build(const struct gmem *memory, struct memory_ma
 // The range that holds `at`, or NULL.
 const struct memory_range *memory_map_find(const struct memory_map *map, uint64_t at);
 
+// Writes the ranges as boot protocols have them: start and size of 8 bytes, type of 4, one every
+// `stride` bytes. What lies between is left alone.
+void memory_map_pack(const struct memory_map *map, uint8_t *to, unsigned stride);
+
+// KiB of RAM from address 0, and from 1 MiB on up to the first hole.
+uint32_t memory_map_lower_kib(const struct memory_map *map);
+uint32_t memory_map_upper_kib(const struct memory_map *map);
+
 // The end of the RAM that begins at 1 MiB (1 MiB itself if there is none).
 uint64_t memory_map_low_end(const struct memory_map *map);
