@@ -1,0 +1,279 @@
+// Four vCPUs, their local APICs, an I/O APIC and an 8259: any sequence of register accesses,
+// messages, lines, exceptions, ticks and entries keeps the summaries true, injects only what a VM
+// entry accepts, and ends.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/virt/vioapic.h"
+#include "lib/panic.h"
+#include "vm/vm.h"
+
+#define VCPUS 4
+
+static struct vm vm;
+static struct vcpu vcpus[VCPUS];
+static struct lapic_page pages[VCPUS];
+static struct vioapic ioapic;
+static bool pic_output;
+static uint64_t now;
+
+static void check(bool promise)
+{
+    if (!promise)
+        abort();
+}
+
+void panic(const char *format, ...)
+{
+    (void)format;
+    abort();
+}
+
+static void kick(struct vcpu *vcpu)
+{
+    check(atomic_load(&vcpu->requests) != 0);
+}
+
+static bool pic_pending(void *pic)
+{
+    (void)pic;
+    return pic_output;
+}
+
+static uint8_t pic_acknowledge(void *pic)
+{
+    (void)pic;
+    check(pic_output);
+    pic_output = false;
+    return 0x20;
+}
+
+static void build(bool has_virtual_nmi)
+{
+    static const struct vm_host host = {.kick = kick};
+    memset(&vm, 0, sizeof(vm));
+    memset(vcpus, 0, sizeof(vcpus));
+    vm.host = &host;
+    vm.vcpu_count = VCPUS;
+    vm.cpuid.physical_width = 39;
+    vm.cpuid.leaves.count = 1;
+    vm.cpuid.leaves.leaf[0] = (struct cpuid_leaf){.leaf = 1, .ecx = BIT32(21)};
+    clock_init(&vm.clock, 2400000000, 1000);
+    vioapic_init(&ioapic, &vm);
+    vm.irqchip = (struct vm_irqchip){.pic_pending = pic_pending,
+                                     .pic_acknowledge = pic_acknowledge,
+                                     .ioapic_eoi = vioapic_eoi,
+                                     .ioapic = &ioapic};
+    for (unsigned i = 0; i < VCPUS; i++) {
+        vm.vcpu[i] = &vcpus[i];
+        vcpus[i].vm = &vm;
+        vcpus[i].id = (uint16_t)i;
+        vcpus[i].apic_id = i * 7;
+        vcpus[i].events.has_virtual_nmi = has_virtual_nmi;
+        lapic_init(&vcpus[i], &pages[i]);
+        vcpu_reset(&vcpus[i], false);
+    }
+    pic_output = false;
+    now = 0;
+}
+
+// ---- promises ----
+
+static uint32_t groups_of(const struct lapic *lapic, unsigned base)
+{
+    uint32_t groups = 0;
+    for (unsigned i = 0; i < LAPIC_GROUPS; i++)
+        if (lapic_get(lapic, base + 16 * i))
+            groups |= BIT32(i);
+    return groups;
+}
+
+static void check_apic(struct vcpu *vcpu)
+{
+    const struct lapic *lapic = &vcpu->lapic;
+    check(lapic->irr_groups == groups_of(lapic, LAPIC_IRR));
+    check(lapic->isr_groups == groups_of(lapic, LAPIC_ISR));
+    check(!(lapic_get(lapic, LAPIC_IRR) & 0xffff) && !(lapic_get(lapic, LAPIC_ISR) & 0xffff));
+    check(lapic_get(lapic, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
+    uint64_t mode = lapic->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+    check(mode != APIC_BASE_X2APIC);
+    check((lapic->tsc_deadline != 0) <= (mode != 0));
+    if (!(lapic_get(lapic, LAPIC_SVR) & LAPIC_SVR_ENABLE))
+        check(lapic_get(lapic, LAPIC_LVT_TIMER) & LVT_MASKED);
+}
+
+static void check_entry(const struct vcpu *vcpu, struct entry_plan plan)
+{
+    if (!plan.inject.info)
+        return;
+    enum event_type type = (enum event_type)FIELD_GET(EVENT_TYPE, plan.inject.info);
+    check(plan.inject.info & EVENT_VALID);
+    check(!(plan.inject.info & 0x7ffff000));
+    if (type == EVENT_EXTERNAL)
+        check((vcpu->rflags & RFLAGS_IF) &&
+              !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)));
+    if (type == EVENT_NMI)
+        check(!(vcpu->interruptibility & BLOCKING_BY_MOV_SS) &&
+              (!vcpu->events.has_virtual_nmi || !(vcpu->interruptibility & BLOCKING_BY_NMI)));
+    if (plan.inject.info & EVENT_HAS_ERROR)
+        check(type == EVENT_EXCEPTION && (vcpu->cr0 & CR0_PE));
+    check(!plan.nmi_window || vcpu->events.has_virtual_nmi);
+}
+
+// ---- operations ----
+
+// One VM entry; `interrupted` sends what was injected back, as an exit during its delivery does.
+static void enter(struct vcpu *vcpu, uint16_t flags, bool interrupted)
+{
+    vcpu_take_requests(vcpu, atomic_exchange(&vcpu->requests, 0));
+    if (!event_wakes(vcpu) && vcpu->activity != ACTIVITY_ACTIVE)
+        return;
+    if (!vcpu->events.pending
+             .info) { // an interrupted delivery happened with the flags as they were
+        vcpu->rflags = RFLAGS_FIXED | (flags & 1 ? RFLAGS_IF : 0);
+        vcpu->interruptibility = (flags & 2   ? BLOCKING_BY_STI
+                                  : flags & 4 ? BLOCKING_BY_MOV_SS
+                                              : 0) |
+                                 (flags & 8 ? BLOCKING_BY_NMI : 0);
+        vcpu->cr0 = (vcpu->cr0 & ~CR0_PE) | (flags & 16 ? CR0_PE : 0);
+    }
+    struct entry_plan plan = event_choose(vcpu);
+    check_entry(vcpu, plan);
+    check(!vcpu->events.pending.info);
+    if (!plan.inject.info || !interrupted)
+        return;
+    struct exit exit = {.idt_info = plan.inject.info | EVENT_UNBLOCKING,
+                        .idt_error = plan.inject.error,
+                        .instruction_length = 2};
+    event_take_interrupted(vcpu, &exit);
+    check(vcpu->events.pending.info == plan.inject.info);
+}
+
+static void access_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, bool write)
+{
+    if (write) {
+        uint64_t before = vcpu->lapic.base;
+        if (!lapic_write_msr(vcpu, index, value, now))
+            check(vcpu->lapic.base == before);
+    } else if (lapic_read_msr(vcpu, index, &value, now)) {
+        check(index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || index - 0x800 < 0x100);
+    }
+}
+
+static void access_ioapic(uint64_t offset, uint8_t size, uint64_t value, bool write)
+{
+    struct access access = {
+        .offset = offset, .size = size, .write = write, .value = value & size_mask(size)};
+    check(vdev_access(&ioapic.device, &access));
+    check(!(access.value & ~size_mask(size)));
+}
+
+static void access_mmio(struct vcpu *vcpu, uint64_t offset, uint8_t size, uint64_t value,
+                        bool write)
+{
+    struct access access = {.offset = (vcpu->lapic.base & ~UINT64_C(0xfff)) + (offset & 0xfff),
+                            .size = size,
+                            .write = write,
+                            .now = now,
+                            .value = value & size_mask(size)};
+    if (!lapic_mmio_claims(vcpu, access.offset))
+        return;
+    lapic_mmio_access(vcpu, &access);
+    check(!(access.value & ~size_mask(size)));
+}
+
+static void tick(struct vcpu *vcpu)
+{
+    lapic_tick(vcpu, now);
+    check(lapic_deadline(vcpu) > now);
+}
+
+struct operation {
+    uint8_t what;
+    uint8_t vcpu;
+    uint16_t where;
+    uint8_t value[8];
+};
+
+static void perform(const struct operation *operation)
+{
+    struct vcpu *vcpu = &vcpus[operation->vcpu % VCPUS];
+    bool write = operation->vcpu & 0x80;
+    uint8_t size = (uint8_t)(1U << (operation->vcpu >> 4 & 3));
+    uint16_t where = operation->where;
+    uint64_t value;
+    memcpy(&value, operation->value, sizeof(value));
+    switch (operation->what % 12) {
+    case 0:
+        access_msr(vcpu, 0x800 + where % 0x100, value, write);
+        break;
+    case 1:
+        access_msr(vcpu, where & 1 ? MSR_APIC_BASE : MSR_TSC_DEADLINE, value, write);
+        break;
+    case 2: // the legal modes, at the usual place
+        access_msr(vcpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | (uint64_t)(where & 3) << 10, true);
+        break;
+    case 3:
+        access_mmio(vcpu, where, size, value, write);
+        break;
+    case 4:
+        access_mmio(vcpu, where & 0x3f0, 4, value, true);
+        break;
+    case 5:
+        access_ioapic(where % 0x60, size, value, write);
+        break;
+    case 6:
+        access_ioapic(0x00, 4, where % 0x42, true);
+        access_ioapic(0x10, 4, value, true);
+        break;
+    case 7:
+        vioapic_set(&ioapic, where % 26, write);
+        pic_output |= (where & 0x100) != 0;
+        break;
+    case 8:
+        lapic_lint(vcpu, where & 1);
+        break;
+    case 9: // a guest in the shutdown state starts again
+        if (!event_raise(vcpu, (uint8_t)(where % 32), write, (uint32_t)value))
+            vcpu_reset(vcpu, true);
+        break;
+    case 10:
+        now += value % 100000;
+        vcpu->tsc_offset += where;
+        lapic_tsc_changed(vcpu, now);
+        tick(vcpu);
+        break;
+    case 11:
+        enter(vcpu, where, write);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    build(data[0] & 1);
+    for (size_t at = 1; size - at >= sizeof(struct operation); at += sizeof(struct operation)) {
+        struct operation operation;
+        memcpy(&operation, data + at, sizeof(operation));
+        perform(&operation);
+        for (unsigned i = 0; i < VCPUS; i++)
+            check_apic(&vcpus[i]);
+    }
+    // Whatever was asked, a vCPU with open interrupts takes a bounded number of events.
+    for (unsigned i = 0; i < VCPUS; i++) {
+        lapic_set_tpr(&vcpus[i], 0);
+        unsigned taken = 0;
+        for (int vector; (vector = lapic_pending(&vcpus[i])) >= 0; taken++) {
+            check(vector >= 16 && vector < 256 && taken < 256);
+            lapic_accept(&vcpus[i], (uint8_t)vector);
+            check(lapic_pending(&vcpus[i]) < 0 || lapic_pending(&vcpus[i]) >> 4 > vector >> 4);
+        }
+        check_apic(&vcpus[i]);
+    }
+    return 0;
+}
