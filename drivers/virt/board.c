@@ -44,6 +44,29 @@ static void init_uarts(struct board *board, struct vm *vm)
     }
 }
 
+static void set_memory_number(struct vrtc *rtc, unsigned at, unsigned bytes, uint64_t value)
+{
+    value = MIN(value, BIT(8 * bytes) - 1);
+    for (unsigned i = 0; i < bytes; i++)
+        vrtc_set_memory(rtc, at + i, (uint8_t)(value >> 8 * i));
+}
+
+// What firmware looks for in the clock's memory.
+static void init_rtc(struct board *board, struct vm *vm)
+{
+    uint64_t low = MIN(vm->config.memory, LOW_MEMORY_END);
+    uint64_t extended = low - MIN(low, BIT(20)), above_16m = low - MIN(low, BIT(24));
+    struct vrtc *rtc = &board->rtc;
+    vrtc_init(rtc, vm);
+    rtc->irq = isa_irq(board, IRQ_RTC);
+    set_memory_number(rtc, CMOS_BASE_MEMORY, 2, 640);
+    set_memory_number(rtc, CMOS_EXTENDED_MEMORY, 2, extended >> 10);
+    set_memory_number(rtc, CMOS_EXTENDED_AGAIN, 2, extended >> 10);
+    set_memory_number(rtc, CMOS_MEMORY_16M, 2, above_16m >> 16);
+    set_memory_number(rtc, CMOS_MEMORY_4G, 3, (vm->config.memory - low) >> 16);
+    set_memory_number(rtc, CMOS_CPUS, 1, vm->vcpu_count ? vm->vcpu_count - 1 : 0);
+}
+
 static void init_devices(struct board *board, struct vm *vm)
 {
     vpic_init(&board->pic, vm);
@@ -54,6 +77,7 @@ static void init_devices(struct board *board, struct vm *vm)
     board->pit.irq.level = true; // it rests high; only the next rise is news
     vpm_init(&board->pm, vm);
     board->pm.sci = isa_irq(board, IRQ_SCI);
+    init_rtc(board, vm);
     vi8042_init(&board->keyboard_controller, vm);
     board->keyboard_controller.keyboard_irq = isa_irq(board, IRQ_KEYBOARD);
     board->keyboard_controller.mouse_irq = isa_irq(board, IRQ_MOUSE);
@@ -62,6 +86,7 @@ static void init_devices(struct board *board, struct vm *vm)
     board->chipset.debug_console = vm->config.testdev;
     add_device(board, &board->pit.device);
     add_device(board, &board->pm.device);
+    add_device(board, &board->rtc.device);
     add_device(board, &board->keyboard_controller.device);
     add_device(board, &board->pci.device);
     add_device(board, &board->chipset.device);
@@ -88,6 +113,7 @@ static status_t claim_ports(struct board *board, struct bus *ports, struct expla
         {PORT_SYSTEM_B, 1, 0, &board->pit.device},
         {PORT_KBD_DATA, 1, 0, keyboard},
         {PORT_KBD_COMMAND, 1, 0, keyboard},
+        {PORT_RTC, 4, PORT_RTC, &board->rtc.device},
         {PORT_PM1_EVENT, VPM_LENGTH, PORT_PM1_EVENT, &board->pm.device},
         {PORT_PCI_ADDRESS, 8, PORT_PCI_ADDRESS, &board->pci.device},
         {PORT_DMA1, 16, 0, chipset},

@@ -12,6 +12,7 @@
 #include "drivers/virt/vpic.h"
 #include "drivers/virt/vpit.h"
 #include "drivers/virt/vpm.h"
+#include "drivers/virt/vrtc.h"
 #include "drivers/virt/vuart.h"
 
 #define BOARD_UARTS   2 // COM2 only if the configuration says so
@@ -28,6 +29,7 @@ struct board {
     struct vioapic ioapic;
     struct vpit pit;
     struct vpm pm;
+    struct vrtc rtc;
     struct vi8042 keyboard_controller;
     struct vpci pci;
     struct vchipset chipset;

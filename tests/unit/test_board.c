@@ -111,6 +111,25 @@ static void ports_answer_as_on_a_board(void **state)
     assert_int_equal(in(0x3ff, 1), 0xa5);
 }
 
+static uint8_t cmos(uint8_t at)
+{
+    out(0x70, 1, at);
+    return (uint8_t)in(0x71, 1);
+}
+
+static void clock_knows_date_and_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(cmos(0x00), 0x20); // 2023-11-14 22:13:20
+    assert_int_equal(cmos(0x04), 0x22);
+    assert_int_equal(cmos(0x09), 0x23);
+    assert_int_equal(cmos(0x34) | cmos(0x35) << 8, (256 - 16) * 16);
+    assert_int_equal(cmos(0x17) | cmos(0x18) << 8, 0xffff);
+    assert_int_equal(cmos(0x15) | cmos(0x16) << 8, 640);
+    assert_int_equal(cmos(0x5b), 0);
+    assert_int_equal(cmos(0x5f), 1);
+}
+
 static void pci_finds_one_bridge(void **state)
 {
     (void)state;
@@ -276,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(ports_answer_as_on_a_board, fresh_board),
+        cmocka_unit_test_setup(clock_knows_date_and_memory, fresh_board),
         cmocka_unit_test_setup(pci_finds_one_bridge, fresh_board),
         cmocka_unit_test_setup(timer_reaches_both_controllers, fresh_board),
         cmocka_unit_test_setup(tick_passes_over_a_thousand_periods, fresh_board),

@@ -1,0 +1,43 @@
+// The MC146818 real-time clock and its battery-backed memory, at ports 70h to 73h. The date is
+// computed from VM time; nothing ticks unless an interrupt is enabled. Bit 7 of port 70h, the NMI
+// mask, is ignored.
+#pragma once
+
+#include "vm/bus.h"
+#include "vm/irq.h"
+
+#define VRTC_BYTES 256
+
+// Places in the memory with a meaning that firmware and guests agree on.
+enum vrtc_memory {
+    CMOS_SHUTDOWN = 0x0f,
+    CMOS_EQUIPMENT = 0x14,
+    CMOS_BASE_MEMORY = 0x15,     // 2 bytes: KiB below 1 MiB
+    CMOS_EXTENDED_MEMORY = 0x17, // 2 bytes: KiB above 1 MiB, at most 65535; again at 30h
+    CMOS_EXTENDED_AGAIN = 0x30,
+    CMOS_CENTURY = 0x32,
+    CMOS_MEMORY_16M = 0x34, // 2 bytes: 64 KiB units above 16 MiB, below 4 GiB
+    CMOS_MEMORY_4G = 0x5b,  // 3 bytes: 64 KiB units above 4 GiB
+    CMOS_CPUS = 0x5f,       // CPUs besides the first
+};
+
+struct vrtc {
+    struct vdev device; // offsets count from port 70h
+    struct irq_line irq;
+    uint8_t index[2];           // what 70h and 72h select
+    uint8_t memory[VRTC_BYTES]; // registers A and B, the alarm and the memory; not the date
+    uint8_t flags;              // register C without IRQF
+    bool frozen;                // SET: the date stands still at `seconds`
+    int64_t seconds;            // the date at VM time `second_began`, in seconds since 1970
+    uint64_t second_began;      // VM time
+    int64_t seen_second;        // updates up to this second have had their effect
+    int64_t alarm_second;       // the next one that matches the alarm, or INT64_MAX
+    uint64_t seen_period;       // the same for the periodic interrupt, in its periods
+    uint64_t now;               // time of the last access or tick: never goes back
+};
+
+// The clock shows vm->host->wall_clock() plus VM time.
+void vrtc_init(struct vrtc *rtc, struct vm *vm);
+
+// A byte of the memory, before the first entry.
+void vrtc_set_memory(struct vrtc *rtc, unsigned at, uint8_t value);
