@@ -8,26 +8,28 @@
 static struct exit_counter total_of(const struct vm *vm, unsigned reason)
 {
     struct exit_counter total = {0};
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        const struct exit_counter *one = &vm->vcpu[i]->stats.by_reason[reason];
-        total.count += one->count;
-        total.cycles += one->cycles;
-        total.longest = MAX(total.longest, one->longest);
-    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        stats_add(&total, &vm->vcpu[i]->stats, reason);
     return total;
+}
+
+static const char *name_of(unsigned reason)
+{
+    return reason == STATS_OTHER ? "(events, timers)" : exit_table[reason].name;
 }
 
 static void print_exits(struct printer *to, const struct vm *vm)
 {
     struct exit_counter all = {0};
     print_to(to, "%-32s %12s %12s %12s\n", "exit reason", "count", "avg cycles", "max cycles");
-    for (unsigned reason = 0; reason < EXIT_REASONS; reason++) {
+    for (unsigned reason = 0; reason < STATS_REASONS; reason++) {
         struct exit_counter total = total_of(vm, reason);
         if (!total.count)
             continue;
-        all.count += total.count;
+        if (reason != STATS_OTHER) // not an exit
+            all.count += total.count;
         all.cycles += total.cycles;
-        print_to(to, "%-32s %12lu %12lu %12lu\n", exit_table[reason].name, total.count,
+        print_to(to, "%-32s %12lu %12lu %12lu\n", name_of(reason), total.count,
                  total.cycles / total.count, total.longest);
     }
     print_to(to, "%-32s %12lu %12lu\n", "total", all.count, all.cycles / MAX(all.count, 1));

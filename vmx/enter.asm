@@ -6,30 +6,27 @@
 bits 64
 section .text
 
-global vmx_enter
+global vmx_resume
+global vmx_launch
 global vmx_exit
-global vmx_window_begin
-global vmx_window_end
-global vmx_window_resume
+global vmx_resume_window
+global vmx_resume_window_end
+global vmx_launch_window
+global vmx_launch_window_end
+global vmx_not_entered
 
-; enum enter_result vmx_enter(struct vcpu *vcpu, bool launched, struct host_frame *frame)
-; HOST_RSP is the frame's address and never changes; the frame remembers the vCPU and our stack.
-; From the look at the requests to the entry an NMI must not be lost: one that comes in the window below resumes at
-; vmx_window_resume (arch/x86_64/traps.h), with the guest untouched.
-align 16
-vmx_enter:
+; enum enter_result vmx_resume(struct vcpu *vcpu, ., struct host_frame *frame), and vmx_launch after a VMCLEAR
+; Called from run.c with every register but RSP and RBP given up. HOST_RSP is the frame's address and never changes; the
+; frame knows the vCPU, and keeps our stack.
+; From the look at the requests to the entry an NMI must not be lost: one that comes in that window resumes at
+; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched.
+%macro ENTER 2
+%1:
     push rbp
-    push rbx
-    push r12
-    push r13
-    push r14
-    push r15
-    mov [rdx + FRAME_VCPU], rdi
     mov [rdx + FRAME_RSP], rsp
-vmx_window_begin:
+%1_window:
     cmp dword [rdi + VCPU_REQUESTS], 0
-    jne vmx_window_resume
-    test sil, sil
+    jne vmx_not_entered
     mov rax, [rdi + 8 * 0]
     mov rcx, [rdi + 8 * 1]
     mov rdx, [rdi + 8 * 2]
@@ -45,19 +42,22 @@ vmx_window_begin:
     mov r14, [rdi + 8 * 14]
     mov r15, [rdi + 8 * 15]
     mov rdi, [rdi + 8 * 7]
-    jz launch
-    vmresume
-    jmp failed
-launch:
-    vmlaunch
-vmx_window_end:
-failed:
+    %2
+%1_window_end:
     mov eax, ENTER_FAILED
-    jmp vmx_return
+    pop rbp
+    ret
+%endmacro
 
-vmx_window_resume:
+align 16
+ENTER vmx_resume, vmresume
+align 16
+ENTER vmx_launch, vmlaunch
+
+vmx_not_entered:
     mov eax, ENTER_REQUESTED
-    jmp vmx_return
+    pop rbp
+    ret
 
 align 16
 vmx_exit:
@@ -80,11 +80,5 @@ vmx_exit:
     pop qword [rdi + 8 * 7]
     mov rsp, [rsp + FRAME_RSP]
     xor eax, eax
-vmx_return:
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbx
     pop rbp
     ret

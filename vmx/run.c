@@ -13,20 +13,17 @@
 #include "vmx/requests.h"
 #include "vmx/state.h"
 
-enum enter_result vmx_enter(struct vcpu *vcpu, bool launched, struct vcpu **frame);
+extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_window[],
+    vmx_launch_window_end[], vmx_not_entered[];
 
-extern const uint8_t vmx_window_begin[], vmx_window_end[], vmx_window_resume[];
-
-#define FACTS                                                                                      \
-    (FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_LINEAR | FACT_PHYSICAL |                    \
-     FACT_INTERRUPTION | FACT_TIME | FACT_IDT)
 #define ALWAYS_VALID (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
 #define EXIT_ENTRY_FAILURE  BIT32(31)
 #define INTERRUPTION_VECTOR UINT32_C(0xff)
 
 void run_init(void)
 {
-    nmi_add_window((struct nmi_window){vmx_window_begin, vmx_window_end, vmx_window_resume});
+    nmi_add_window((struct nmi_window){vmx_resume_window, vmx_resume_window_end, vmx_not_entered});
+    nmi_add_window((struct nmi_window){vmx_launch_window, vmx_launch_window_end, vmx_not_entered});
 }
 
 void run_kick(struct vcpu *vcpu)
@@ -67,36 +64,40 @@ static void fetch_facts(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
     }
 }
 
-// Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is
-// valid.
-static void step_over(struct vcpu *vcpu, uint32_t length)
+// The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes pending.
+static void end_instruction(struct vcpu *vcpu)
 {
-    uint64_t from = vcpu->rip;
-    vcpu->rip = from + length;
-    // Outside 64-bit mode the instruction pointer wraps at 4 GiB (a 16-bit one faults at its
-    // segment's limit).
-    if (((from ^ vcpu->rip) >> 31) == 3) {
-        state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_SEGMENTS);
-        if (!vcpu_in_64bit(vcpu))
-            vcpu->rip = (uint32_t)vcpu->rip;
-    }
-    uint32_t shadow = vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    if (!shadow && !(vcpu->rflags & (RFLAGS_TF | RFLAGS_RF))) {
-        if (vcpu->dirty & STATE_FLOW)
-            return; // write_back does it
-        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-        return;
-    }
     vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
     vcpu->rflags &= ~RFLAGS_RF;
     vcpu->dirty |= STATE_FLOW;
-    if (vcpu->rflags & RFLAGS_TF) {
-        state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
-        if (!(vcpu->debugctl & DEBUGCTL_BTF)) {
-            vcpu->pending_debug |= PENDING_DEBUG_BS;
-            vcpu->dirty |= STATE_DEBUG;
-        }
+    if (!(vcpu->rflags & RFLAGS_TF))
+        return;
+    state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
+    if (!(vcpu->debugctl & DEBUGCTL_BTF)) {
+        vcpu->pending_debug |= PENDING_DEBUG_BS;
+        vcpu->dirty |= STATE_DEBUG;
     }
+}
+
+// RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
+static void wrap(struct vcpu *vcpu)
+{
+    state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_SEGMENTS);
+    if (!vcpu_in_64bit(vcpu))
+        vcpu->rip = (uint32_t)vcpu->rip;
+}
+
+// Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is valid.
+static inline void step_over(struct vcpu *vcpu, uint32_t length)
+{
+    vcpu->rip += length;
+    if ((uint32_t)vcpu->rip < length)
+        wrap(vcpu);
+    uint32_t shadow = vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    if (shadow | (vcpu->rflags & (RFLAGS_TF | RFLAGS_RF)))
+        end_instruction(vcpu);
+    if (!(vcpu->dirty & STATE_FLOW)) // else write-back does it
+        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
 }
 
 static void stop_vm(struct vcpu *vcpu, enum stop_reason reason, uint32_t code)
@@ -168,11 +169,21 @@ static inline bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
     return false;
 }
 
+// A handler that asks for more state gets it and is called again; it asks at most once for each group.
+static verdict_t fetch_and_retry(struct vmx_vcpu *v, const struct exit_row *row,
+                                 const struct exit *exit, verdict_t verdict)
+{
+    for (unsigned i = 0; verdict.kind == VERDICT_NEED && i < 16; i++) {
+        state_fetch(v, verdict.value & STATE_ALL);
+        verdict = row->handler(&v->guest, exit);
+    }
+    return verdict;
+}
+
 // Runs the row's handler and applies its verdict.
-static inline enum run_end handle(struct vmx_vcpu *v, uint32_t reason, struct exit *exit)
+static inline enum run_end handle(struct vmx_vcpu *v, const struct exit_row *row, struct exit *exit)
 {
     struct vcpu *vcpu = &v->guest;
-    const struct exit_row *row = &exit_table[reason];
     uint32_t needs = row->needs;
     if (row->is_instruction) {
         exit->instruction_length = vmread32(VMCS_EXIT_INSTRUCTION_LENGTH);
@@ -180,39 +191,58 @@ static inline enum run_end handle(struct vmx_vcpu *v, uint32_t reason, struct ex
         vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
         vcpu->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
         vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
+    } else {
+        vcpu->fetched = ALWAYS_VALID;
     }
-    if (needs & FACTS)
+    if (needs) {
         fetch_facts(v, needs, exit);
-    if (needs & STATE_ALL & ~vcpu->fetched)
         state_fetch(v, needs & STATE_ALL);
-    if ((needs & FACT_IDT) && (exit->idt_info & EVENT_VALID))
-        event_take_interrupted(vcpu, exit);
+        if ((needs & FACT_IDT) && (exit->idt_info & EVENT_VALID))
+            event_take_interrupted(vcpu, exit);
+    }
 
     verdict_t verdict = row->handler(vcpu, exit);
-    // A handler asks at most once for each group.
-    for (unsigned i = 0; verdict.kind == VERDICT_NEED && i < 16; i++) {
-        state_fetch(v, verdict.value & STATE_ALL);
-        verdict = row->handler(vcpu, exit);
-    }
+    if (verdict.kind == VERDICT_NEED)
+        verdict = fetch_and_retry(v, row, exit, verdict);
     if (verdict.kind == VERDICT_NEXT && row->is_instruction) {
         step_over(vcpu, verdict.detail ? verdict.detail : exit->instruction_length);
         return RUN_CONTINUE;
     }
+    if (verdict.kind == VERDICT_AGAIN)
+        return RUN_CONTINUE;
     if (verdict.kind == VERDICT_NEXT && verdict.detail) {
         state_fetch(v, STATE_FLOW);
         step_over(vcpu, verdict.detail);
         return RUN_CONTINUE;
     }
-    if (verdict.kind == VERDICT_AGAIN)
-        return RUN_CONTINUE;
     return apply_rare(v, exit, verdict);
 }
 
-static enum run_end entry_failed(struct vmx_vcpu *v, uint32_t reason)
+static void entry_failed(struct vmx_vcpu *v, uint32_t reason)
 {
     dump_entry_failure(v, reason);
     stop_vm(&v->guest, STOP_ENTRY_FAILED, reason & 0xffff);
-    return RUN_CONTINUE;
+}
+
+// The world switch (enter.asm) gives back none of the registers.
+static inline enum enter_result enter(struct vmx_vcpu *v)
+{
+    enum enter_result result;
+    struct vmx_vcpu *vcpu = v;
+    struct vcpu **frame = &v->cpu->frame.vcpu;
+#define REGISTERS "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"
+    if (__builtin_expect(v->launched, true))
+        __asm__ volatile("call vmx_resume"
+                         : "=a"(result), "+D"(vcpu), "+d"(frame)
+                         :
+                         : REGISTERS, "cc", "memory");
+    else
+        __asm__ volatile("call vmx_launch"
+                         : "=a"(result), "+D"(vcpu), "+d"(frame)
+                         :
+                         : REGISTERS, "cc", "memory");
+#undef REGISTERS
+    return result;
 }
 
 enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
@@ -220,50 +250,42 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
     struct vcpu *vcpu = &v->guest;
     struct exit exit = {0};
     enum run_end end = RUN_CONTINUE;
-    uint32_t reason = EXIT_REASONS, left = 0;
+    uint32_t reason = STATS_OTHER, left = (uint32_t)rdtsc();
 
     v->slice_end = slice_end;
     vcpu_note(vcpu, REQUEST_TIMER);
-    while (end == RUN_CONTINUE) {
-        if (atomic_load_explicit(&vcpu->requests, memory_order_acquire)) {
-            end = requests_serve(v);
-            if (end != RUN_CONTINUE)
-                break;
-        }
+    for (;;) {
         if (vcpu->dirty)
             state_write_back(v);
-        if (reason < EXIT_REASONS) {
-            uint32_t cycles = (uint32_t)rdtsc() - left;
-            stats_count(&vcpu->stats, reason, cycles);
-            v->root_cycles += cycles;
-            if (v->root_cycles > v->timer_slack) {
-                vcpu_note(vcpu, REQUEST_TIMER);
-                reason = EXIT_REASONS;
-                continue;
-            }
-        }
-        enum enter_result result = vmx_enter(vcpu, v->launched, &v->cpu->frame.vcpu);
+        uint32_t cycles = (uint32_t)rdtsc() - left;
+        stats_count(&vcpu->stats, reason, cycles);
+        if (end != RUN_CONTINUE)
+            return end;
+        v->root_cycles += cycles;
+        if (v->root_cycles > v->timer_slack)
+            vcpu_note(vcpu, REQUEST_TIMER);
+
+        enum enter_result result = enter(v);
         left = (uint32_t)rdtsc();
-        vcpu->fetched = ALWAYS_VALID;
         if (result != ENTER_EXITED) {
-            reason = EXIT_REASONS;
+            reason = STATS_OTHER;
+            vcpu->fetched = ALWAYS_VALID;
             if (result == ENTER_FAILED)
-                end = entry_failed(v, EXIT_REASONS);
+                entry_failed(v, STATS_OTHER);
+            end = requests_serve(v);
             continue;
         }
         v->launched = true;
         exit.reason = vmread32(VMCS_EXIT_REASON);
-        reason = exit.reason & 0xffff;
-        if (exit.reason & EXIT_ENTRY_FAILURE || reason >= EXIT_REASONS) {
-            end = entry_failed(v, exit.reason);
-            reason = EXIT_REASONS;
+        if (exit.reason >= EXIT_REASONS) { // a failed entry has bit 31 set
+            reason = STATS_OTHER;
+            entry_failed(v, exit.reason);
             continue;
         }
-        if (serve_host_event(v, reason))
+        reason = exit.reason;
+        const struct exit_row *row = &exit_table[reason];
+        if (!row->is_instruction && serve_host_event(v, reason))
             continue;
-        end = handle(v, reason, &exit);
+        end = handle(v, row, &exit);
     }
-    if (reason < EXIT_REASONS)
-        stats_count(&vcpu->stats, reason, (uint32_t)rdtsc() - left);
-    return end;
 }

@@ -222,6 +222,7 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     vcpu->cpu = here;
     vcpu->loaded = true;
     here->current = vcpu;
+    here->frame.vcpu = &vcpu->guest;
     vcpu->guest.dirty |= REGISTER_STATE;
     state_write_back(vcpu);
     vcpu->guest.fetched = 0;
