@@ -1,0 +1,122 @@
+// The VM-entry checker's frame: its order, its lines, and the rules that several areas share. See
+// check.h. SDM: "Checks on VMX Controls and Host-State Area", "Checks on Guest Control Registers,
+// Debug Registers, and MSRs".
+
+#include "vmx/check.h"
+
+#include "vmx/check_rules.h"
+#include "vmx/fields.h"
+
+unsigned check_entry(struct check *check)
+{
+    check_controls(check);
+    check_host(check);
+    check_guest(check);
+    return check->violations;
+}
+
+void check_that(struct check *check, bool holds, uint32_t encoding, const char *rule)
+{
+    if (holds)
+        return;
+    check->violations++;
+    print_to(check->to, "%s = %0*jx: %s\n", fields_name(encoding), (int)fields_digits(encoding),
+             (uintmax_t)field(check, encoding), rule);
+}
+
+void check_physical(struct check *check, uint32_t encoding, uint64_t zero)
+{
+    uint64_t value = field(check, encoding);
+    check_that(check, !(value & zero), encoding, "address is not aligned");
+    check_that(check, !(value >> check->capabilities->raw.physical_bits), encoding,
+               "address is beyond the physical-address width");
+}
+
+void check_canonical(struct check *check, uint32_t encoding)
+{
+    check_that(check, is_canonical(field(check, encoding), check->capabilities->raw.linear_bits),
+               encoding, "address is not canonical");
+}
+
+void check_fixed(struct check *check, uint32_t encoding, struct control_range range,
+                 uint64_t except)
+{
+    uint64_t value = field(check, encoding);
+    check_that(check, !(range.must & ~except & ~value), encoding,
+               "a bit that VMX operation fixes to 1 is 0");
+    check_that(check, !(value & ~range.may & ~except), encoding,
+               "a bit that VMX operation fixes to 0 is 1");
+}
+
+void check_pat(struct check *check, uint32_t encoding)
+{
+    uint64_t value = field(check, encoding);
+    bool valid = true;
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t type = (uint8_t)(value >> (8 * i));
+        valid = valid && (type <= 1 || (type >= 4 && type <= 7));
+    }
+    check_that(check, valid, encoding,
+               "each byte is 0 (UC), 1 (WC), 4 (WT), 5 (WP), 6 (WB) or 7 (UC-)");
+}
+
+void check_perf_global(struct check *check, uint32_t encoding)
+{
+    // Which counters exist is CPUID's affair; these bits belong to none on any CPU.
+    check_that(check, !(field(check, encoding) & BITS(63, 49)), encoding,
+               "reserved bits are not 0");
+}
+
+void check_s_cet(struct check *check, uint32_t encoding)
+{
+    uint64_t value = field(check, encoding);
+    check_that(check, !(value & BITS(9, 6)), encoding, "reserved bits 9:6 are not 0");
+    check_that(check, (value & BITS(11, 10)) != BITS(11, 10), encoding,
+               "SUPPRESS (10) and TRACKER (11) are both 1");
+    check_canonical(check, encoding);
+}
+
+void check_pkrs(struct check *check, uint32_t encoding)
+{
+    check_that(check, !(field(check, encoding) >> 32), encoding, "bits 63:32 are not 0");
+}
+
+// Returns LMA, about which guest and host have rules of their own.
+bool check_efer(struct check *check, uint32_t encoding)
+{
+    uint64_t value = field(check, encoding);
+    uint64_t known = EFER_SCE | EFER_LME | EFER_LMA;
+    if (check->capabilities->raw.no_execute)
+        known |= EFER_NXE;
+    check_that(check, !(value & ~known), encoding, "reserved bits are not 0");
+    return value & EFER_LMA;
+}
+
+uint64_t check_word(const struct check *check, enum control_word word)
+{
+    switch (word) {
+    case WORD_PIN:
+        return field(check, VMCS_PIN_BASED_CONTROLS);
+    case WORD_PRIMARY:
+        return field(check, VMCS_PRIMARY_CONTROLS);
+    case WORD_SECONDARY:
+        return check_uses(check, WORD_PRIMARY, PRIMARY_SECONDARY_CONTROLS)
+                   ? field(check, VMCS_SECONDARY_CONTROLS)
+                   : 0;
+    case WORD_TERTIARY:
+        return check_uses(check, WORD_PRIMARY, PRIMARY_TERTIARY_CONTROLS)
+                   ? field(check, VMCS_TERTIARY_CONTROLS)
+                   : 0;
+    case WORD_EXIT:
+        return field(check, VMCS_EXIT_CONTROLS);
+    case WORD_SECONDARY_EXIT:
+        return check_uses(check, WORD_EXIT, VMEXIT_SECONDARY_CONTROLS)
+                   ? field(check, VMCS_SECONDARY_EXIT_CONTROLS)
+                   : 0;
+    case WORD_ENTRY:
+        return field(check, VMCS_ENTRY_CONTROLS);
+    case CONTROL_WORDS:
+        break;
+    }
+    return 0;
+}
