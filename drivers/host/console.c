@@ -134,11 +134,12 @@ static void screen_draw(void)
 
 static void screen_print(const char *text, size_t length)
 {
-    if (console.screen_kind == SCREEN_NONE)
+    if (console.screen_kind == SCREEN_NONE || length == 0)
         return;
     screen_write(&console.screen, text, length);
     console.is_screen_stale = true;
-    if (!console.is_polled || console.is_seized)
+    // With nobody to draw it later, a line is drawn when it is whole.
+    if ((!console.is_polled || console.is_seized) && text[length - 1] == '\n')
         screen_draw();
 }
 

@@ -99,7 +99,9 @@ static void draw_cell(const struct framebuffer *fb, uint32_t column, uint32_t ro
 
 void framebuffer_draw(const struct framebuffer *fb, struct screen *screen)
 {
-    uint8_t character;
-    for (uint32_t index = 0; screen_next_change(screen, &index, &character); index++)
-        draw_cell(fb, index % screen->columns, index / screen->columns, character);
+    struct screen_run run = {0};
+    while (screen_next_run(screen, &run)) {
+        for (uint32_t i = 0; i < run.length; i++)
+            draw_cell(fb, run.column + i, run.row, run.text[i]);
+    }
 }

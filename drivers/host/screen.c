@@ -18,8 +18,8 @@ void screen_init(struct screen *screen, uint32_t columns, uint32_t rows)
     screen->row = 0;
     screen->top = 0;
     screen->escape = ESCAPE_NONE;
-    memset(screen->cells, ' ', sizeof(screen->cells));
-    memset(screen->shown, SCREEN_UNKNOWN, sizeof(screen->shown));
+    memset(screen->cells, ' ', (size_t)screen->columns * screen->rows);
+    memset(screen->shown, SCREEN_UNKNOWN, (size_t)screen->columns * screen->rows);
 }
 
 static void screen_line_feed(struct screen *screen)
@@ -86,21 +86,37 @@ void screen_write(struct screen *screen, const char *text, size_t length)
     }
 }
 
-bool screen_next_change(struct screen *screen, uint32_t *index, uint8_t *character)
+// How many bytes of `a` and `b` are the same from the first one on. Most of a screen is, so eight
+// at a time.
+static uint32_t same_bytes(const uint8_t *a, const uint8_t *b, uint32_t length)
+{
+    uint32_t same = 0;
+    for (; same + 8 <= length; same += 8) {
+        uint64_t a8, b8;
+        __builtin_memcpy(&a8, a + same, 8);
+        __builtin_memcpy(&b8, b + same, 8);
+        if (a8 != b8)
+            break;
+    }
+    while (same < length && a[same] == b[same])
+        same++;
+    return same;
+}
+
+bool screen_next_run(struct screen *screen, struct screen_run *run)
 {
     uint32_t columns = screen->columns;
-    uint32_t column = *index % columns;
-    for (uint32_t row = *index / columns; row < screen->rows; row++, column = 0) {
+    uint32_t column = run->column + run->length;
+    for (uint32_t row = run->row; row < screen->rows; row++, column = 0) {
         const uint8_t *wanted = screen_row(screen, row);
         uint8_t *shown = screen->shown + row * columns;
-        for (; column < columns; column++) {
-            if (wanted[column] == shown[column])
-                continue;
+        column += same_bytes(wanted + column, shown + column, columns - column);
+        if (column == columns)
+            continue;
+        *run = (struct screen_run){row, column, 0, wanted + column};
+        for (; column < columns && wanted[column] != shown[column]; column++, run->length++)
             shown[column] = wanted[column];
-            *index = row * columns + column;
-            *character = wanted[column];
-            return true;
-        }
+        return true;
     }
     return false;
 }

@@ -32,8 +32,14 @@ void screen_init(struct screen *screen, uint32_t columns, uint32_t rows);
 // escape sequences are swallowed, other control characters are ignored.
 void screen_write(struct screen *screen, const char *text, size_t length);
 
-// Finds the next cell, in reading order from `*index` on, whose look must change; marks it as
-// shown. Returns false if there is none.
-// `*index` becomes row * columns + column of that cell, `*character` what to draw; add 1 to
-// `*index` before the next call.
-bool screen_next_change(struct screen *screen, uint32_t *index, uint8_t *character);
+// Neighbouring cells of one row whose look must change.
+struct screen_run {
+    uint32_t row;
+    uint32_t column;
+    uint32_t length;
+    const uint8_t *text; // `length` characters to draw
+};
+
+// Finds the next run after `*run` in reading order (begin with one that is all zero) and marks it
+// as shown. Returns false if there is none.
+bool screen_next_run(struct screen *screen, struct screen_run *run);

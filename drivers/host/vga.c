@@ -17,10 +17,11 @@ static void vga_set_crtc(uint8_t index, uint8_t value)
 
 void vga_draw(const struct vga *vga, struct screen *screen)
 {
-    uint8_t character;
-    for (uint32_t index = 0; screen_next_change(screen, &index, &character); index++) {
-        uint32_t at = index / screen->columns * vga->pitch + index % screen->columns;
-        vga->cells[at] = (uint16_t)(ATTRIBUTE | character);
+    struct screen_run run = {0};
+    while (screen_next_run(screen, &run)) {
+        volatile uint16_t *cells = vga->cells + run.row * vga->pitch + run.column;
+        for (uint32_t i = 0; i < run.length; i++)
+            cells[i] = (uint16_t)(ATTRIBUTE | run.text[i]);
     }
     uint32_t column = MIN(screen->column, screen->columns - 1U);
     uint32_t cursor = screen->row * vga->pitch + column;

@@ -18,13 +18,13 @@ static void print(const char *text)
     screen_write(&screen, text, strlen(text));
 }
 
-// The rows as lines of text without trailing blanks, by way of screen_next_change().
+// The rows as lines of text without trailing blanks, by way of screen_next_run().
 static const char *seen(void)
 {
     static char picture[SCREEN_CELLS_MAX], text[SCREEN_CELLS_MAX + SCREEN_ROWS_MAX + 1];
-    uint8_t character;
-    for (uint32_t index = 0; screen_next_change(&screen, &index, &character); index++)
-        picture[index] = (char)character;
+    struct screen_run run = {0};
+    while (screen_next_run(&screen, &run))
+        memcpy(picture + run.row * screen.columns + run.column, run.text, run.length);
     size_t length = 0;
     for (uint32_t row = 0; row < screen.rows; row++) {
         size_t begin = length;
@@ -91,23 +91,35 @@ static void control_characters(void **state)
 static void only_changes_are_drawn(void **state)
 {
     (void)state;
-    uint8_t character;
-    screen_init(&screen, 4, 2);
-    uint32_t index = 0, count = 0;
-    for (; screen_next_change(&screen, &index, &character); index++)
-        count++;
-    assert_int_equal(count, 8); // the first time, everything
-    print("ab\nab");
+    screen_init(&screen, 20, 2);
+    // The first time, everything.
+    struct screen_run run = {0};
+    for (uint32_t row = 0; row < 2; row++) {
+        assert_true(screen_next_run(&screen, &run));
+        assert_int_equal(run.row, row);
+        assert_int_equal(run.column, 0);
+        assert_int_equal(run.length, 20);
+    }
+    assert_false(screen_next_run(&screen, &run));
+    print("abcdefghij klmnopqr\nabcdefghij klmnopqrs");
     seen();
-    index = 0;
-    assert_false(screen_next_change(&screen, &index, &character));
-    print("\na"); // "ab" scrolls to where "ab" is; in the second row only the b goes
-    index = 0;
-    assert_true(screen_next_change(&screen, &index, &character));
-    assert_int_equal(index, 5);
-    assert_int_equal(character, ' ');
-    index++;
-    assert_false(screen_next_change(&screen, &index, &character));
+    run = (struct screen_run){0};
+    assert_false(screen_next_run(&screen, &run));
+    // What scrolls up is the same but for its last letter; of the new line most goes.
+    print("\nabcXefghij");
+    run = (struct screen_run){0};
+    static const struct {
+        uint32_t row, column, length;
+        const char *text;
+    } expected[] = {{0, 19, 1, "s"}, {1, 3, 1, "X"}, {1, 11, 9, "         "}};
+    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
+        assert_true(screen_next_run(&screen, &run));
+        assert_int_equal(run.row, expected[i].row);
+        assert_int_equal(run.column, expected[i].column);
+        assert_int_equal(run.length, expected[i].length);
+        assert_memory_equal(run.text, expected[i].text, run.length);
+    }
+    assert_false(screen_next_run(&screen, &run));
 }
 
 static void sizes_are_cut_to_the_limits(void **state)
