@@ -19,15 +19,17 @@
 #define PORT_SYSTEM_A    0x92 // A20 gate and fast reset
 #define PORT_DMA2        0xc0 // 32: channels 4-7, every second port
 #define PORT_DEBUG       0xe9 // debug console
+#define PORT_DEBUG_EXIT  0xf4 // 4: a write ends the VM with its value
 #define PORT_DELAY       0xed
 #define PORT_COM1        0x3f8 // 8 each
 #define PORT_COM2        0x2f8
 #define PORT_COM3        0x3e8
 #define PORT_COM4        0x2e8
-#define PORT_ELCR        0x4d0 // 2
-#define PORT_PCI_ADDRESS 0xcf8 // 4, dword accesses
-#define PORT_RESET       0xcf9 // one byte inside the address register
-#define PORT_PCI_DATA    0xcfc // 4
+#define PORT_ELCR        0x4d0  // 2
+#define PORT_PCI_ADDRESS 0xcf8  // 4, dword accesses
+#define PORT_RESET       0xcf9  // one byte inside the address register
+#define PORT_PCI_DATA    0xcfc  // 4
+#define PORT_SHUTDOWN    0x8900 // the letters of "Shutdown" power the VM off
 
 // ACPI hardware registers, as the FADT says.
 #define PORT_PM1_EVENT   0x600 // 4: PM1a status and enable

@@ -83,13 +83,15 @@ static void init_devices(struct board *board, struct vm *vm)
     board->keyboard_controller.mouse_irq = isa_irq(board, IRQ_MOUSE);
     vpci_init(&board->pci, vm);
     vchipset_init(&board->chipset, vm);
-    board->chipset.debug_console = vm->config.testdev;
     add_device(board, &board->pit.device);
     add_device(board, &board->pm.device);
     add_device(board, &board->rtc.device);
     add_device(board, &board->keyboard_controller.device);
     add_device(board, &board->pci.device);
     add_device(board, &board->chipset.device);
+    vtestdev_init(&board->testdev, vm);
+    if (vm->config.testdev)
+        add_device(board, &board->testdev.device);
     add_device(board, &board->pic.device);
     add_device(board, &board->ioapic.device);
 }
@@ -97,14 +99,15 @@ static void init_devices(struct board *board, struct vm *vm)
 struct claim {
     uint16_t first;
     uint16_t length;
-    uint16_t base; // of the device's offsets
-    struct vdev *device;
+    uint16_t base;       // of the device's offsets
+    struct vdev *device; // NULL: not on this board
 };
 
-static status_t claim_ports(struct board *board, struct bus *ports, struct explanation *why)
+static status_t claim_ports(struct board *board, struct vm *vm, struct explanation *why)
 {
     struct vdev *chipset = &board->chipset.device;
     struct vdev *keyboard = &board->keyboard_controller.device;
+    struct vdev *testdev = vm->config.testdev ? &board->testdev.device : NULL;
     const struct claim claims[] = {
         {PORT_PIC_MASTER, 2, 0, &board->pic.device},
         {PORT_PIC_SLAVE, 2, 0, &board->pic.device},
@@ -120,16 +123,19 @@ static status_t claim_ports(struct board *board, struct bus *ports, struct expla
         {PORT_DMA_PAGE, 16, 0, chipset},
         {PORT_SYSTEM_A, 1, 0, chipset},
         {PORT_DMA2, 32, 0, chipset},
-        {PORT_DEBUG, 1, 0, chipset},
         {PORT_DELAY, 1, 0, chipset},
+        {PORT_DEBUG, 1, 0, vm->config.testdev ? chipset : NULL},
+        {PORT_DEBUG_EXIT, 4, 0, testdev},
+        {PORT_SHUTDOWN, 1, 0, testdev},
         {PORT_COM1, VUART_PORTS, PORT_COM1, &board->uart[0].device},
-        {PORT_COM2, VUART_PORTS, PORT_COM2, &board->uart[1].device},
+        {PORT_COM2, VUART_PORTS, PORT_COM2, board->uart_count > 1 ? &board->uart[1].device : NULL},
     };
-    unsigned count = ARRAY_LENGTH(claims) - (BOARD_UARTS - board->uart_count);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < ARRAY_LENGTH(claims); i++) {
         const struct claim *claim = &claims[i];
-        status_t status =
-            bus_insert_part(ports, claim->first, claim->length, claim->base, claim->device, why);
+        if (!claim->device)
+            continue;
+        status_t status = bus_insert_part(&vm->ports, claim->first, claim->length, claim->base,
+                                          claim->device, why);
         if (status != STATUS_OK)
             return status;
     }
@@ -144,7 +150,7 @@ status_t board_build(struct board *board, struct vm *vm, struct explanation *why
     vm->mmio.name = "MMIO";
     atomic_store(&vm->device_deadline, NEVER);
     init_devices(board, vm);
-    status_t status = claim_ports(board, &vm->ports, why);
+    status_t status = claim_ports(board, vm, why);
     if (status == STATUS_OK)
         status = bus_insert(&vm->mmio, MMIO_IOAPIC, MMIO_IOAPIC_LENGTH, &board->ioapic.device, why);
     if (status != STATUS_OK)

@@ -13,6 +13,7 @@
 #include "drivers/virt/vpit.h"
 #include "drivers/virt/vpm.h"
 #include "drivers/virt/vrtc.h"
+#include "drivers/virt/vtestdev.h"
 #include "drivers/virt/vuart.h"
 
 #define BOARD_UARTS   2 // COM2 only if the configuration says so
@@ -33,6 +34,7 @@ struct board {
     struct vi8042 keyboard_controller;
     struct vpci pci;
     struct vchipset chipset;
+    struct vtestdev testdev; // only if the configuration says so
     struct vuart uart[BOARD_UARTS];
     struct board_console console[BOARD_UARTS];
     unsigned uart_count;

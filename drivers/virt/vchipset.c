@@ -88,16 +88,12 @@ static void write_system_a(struct vchipset *chipset, uint8_t value)
         vm_stop(chipset->device.vm, STOP_RESET, 0);
 }
 
-static bool access_debug(struct vchipset *chipset, struct access *access)
+static void access_debug(struct vm *vm, struct access *access)
 {
-    struct vm *vm = chipset->device.vm;
-    if (!chipset->debug_console)
-        return false;
     if (!access->write)
         access->value = DEBUG_PRESENT;
     else // a port without a status register: what finds no room is lost
         (void)vm->host->console_write(vm, DEBUG_CONSOLE, (uint8_t)access->value);
-    return true;
 }
 
 static bool vchipset_access(struct vdev *device, struct access *access)
@@ -110,7 +106,7 @@ static bool vchipset_access(struct vdev *device, struct access *access)
         else
             access->value = chipset->system_a;
     } else if (port == PORT_DEBUG) {
-        return access_debug(chipset, access);
+        access_debug(device->vm, access);
     } else if (port == PORT_DELAY) {
         access->value = access->write ? access->value : 0xff;
     } else if (port >= PORT_DMA2) {

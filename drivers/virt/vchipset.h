@@ -14,9 +14,8 @@ struct vdma_controller {
 
 struct vchipset {
     struct vdev device; // the offset is the port
-    bool debug_console;
-    uint8_t system_a; // port 92h
-    uint8_t page[16]; // ports 80h to 8Fh
+    uint8_t system_a;   // port 92h
+    uint8_t page[16];   // ports 80h to 8Fh
     struct vdma_controller dma[2];
 };
 

@@ -10,6 +10,7 @@ static struct board board;
 static uint64_t now;
 static unsigned kicks[2];
 static char console[2][64];
+static char debug[2];
 static unsigned console_length[2], console_room;
 
 static void count_kick(struct vcpu *vcpu)
@@ -20,7 +21,11 @@ static void count_kick(struct vcpu *vcpu)
 static bool console_write(struct vm *from, unsigned port, uint8_t byte)
 {
     assert_ptr_equal(from, &vm);
-    assert_true(port < 2);
+    assert_true(port < 2 || port == 4);
+    if (port == 4) {
+        debug[0] = (char)byte;
+        return true;
+    }
     if (console_room == 0)
         return false;
     console_room--;
@@ -239,6 +244,48 @@ static void guests_end_themselves(void **state)
     }
 }
 
+static int board_for_tests(void **state)
+{
+    struct explanation why;
+    fresh_board(state);
+    memset(&vm.ports, 0, sizeof(vm.ports));
+    memset(&vm.mmio, 0, sizeof(vm.mmio));
+    vm.config.testdev = true;
+    assert_int_equal(board_build(&board, &vm, &why), STATUS_OK);
+    return 0;
+}
+
+static void test_device_ends_the_vm(void **state)
+{
+    out(0xf4, 4, 0x12345678);
+    assert_int_equal(vm.stop_reason, STOP_DEBUG_EXIT);
+    assert_int_equal(vm.stop_code, 0x12345678);
+    board_for_tests(state);
+    for (const char *letter = "ShutShutdow"; *letter; letter++)
+        out(0x8900, 1, (uint8_t)*letter);
+    assert_int_equal(vm.stop_reason, STOP_NONE);
+    out(0x8900, 1, 'n');
+    assert_int_equal(vm.stop_reason, STOP_POWEROFF);
+}
+
+static void test_device_is_not_on_every_board(void **state)
+{
+    (void)state;
+    out(0xf4, 1, 0);
+    for (const char *letter = "Shutdown"; *letter; letter++)
+        out(0x8900, 1, (uint8_t)*letter);
+    assert_int_equal(vm.stop_reason, STOP_NONE);
+    assert_int_equal(vm.unclaimed_ports, 9);
+}
+
+static void debug_console_prints(void **state)
+{
+    (void)state;
+    assert_int_equal(in(0xe9, 1), 0xe9);
+    out(0xe9, 1, '!');
+    assert_string_equal(debug, "!");
+}
+
 static void power_button_needs_acpi(void **state)
 {
     (void)state;
@@ -302,6 +349,9 @@ int main(void)
         cmocka_unit_test_setup(console_goes_both_ways, fresh_board),
         cmocka_unit_test_setup(receive_timeout_is_a_deadline, fresh_board),
         cmocka_unit_test_setup(guests_end_themselves, fresh_board),
+        cmocka_unit_test_setup(test_device_ends_the_vm, board_for_tests),
+        cmocka_unit_test_setup(test_device_is_not_on_every_board, fresh_board),
+        cmocka_unit_test_setup(debug_console_prints, board_for_tests),
         cmocka_unit_test_setup(power_button_needs_acpi, fresh_board),
         cmocka_unit_test_setup(reset_is_the_state_after_power_on, fresh_board),
         cmocka_unit_test_setup(mmio_knows_its_devices, fresh_board),

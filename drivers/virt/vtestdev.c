@@ -1,0 +1,43 @@
+// The test device. Called from the port bus.
+#include "drivers/virt/vtestdev.h"
+
+#include "vm/platform.h"
+#include "vm/vm.h"
+
+static const char word[] = "Shutdown";
+
+static void write_shutdown(struct vtestdev *testdev, char letter)
+{
+    if (letter != word[testdev->matched])
+        testdev->matched = 0;
+    if (letter == word[testdev->matched])
+        testdev->matched++;
+    if (testdev->matched < sizeof(word) - 1)
+        return;
+    testdev->matched = 0;
+    vm_stop(testdev->device.vm, STOP_POWEROFF, 0);
+}
+
+static bool vtestdev_access(struct vdev *device, struct access *access)
+{
+    struct vtestdev *testdev = CONTAINER_OF(device, struct vtestdev, device);
+    if (!access->write)
+        return false;
+    if (access->offset == PORT_DEBUG_EXIT)
+        vm_stop(device->vm, STOP_DEBUG_EXIT, (uint32_t)access->value);
+    else
+        write_shutdown(testdev, (char)access->value);
+    return true;
+}
+
+static void vtestdev_reset(struct vdev *device)
+{
+    CONTAINER_OF(device, struct vtestdev, device)->matched = 0;
+}
+
+void vtestdev_init(struct vtestdev *testdev, struct vm *vm)
+{
+    *testdev = (struct vtestdev){
+        .device = {
+            .name = "test device", .vm = vm, .access = vtestdev_access, .reset = vtestdev_reset}};
+}
