@@ -4,6 +4,7 @@
 
 #include "lib/panic.h"
 #include "lib/print.h"
+#include "vmx/check.h"
 #include "vmx/instructions.h"
 #include "vmx/state.h"
 
@@ -52,6 +53,48 @@ void dump_note_stop(struct vmx_vcpu *v, const struct exit *exit)
     v->last_exit_rip = v->guest.rip;
 }
 
+// The checker prints in pieces; the log takes lines.
+struct line_printer {
+    struct printer printer;
+    struct vmx_vcpu *vcpu;
+    char text[200];
+    size_t length;
+};
+
+static void line_write(struct printer *printer, const char *text, size_t length)
+{
+    struct line_printer *line = CONTAINER_OF(printer, struct line_printer, printer);
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '\n' || line->length + 1 == sizeof(line->text)) {
+            line->text[line->length] = 0;
+            log_line(line->vcpu, "%s", line->text);
+            line->length = 0;
+        }
+        if (text[i] != '\n')
+            line->text[line->length++] = text[i];
+    }
+}
+
+static uint64_t read_field(void *context, uint32_t field)
+{
+    uint64_t value;
+    (void)context;
+    (void)vmread_safe(field, &value);
+    return value;
+}
+
+unsigned dump_check_entry(struct vmx_vcpu *v)
+{
+    struct line_printer line = {.printer = {line_write}, .vcpu = v};
+    struct check check = {
+        .capabilities = &machine_capabilities,
+        .read = read_field,
+        .virtual_apic = (const uint8_t *)v->guest.lapic.page,
+        .to = &line.printer,
+    };
+    return check_entry(&check);
+}
+
 void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
 {
     uint64_t error = 0, qualification = 0;
@@ -62,5 +105,7 @@ void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
         (void)vmread_safe(VMCS_EXIT_QUALIFICATION, &qualification);
         log_line(v, "VM entry failed: exit reason %#x, qualification %lu", reason, qualification);
     }
+    if (dump_check_entry(v) == 0)
+        log_line(v, "the VM-entry checker finds nothing wrong");
     dump_registers(v);
 }

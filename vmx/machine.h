@@ -50,6 +50,7 @@ struct vmx_vcpu {
     void *vmcs;          // one frame
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
     bool launched;       // since the VMCS was last cleared
+    bool checked;        // its first entry went through the VM-entry checker
     bool loaded;         // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;
     uint32_t primary;      // as last written

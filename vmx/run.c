@@ -224,6 +224,16 @@ static void entry_failed(struct vmx_vcpu *v, uint32_t reason)
     stop_vm(&v->guest, STOP_ENTRY_FAILED, reason & 0xffff);
 }
 
+// The first entry of a vCPU is checked by the manual's rules: an emulated CPU accepts states that silicon refuses.
+static void check_first_launch(struct vmx_vcpu *v)
+{
+    if (v->checked)
+        return;
+    v->checked = true;
+    if (dump_check_entry(v))
+        v->guest.vm->host->log(v->guest.vm, "a CPU of silicon would refuse this VM entry");
+}
+
 // The world switch (enter.asm) gives back none of the registers.
 static inline enum enter_result enter(struct vmx_vcpu *v)
 {
@@ -231,16 +241,18 @@ static inline enum enter_result enter(struct vmx_vcpu *v)
     struct vmx_vcpu *vcpu = v;
     struct vcpu **frame = &v->cpu->frame.vcpu;
 #define REGISTERS "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"
-    if (__builtin_expect(v->launched, true))
+    if (__builtin_expect(v->launched, true)) {
         __asm__ volatile("call vmx_resume"
                          : "=a"(result), "+D"(vcpu), "+d"(frame)
                          :
                          : REGISTERS, "cc", "memory");
-    else
+    } else {
+        check_first_launch(v);
         __asm__ volatile("call vmx_launch"
                          : "=a"(result), "+D"(vcpu), "+d"(frame)
                          :
                          : REGISTERS, "cc", "memory");
+    }
 #undef REGISTERS
     return result;
 }
