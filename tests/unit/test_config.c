@@ -41,9 +41,9 @@ static void an_empty_section_has_the_defaults(void **state)
     assert_int_equal(expected.on_reboot, ACTION_RESTART);
 }
 
-static void every_key_is_stored(void **state)
+// Every key, with comments, quotes and line ends of all kinds.
+static void parse_two_machines(void)
 {
-    (void)state;
     assert_int_equal(parse("# two machines\r\n"
                            "\n"
                            "[vm web-1.x_]   ; the first\r\n"
@@ -71,6 +71,12 @@ static void every_key_is_stored(void **state)
                            "boot = multiboot2"),
                      STATUS_OK);
     assert_int_equal(count, 2);
+}
+
+static void what_a_vm_is_made_of_is_stored(void **state)
+{
+    (void)state;
+    parse_two_machines();
     assert_string_equal(vms[0].name, "web-1.x_");
     assert_int_equal(vms[0].line, 3);
     assert_int_equal(vms[0].cpus, 2);
@@ -87,6 +93,16 @@ static void every_key_is_stored(void **state)
     assert_int_equal(vms[0].boot, BOOT_FLAT);
     assert_int_equal(vms[0].flat_address, 0x8000);
     assert_int_equal(vms[0].flat_mode, FLAT_REAL);
+    assert_string_equal(vms[1].name, "two");
+    assert_int_equal(vms[1].line, 23);
+    assert_int_equal(vms[1].memory, 1 << 30);
+    assert_int_equal(vms[1].boot, BOOT_MULTIBOOT2);
+}
+
+static void how_a_vm_is_treated_is_stored(void **state)
+{
+    (void)state;
+    parse_two_machines();
     assert_int_equal(vms[0].on_poweroff, ACTION_PRESERVE);
     assert_int_equal(vms[0].on_reboot, ACTION_DESTROY);
     assert_int_equal(vms[0].on_crash, ACTION_RESTART);
@@ -102,10 +118,6 @@ static void every_key_is_stored(void **state)
     assert_int_equal(vms[0].msr_unknown, MSR_UNKNOWN_IGNORE);
     assert_true(vms[0].testdev && vms[0].uart2 && vms[0].exit_stats);
     assert_int_equal(vms[0].trap, 1 << 6 | 1 << 13);
-    assert_string_equal(vms[1].name, "two");
-    assert_int_equal(vms[1].line, 23);
-    assert_int_equal(vms[1].memory, 1 << 30);
-    assert_int_equal(vms[1].boot, BOOT_MULTIBOOT2);
 }
 
 static void each_mistake_has_its_line(void **state)
@@ -279,7 +291,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_section_has_the_defaults),
-        cmocka_unit_test(every_key_is_stored),
+        cmocka_unit_test(what_a_vm_is_made_of_is_stored),
+        cmocka_unit_test(how_a_vm_is_treated_is_stored),
         cmocka_unit_test(each_mistake_has_its_line),
         cmocka_unit_test(a_broken_section_is_left_out_and_the_others_stand),
         cmocka_unit_test(a_nul_is_reported_where_it_stands),

@@ -1,0 +1,63 @@
+// Names to images. A boot module's name is compared as a whole.
+
+#include "loaders/files.h"
+
+#include "lib/string.h"
+#include "vm/suggest.h"
+
+// What is looked for: `images` for the key `key` of `config`.
+struct search {
+    const struct vm_config *config;
+    const struct image *images;
+    unsigned count;
+    struct explanation *why;
+};
+
+static status_t not_found(const struct search *search, const char *key, const char *name)
+{
+    unsigned best = ~0U, nearest = 0;
+    for (unsigned i = 0; i < search->count; i++) {
+        unsigned distance = suggest_distance(name, strlen(name), search->images[i].name);
+        if (distance < best) {
+            best = distance;
+            nearest = i;
+        }
+    }
+    const char *vm = search->config->name;
+    unsigned line = search->config->line;
+    if (suggest_is_near(best, strlen(name)))
+        return explain(search->why, STATUS_NOT_FOUND,
+                       "vms.conf:%u: VM %s: %s: no boot module has the name %s; did you mean %s?",
+                       line, vm, key, name, search->images[nearest].name);
+    return explain(search->why, STATUS_NOT_FOUND,
+                   "vms.conf:%u: VM %s: %s: no boot module has the name %s; add it to the boot "
+                   "medium and its line (module2) to grub.cfg",
+                   line, vm, key, name);
+}
+
+static status_t find(const struct search *search, const char *key, const char *name,
+                     struct image *image)
+{
+    for (unsigned i = 0; i < search->count; i++)
+        if (strcmp(search->images[i].name, name) == 0) {
+            *image = search->images[i];
+            return STATUS_OK;
+        }
+    return not_found(search, key, name);
+}
+
+status_t files_find(const struct vm_config *config, const struct image *images, unsigned count,
+                    struct guest_files *files, struct explanation *why)
+{
+    struct search search = {config, images, count, why};
+    *files = (struct guest_files){.has_initrd = config->initrd[0] != 0};
+    status_t status = find(&search, "kernel", config->kernel, &files->kernel);
+    if (status == STATUS_OK && files->has_initrd)
+        status = find(&search, "initrd", config->initrd, &files->initrd);
+    for (unsigned i = 0; i < config->module_count && status == STATUS_OK; i++) {
+        struct image *module = &files->module[files->module_count++];
+        status = find(&search, "modules", config->module[i].name, module);
+        module->cmdline = config->module[i].cmdline;
+    }
+    return status;
+}

@@ -1,0 +1,68 @@
+// loaders/files.c: every file that a VM names is found, or the name that is missing is in the line.
+
+#include "tests/unit/support.h"
+
+#include "loaders/files.h"
+
+static const uint8_t bytes[1];
+static const struct image images[] = {
+    {"vmlinuz", bytes, 1, NULL}, {"initrd.gz", bytes, 1, NULL}, {"kernel.elf", bytes, 1, NULL}};
+static struct vm_config config;
+static struct guest_files files;
+static struct explanation why;
+
+static status_t find(const char *kernel, const char *initrd)
+{
+    config_defaults(&config);
+    strcpy(config.name, "web");
+    config.line = 4;
+    strcpy(config.kernel, kernel);
+    strcpy(config.initrd, initrd);
+    strcpy(config.module[0].name, "initrd.gz");
+    strcpy(config.module[0].cmdline, "a b");
+    strcpy(config.module[1].name, "kernel.elf");
+    config.module_count = 2;
+    return files_find(&config, images, 3, &files, &why);
+}
+
+static void all_files_are_found(void **state)
+{
+    (void)state;
+    assert_int_equal(find("vmlinuz", "initrd.gz"), STATUS_OK);
+    assert_string_equal(files.kernel.name, "vmlinuz");
+    assert_true(files.has_initrd);
+    assert_string_equal(files.initrd.name, "initrd.gz");
+    assert_int_equal(files.module_count, 2);
+    assert_string_equal(files.module[0].name, "initrd.gz");
+    assert_string_equal(files.module[0].cmdline, "a b");
+    assert_string_equal(files.module[1].name, "kernel.elf");
+    assert_string_equal(files.module[1].cmdline, "");
+    assert_int_equal(find("vmlinuz", ""), STATUS_OK);
+    assert_false(files.has_initrd);
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    (void)state;
+    assert_int_equal(find("vmlinux", ""), STATUS_NOT_FOUND);
+    assert_string_equal(why.text,
+                        "vms.conf:4: VM web: kernel: no boot module has the name vmlinux; "
+                        "did you mean vmlinuz?");
+    assert_int_equal(find("vmlinuz", "root.img"), STATUS_NOT_FOUND);
+    assert_string_equal(why.text,
+                        "vms.conf:4: VM web: initrd: no boot module has the name root.img; add it "
+                        "to the boot medium and its line (module2) to grub.cfg");
+    find("vmlinuz", "");
+    strcpy(config.module[1].name, "x");
+    assert_int_equal(files_find(&config, images, 3, &files, &why), STATUS_NOT_FOUND);
+    assert_int_equal(files_find(&config, images, 0, &files, &why), STATUS_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_files_are_found),
+        cmocka_unit_test(a_missing_file_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
