@@ -1,0 +1,137 @@
+// The tables of the full capability report, and the differences between CPUs. See report.h.
+// SDM: appendix "VMX Capability Reporting Facility".
+
+#include "vmx/report_tables.h"
+
+static const char *const msr_name[VMX_MSRS] = {
+    "IA32_VMX_BASIC",           "IA32_VMX_PINBASED_CTLS",      "IA32_VMX_PROCBASED_CTLS",
+    "IA32_VMX_EXIT_CTLS",       "IA32_VMX_ENTRY_CTLS",         "IA32_VMX_MISC",
+    "IA32_VMX_CR0_FIXED0",      "IA32_VMX_CR0_FIXED1",         "IA32_VMX_CR4_FIXED0",
+    "IA32_VMX_CR4_FIXED1",      "IA32_VMX_VMCS_ENUM",          "IA32_VMX_PROCBASED_CTLS2",
+    "IA32_VMX_EPT_VPID_CAP",    "IA32_VMX_TRUE_PINBASED_CTLS", "IA32_VMX_TRUE_PROCBASED_CTLS",
+    "IA32_VMX_TRUE_EXIT_CTLS",  "IA32_VMX_TRUE_ENTRY_CTLS",    "IA32_VMX_VMFUNC",
+    "IA32_VMX_PROCBASED_CTLS3", "IA32_VMX_EXIT_CTLS2",
+};
+
+// Set and cleared while guests run.
+static const uint64_t on_demand[CONTROL_WORDS] = {
+    [WORD_PRIMARY] =
+        PRIMARY_INTERRUPT_WINDOW_EXITING | PRIMARY_NMI_WINDOW_EXITING | PRIMARY_MONITOR_TRAP_FLAG,
+    [WORD_ENTRY] = VMENTRY_IA32E_GUEST,
+};
+
+static const char *yes(uint64_t bit)
+{
+    return bit ? "yes" : "no";
+}
+
+void report_msrs(struct printer *to, const struct vmx_capabilities *all)
+{
+    print_to(to, "\n  3a IA32_FEATURE_CONTROL          %016jx %s\n",
+             (uintmax_t)all->raw.feature_control,
+             capabilities_usable(&all->raw) ? "VMX is allowed" : "VMX is locked off");
+    for (unsigned i = 0; i < VMX_MSRS; i++) {
+        if (capabilities_msr_exists(&all->raw, VMX_MSR_FIRST + i))
+            print_to(to, " %x %-29s %016jx\n", VMX_MSR_FIRST + i, msr_name[i],
+                     (uintmax_t)all->raw.msr[i]);
+    }
+    uint64_t basic = vmx_msr(all, MSR_VMX_BASIC), misc = vmx_msr(all, MSR_VMX_MISC);
+    print_to(to, "  VMCS: %u bytes, memory type %u, 32-bit addresses only: %s\n",
+             (unsigned)FIELD_GET(BASIC_SIZE, basic), (unsigned)FIELD_GET(BASIC_MEMORY_TYPE, basic),
+             yes(basic & BASIC_32_BIT_ADDRESS));
+    print_to(to, "  true controls: %s, INS/OUTS information: %s, any error code: %s\n",
+             yes(basic & BASIC_TRUE_CONTROLS), yes(basic & BASIC_INS_OUTS),
+             yes(basic & BASIC_ANY_ERROR_CODE));
+    print_to(to, "  preemption timer: TSC / %u%s, CR3 targets: %u, MSR list: %u\n",
+             1U << all->timer_rate, all->same_timer ? "" : " (not on all)", all->cr3_targets,
+             all->msr_list_limit);
+    print_to(to, "  activity HLT: %s, shutdown: %s, SIPI: %s, zero-length injection: %s\n",
+             yes(misc & MISC_ACTIVITY_HLT), yes(misc & MISC_ACTIVITY_SHUTDOWN),
+             yes(misc & MISC_ACTIVITY_WAIT_SIPI), yes(misc & MISC_ZERO_LENGTH_INJECTION));
+}
+
+void report_word(struct printer *to, enum control_word word, const struct control_range *range,
+                 uint64_t used)
+{
+    if (range->may == 0)
+        return;
+    print_to(to, "\n%s controls: must %0*jx, may %0*jx, used %0*jx\n", control_word_name(word), 8,
+             (uintmax_t)range->must, 8, (uintmax_t)range->may, 8, (uintmax_t)used);
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const char *name = control_name(word, bit);
+        if (name == NULL)
+            continue;
+        bool may_be_0 = !(range->must >> bit & 1), may_be_1 = range->may >> bit & 1;
+        const char *use = !may_be_1                    ? "missing"
+                          : used >> bit & 1            ? "used"
+                          : on_demand[word] & BIT(bit) ? "on demand"
+                                                       : "not used";
+        print_to(to, "  %2u %-38s may be %s  %s\n", bit, name,
+                 may_be_0 && may_be_1 ? "0, 1"
+                 : may_be_1           ? "1   "
+                                      : "0   ",
+                 use);
+    }
+}
+
+void report_ept_vpid(struct printer *to, const struct vmx_capabilities *all)
+{
+    uint64_t value = vmx_msr(all, MSR_VMX_EPT_VPID_CAP);
+    if (!capabilities_msr_exists(&all->raw, MSR_VMX_EPT_VPID_CAP))
+        return;
+    print_to(to, "\nEPT and VPID capabilities\n");
+    for (unsigned bit = 0; bit < 64; bit++)
+        if (ept_vpid_name(bit) != NULL)
+            print_to(to, "  %2u %-38s %s\n", bit, ept_vpid_name(bit), yes(value & BIT(bit)));
+}
+
+// One line for each bit of `bits`, named by `name`.
+static void print_bits(struct printer *to, unsigned index, const char *what, uint64_t bits,
+                       const char *(*name)(unsigned word, unsigned bit), unsigned word)
+{
+    for (; bits != 0; bits &= bits - 1) {
+        unsigned bit = lowest_bit(bits);
+        const char *text = name(word, bit);
+        print_to(to, "CPU %u %s %s (bit %u)\n", index, what, text != NULL ? text : "reserved", bit);
+    }
+}
+
+static const char *name_of_control(unsigned word, unsigned bit)
+{
+    return control_name(word, bit);
+}
+
+static const char *name_of_ept_vpid(unsigned word, unsigned bit)
+{
+    (void)word;
+    return ept_vpid_name(bit);
+}
+
+void report_differences(struct printer *to, unsigned index, const struct vmx_capabilities *first,
+                        const struct vmx_capabilities *one)
+{
+    for (unsigned word = 0; word < CONTROL_WORDS; word++) {
+        const struct control_range *a = &first->control[word], *b = &one->control[word];
+        print_bits(to, index, "lacks", a->may & ~b->may, name_of_control, word);
+        print_bits(to, index, "alone has", b->may & ~a->may, name_of_control, word);
+        print_bits(to, index, "alone forces", b->must & ~a->must, name_of_control, word);
+        print_bits(to, index, "does not force", a->must & ~b->must, name_of_control, word);
+    }
+    uint64_t a = vmx_msr(first, MSR_VMX_EPT_VPID_CAP), b = vmx_msr(one, MSR_VMX_EPT_VPID_CAP);
+    print_bits(to, index, "lacks", a & ~b, name_of_ept_vpid, 0);
+    print_bits(to, index, "alone has", b & ~a, name_of_ept_vpid, 0);
+    if (first->revision != one->revision)
+        print_to(to, "CPU %u has VMCS revision %x, CPU 0 has %x\n", index, one->revision,
+                 first->revision);
+    if (first->timer_rate != one->timer_rate)
+        print_to(to, "CPU %u counts the preemption timer at TSC / %u, CPU 0 at TSC / %u\n", index,
+                 1U << one->timer_rate, 1U << first->timer_rate);
+    if (first->raw.physical_bits != one->raw.physical_bits)
+        print_to(to, "CPU %u has %u-bit physical addresses, CPU 0 has %u\n", index,
+                 one->raw.physical_bits, first->raw.physical_bits);
+    if (capabilities_usable(&first->raw) != capabilities_usable(&one->raw) ||
+        first->raw.vmx != one->raw.vmx)
+        print_to(to, "CPU %u %s, CPU 0 %s\n", index,
+                 one->raw.vmx && capabilities_usable(&one->raw) ? "can use VMX" : "cannot use VMX",
+                 first->raw.vmx && capabilities_usable(&first->raw) ? "can" : "cannot");
+}
