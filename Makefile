@@ -222,6 +222,7 @@ define guest_objects
 $(BUILD)/guests/$(1).elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/$(1).c tests/guests/$(1).asm))
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
+$(BUILD)/guests/costs.elf64: $(BUILD)/guests/objects/tests/bench/costs.c.o
 
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
 	@objcopy --strip-debug -O elf32-i386 $< $@
@@ -237,9 +238,9 @@ system: deps-system
 	@tests/system/run $(T)
 
 bench: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE)
-	@tests/bench/sizes $(IMAGE)
-	@if [ -x tests/bench/run ]; then tests/bench/run; fi
+	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf
+	-@tests/bench/sizes $(IMAGE)
+	@tests/bench/run $(BUILD)/guests/costs.elf
 
 # ---- the rest ------------------------------------------------------------------------------------------------------
 lint: deps-lint
