@@ -53,6 +53,7 @@ static void divisors(void **state)
         set_initial(1000, 5000);
         assert_int_equal(lapic_deadline(cpu), 5000 + 1000 * cases[i].divisor);
         assert_int_equal(current(5000), 1000);
+        assert_int_equal(current(5000 + cases[i].divisor - 1), 1000);
         assert_int_equal(current(5000 + cases[i].divisor), 999);
         assert_int_equal(current(5000 + 999 * cases[i].divisor), 1);
     }
@@ -139,6 +140,16 @@ static void a_new_count_does_not_lose_the_old_end(void **state)
     assert_int_equal(lapic_deadline(cpu), 250);
 }
 
+static void a_new_entry_does_not_lose_the_old_end(void **state)
+{
+    (void)state;
+    set_divide(0xb, 0);
+    set_lvt(VECTOR, 0);
+    set_initial(100, 0);
+    set_lvt(VECTOR | LVT_MASKED, 150); // masked after its time had come
+    assert_int_equal(take_vector(cpu), VECTOR);
+}
+
 // ---- TSC-deadline ----
 
 static uint64_t guest_tsc(uint64_t now)
@@ -154,12 +165,14 @@ static void deadline_fires_at_its_tsc(void **state)
         x2apic_vm(state);
         cpu->tsc_offset = offsets[i];
         set_lvt(VECTOR | DEADLINE, 0);
+        set_tsc(guest_tsc(1000) + 5000, 1000);
+        assert_int_equal(lapic_deadline(cpu), 3500);
         uint64_t deadline = guest_tsc(1000) + 5001; // 2501 ns later at 2 GHz, rounded up
         set_tsc(deadline, 1000);
         assert_int_equal(get_tsc(1000), deadline);
         assert_int_equal(current(1000), 0);
         uint64_t due = lapic_deadline(cpu);
-        assert_in_range(due, 3500, 3501);
+        assert_int_equal(due, 3501);
         // Never early: at the time at which it fires, every TSC is at the deadline or past it.
         assert_true(guest_tsc(due) - deadline < UINT64_C(1) << 63);
         assert_false(fires(due - 1));
@@ -184,6 +197,16 @@ static void a_deadline_in_the_past_fires_at_once(void **state)
     }
     set_tsc(1, 1000000);
     assert_int_equal(take_vector(cpu), VECTOR);
+}
+
+static void a_new_deadline_does_not_lose_the_old_one(void **state)
+{
+    (void)state;
+    set_lvt(VECTOR | DEADLINE, 0);
+    set_tsc(guest_tsc(0) + 1000, 0);
+    set_tsc(guest_tsc(0) + 9000, 1000); // the first is due and nobody has ticked
+    assert_int_equal(take_vector(cpu), VECTOR);
+    assert_int_equal(lapic_deadline(cpu), 4500);
 }
 
 static void far_deadlines_never_come(void **state)
@@ -283,8 +306,10 @@ int main(void)
         X2APIC(the_longest_count),
         X2APIC(a_new_divisor_keeps_the_count),
         X2APIC(a_new_count_does_not_lose_the_old_end),
+        X2APIC(a_new_entry_does_not_lose_the_old_end),
         X2APIC(deadline_fires_at_its_tsc),
         X2APIC(a_deadline_in_the_past_fires_at_once),
+        X2APIC(a_new_deadline_does_not_lose_the_old_one),
         X2APIC(far_deadlines_never_come),
         X2APIC(other_modes_ignore_the_deadline),
         X2APIC(leaving_a_mode_disarms),
