@@ -159,11 +159,9 @@ static void take_interrupt(struct vcpu *vcpu, struct entry_plan *plan)
     } else if (lapic_extint_pending(vcpu)) {
         plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, lapic_extint_acknowledge(vcpu));
     } else {
-        int vector = lapic_pending(vcpu);
-        if (vector < 0)
-            return;
-        lapic_accept(vcpu, (uint8_t)vector);
-        plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
+        int vector = lapic_take(vcpu);
+        if (vector >= 0)
+            plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
         return; // nothing else that waits has a higher priority now
     }
     plan->interrupt_window = interrupt_waits(vcpu);
@@ -193,7 +191,8 @@ static void plan_nmi_window(struct vcpu *vcpu, struct entry_plan *plan)
         plan->interrupt_window = true;
 }
 
-struct entry_plan event_choose(struct vcpu *vcpu)
+// Events of all kinds, in the order of their priorities.
+__attribute__((noinline)) static struct entry_plan choose_among_all(struct vcpu *vcpu)
 {
     struct entry_plan plan = {0};
     struct events *events = &vcpu->events;
@@ -217,6 +216,27 @@ struct entry_plan event_choose(struct vcpu *vcpu)
     if (type_of(plan.inject) == EVENT_NMI && !events->has_virtual_nmi)
         events->nmi_blocked = true;
     plan_nmi_window(vcpu, &plan);
+    return plan;
+}
+
+// Nearly always there is at most an interrupt of the local APIC's.
+struct entry_plan event_choose(struct vcpu *vcpu)
+{
+    const struct events *events = &vcpu->events;
+    if (events->pending.info | events->nmi_queued | events->nmi_returned | events->nmi_blocked |
+        events->interrupt_held)
+        return choose_among_all(vcpu);
+    if (lapic_extint_pending(vcpu))
+        return choose_among_all(vcpu);
+
+    struct entry_plan plan = {0};
+    if (!interrupts_open(vcpu)) {
+        plan.interrupt_window = lapic_pending(vcpu) >= 0;
+        return plan;
+    }
+    int vector = lapic_take(vcpu);
+    if (vector >= 0)
+        plan.inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
     return plan;
 }
 

@@ -97,10 +97,12 @@ static bool deliver_one(struct vcpu *target, struct vcpu *sender,
     return false;
 }
 
-static uint32_t busyness(const struct vcpu *target)
+// The class of its TPR or of what it serves.
+static int busyness(const struct vcpu *target)
 {
-    uint32_t tpr = lapic_get(&target->lapic, LAPIC_TPR), ppr = lapic_get(&target->lapic, LAPIC_PPR);
-    return MAX(tpr, ppr) >> 4;
+    int tpr = (int)(lapic_get(&target->lapic, LAPIC_TPR) >> 4);
+    int in_service = __atomic_load_n(&target->lapic.in_service, __ATOMIC_RELAXED);
+    return MAX(tpr, in_service >> 4);
 }
 
 // The addressed vCPU of the lowest priority; among equals the first behind the last winner.
@@ -134,29 +136,27 @@ bool lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_messag
 
 // ---- the interrupt command register ----
 
-// Whether the message is a plain interrupt to the sender alone: the case that must be fast.
-static bool is_to_self(const struct vcpu *vcpu, uint64_t icr, uint32_t destination)
+// A plain interrupt from a vCPU to itself: the case that must be fast.
+static inline bool is_to_self(const struct vcpu *vcpu, uint64_t icr, uint32_t destination)
 {
-    if (icr & ICR_MODE)
-        return false;
-    uint64_t shorthand = FIELD_GET(ICR_SHORTHAND, icr);
-    return shorthand == SHORTHAND_SELF ||
-           (shorthand == SHORTHAND_NONE && !(icr & ICR_LOGICAL) && destination == vcpu->apic_id);
+    if (!(icr & (ICR_MODE | ICR_LOGICAL | ICR_SHORTHAND)))
+        return destination == vcpu->apic_id;
+    return !(icr & ICR_MODE) && FIELD_GET(ICR_SHORTHAND, icr) == SHORTHAND_SELF;
 }
 
 void lapic_send(struct vcpu *vcpu, uint64_t icr)
 {
     bool wide = lapic_in_x2apic(vcpu);
-    uint32_t destination = (uint32_t)(icr >> (wide ? 32 : 56));
-    uint8_t mode = (uint8_t)FIELD_GET(ICR_MODE, icr);
+    uint32_t destination = (uint32_t)(wide ? icr >> 32 : icr >> 56);
+    uint8_t vector = (uint8_t)icr, mode = (uint8_t)FIELD_GET(ICR_MODE, icr);
 
-    if ((icr & 0xff) < 16 && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST)) {
-        lapic_error(vcpu, LAPIC_ERROR_SEND_VECTOR);
+    if (vector >= 16 && is_to_self(vcpu, icr, destination)) {
+        if (takes_interrupts(vcpu))
+            lapic_raise(vcpu, vector);
         return;
     }
-    if (is_to_self(vcpu, icr, destination)) {
-        if (takes_interrupts(vcpu))
-            lapic_raise(vcpu, (uint8_t)icr);
+    if (vector < 16 && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST)) {
+        lapic_error(vcpu, LAPIC_ERROR_SEND_VECTOR);
         return;
     }
     if (mode == DELIVERY_EXTINT) // only I/O APICs send it
@@ -166,7 +166,7 @@ void lapic_send(struct vcpu *vcpu, uint64_t icr)
     lapic_deliver(vcpu->vm, vcpu,
                   &(struct lapic_message){
                       .destination = destination,
-                      .vector = (uint8_t)icr,
+                      .vector = vector,
                       .mode = mode,
                       .shorthand = (uint8_t)FIELD_GET(ICR_SHORTHAND, icr),
                       .logical = (icr & ICR_LOGICAL) != 0,

@@ -87,6 +87,7 @@ static void reset_registers(struct vcpu *vcpu)
     set_identity(vcpu);
 
     lapic->irr_groups = lapic->isr_groups = 0;
+    __atomic_store_n(&lapic->in_service, -1, __ATOMIC_RELAXED);
     lapic->errors = 0;
     lapic_timer_stop(vcpu);
     atomic_store(&lapic->posted_extint, 0);
@@ -124,7 +125,7 @@ void lapic_virtual_wire(struct vcpu *vcpu)
 }
 
 // False: #GP. SDM: "x2APIC State Transitions".
-static bool write_base(struct vcpu *vcpu, uint64_t value)
+__attribute__((noinline)) static bool write_base(struct vcpu *vcpu, uint64_t value)
 {
     const struct cpuid_policy *cpuid = &vcpu->vm->cpuid;
     const uint64_t mode = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
@@ -158,6 +159,8 @@ static uint32_t read_register(const struct vcpu *vcpu, unsigned offset, uint64_t
 {
     if (offset == LAPIC_CURRENT_COUNT)
         return lapic_timer_current(vcpu, now);
+    if (offset == LAPIC_PPR)
+        return lapic_ppr(vcpu);
     return lapic_get(&vcpu->lapic, offset);
 }
 
@@ -291,33 +294,47 @@ bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t
     return true;
 }
 
+static bool write_icr(struct vcpu *vcpu, uint64_t value)
+{
+    if ((uint32_t)value & ~(ICR_WRITABLE | ICR_DELIVERY_STATUS))
+        return false;
+    value &= ~(uint64_t)ICR_DELIVERY_STATUS;
+    lapic_set(&vcpu->lapic, LAPIC_ICR, (uint32_t)value);
+    lapic_set(&vcpu->lapic, LAPIC_ICR + 4, (uint32_t)(value >> 32));
+    lapic_send(vcpu, value);
+    return true;
+}
+
+__attribute__((noinline)) static bool write_x2apic(struct vcpu *vcpu, unsigned number,
+                                                   uint64_t value, uint64_t now)
+{
+    const struct rule *rule = &rules[number];
+    uint64_t defined = rule->writable | rule->ignored;
+    if (!(rule->allowed & MW) || (value & ~defined))
+        return false;
+    write_register(vcpu, number * 16, (uint32_t)value & rule->writable, now);
+    return true;
+}
+
+// EOI and ICR come first: they are written for every interrupt. What is rare stays out of line, so
+// that their path needs no stack frame for it.
 bool lapic_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     uint32_t number = index - MSR_X2APIC_FIRST;
-    if (number >= REGISTERS) {
-        if (index == MSR_APIC_BASE)
-            return write_base(vcpu, value);
-        if (index != MSR_TSC_DEADLINE)
+    if (number < REGISTERS) {
+        if (!lapic_in_x2apic(vcpu))
             return false;
-        lapic_timer_set_deadline(vcpu, value, now);
+        if (number == LAPIC_ICR / 16)
+            return write_icr(vcpu, value);
+        if (number != LAPIC_EOI / 16 || value != 0)
+            return write_x2apic(vcpu, number, value, now);
+        lapic_eoi(vcpu);
         return true;
     }
-
-    const struct rule *rule = &rules[number];
-    if (!lapic_in_x2apic(vcpu) || !(rule->allowed & MW))
+    if (index == MSR_APIC_BASE)
+        return write_base(vcpu, value);
+    if (index != MSR_TSC_DEADLINE)
         return false;
-    uint64_t defined = rule->writable | rule->ignored;
-    if (number * 16 == LAPIC_ICR) {
-        if ((uint32_t)value & ~(uint32_t)defined)
-            return false;
-        value &= ~(uint64_t)ICR_DELIVERY_STATUS;
-        lapic_set(&vcpu->lapic, LAPIC_ICR, (uint32_t)value);
-        lapic_set(&vcpu->lapic, LAPIC_ICR + 4, (uint32_t)(value >> 32));
-        lapic_send(vcpu, value);
-        return true;
-    }
-    if (value & ~defined)
-        return false;
-    write_register(vcpu, number * 16, (uint32_t)value & rule->writable, now);
+    lapic_timer_set_deadline(vcpu, value, now);
     return true;
 }

@@ -96,6 +96,7 @@ struct lapic {
     // For the CPU that runs the vCPU alone.
     uint32_t irr_groups;   // bit n: word n of the IRR is not zero
     uint32_t isr_groups;   // likewise of the ISR
+    int32_t in_service;    // the highest vector of the ISR, or -1; others read it
     uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
     uint64_t deadline;     // of the timer in VM time, or NEVER
     uint64_t tsc_deadline; // guest TSC in TSC-deadline mode; 0: disarmed
@@ -142,6 +143,9 @@ void lapic_mmio_access(struct vcpu *vcpu, struct access *access);
 MUST_CHECK bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
 MUST_CHECK bool lapic_write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
+// The processor-priority register: what an interrupt's class must exceed.
+uint8_t lapic_ppr(const struct vcpu *vcpu);
+
 // The task-priority register, whose bits 7:4 are CR8.
 uint8_t lapic_tpr(const struct vcpu *vcpu);
 void lapic_set_tpr(struct vcpu *vcpu, uint8_t tpr);
@@ -159,8 +163,8 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector);
 // the IRR first.
 int lapic_pending(struct vcpu *vcpu);
 
-// The processor takes what lapic_pending() returned.
-void lapic_accept(struct vcpu *vcpu, uint8_t vector);
+// The same, and the processor accepts it: it moves from the IRR to the ISR.
+int lapic_take(struct vcpu *vcpu);
 
 void lapic_eoi(struct vcpu *vcpu);
 
@@ -187,8 +191,8 @@ void lapic_error(struct vcpu *vcpu, enum lapic_error error);
 
 // ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----
 
-// VM time at which lapic_tick() wants to be called next, or NEVER. Look again after a tick and after
-// REQUEST_TIMER.
+// VM time at which lapic_tick() wants to be called next, or NEVER. Look again after a tick and
+// after REQUEST_TIMER.
 uint64_t lapic_deadline(const struct vcpu *vcpu);
 void lapic_tick(struct vcpu *vcpu, uint64_t now);
 

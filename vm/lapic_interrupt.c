@@ -5,43 +5,51 @@
 
 #define CLASS 0xf0 // the priority class of a vector, TPR or PPR
 
-static unsigned group_offset(unsigned base, unsigned group)
+// The word of ISR, TMR or IRR that holds a vector.
+static inline uint32_t *word_of(struct lapic *lapic, unsigned base, unsigned vector)
 {
-    return base + group * 16;
+    return &lapic->page->word[base / 4 + vector / 32 * 4];
+}
+
+static inline uint32_t get(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void set(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
 // The highest vector in ISR or IRR, whose words that are not zero `groups` names; -1 if none.
-static int highest(const struct lapic *lapic, unsigned base, uint32_t groups)
+static inline int highest(struct lapic *lapic, unsigned base, uint32_t groups)
 {
     if (groups == 0)
         return -1;
-    unsigned group = highest_bit(groups);
-    return (int)(group * 32 + highest_bit(lapic_get(lapic, group_offset(base, group))));
+    unsigned first = highest_bit(groups) * 32;
+    return (int)(first + highest_bit(get(word_of(lapic, base, first))));
 }
 
 // Sets or clears a vector's bit in ISR or IRR and keeps its summary.
-static void set_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
+static inline void set_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
 {
-    unsigned offset = group_offset(base, vector / 32);
-    lapic_set(lapic, offset, lapic_get(lapic, offset) | BIT32(vector % 32));
+    uint32_t *word = word_of(lapic, base, vector);
+    set(word, get(word) | BIT32(vector % 32));
     *groups |= BIT32(vector / 32);
 }
 
-static void clear_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
+static inline void clear_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
 {
-    unsigned offset = group_offset(base, vector / 32);
-    uint32_t word = lapic_get(lapic, offset) & ~BIT32(vector % 32);
-    lapic_set(lapic, offset, word);
-    if (word == 0)
+    uint32_t *word = word_of(lapic, base, vector);
+    uint32_t rest = get(word) & ~BIT32(vector % 32);
+    set(word, rest);
+    if (rest == 0)
         *groups &= ~BIT32(vector / 32);
 }
 
-static void update_ppr(struct lapic *lapic)
+static inline void set_in_service(struct lapic *lapic, int vector)
 {
-    uint32_t tpr = lapic_get(lapic, LAPIC_TPR);
-    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
-    uint32_t service_class = in_service < 0 ? 0 : (uint32_t)in_service & CLASS;
-    lapic_set(lapic, LAPIC_PPR, (tpr & CLASS) >= service_class ? tpr : service_class);
+    __atomic_store_n(&lapic->in_service, vector, __ATOMIC_RELAXED);
 }
 
 // ---- pending ----
@@ -65,8 +73,8 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector)
         lapic_error(vcpu, LAPIC_ERROR_RECEIVE_VECTOR);
         return;
     }
-    unsigned tmr = group_offset(LAPIC_TMR, vector / 32);
-    lapic_set(lapic, tmr, lapic_get(lapic, tmr) & ~BIT32(vector % 32));
+    uint32_t *tmr = word_of(lapic, LAPIC_TMR, vector);
+    set(tmr, get(tmr) & ~BIT32(vector % 32));
     set_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
     vcpu_note(vcpu, REQUEST_EVENT);
 }
@@ -88,36 +96,34 @@ static void merge_posted(struct vcpu *vcpu)
         }
         if (bits == 0)
             continue;
-        unsigned tmr = group_offset(LAPIC_TMR, group), irr = group_offset(LAPIC_IRR, group);
-        lapic_set(lapic, tmr, (lapic_get(lapic, tmr) & ~bits) | level);
-        lapic_set(lapic, irr, lapic_get(lapic, irr) | bits);
+        uint32_t *tmr = word_of(lapic, LAPIC_TMR, group * 32);
+        uint32_t *irr = word_of(lapic, LAPIC_IRR, group * 32);
+        set(tmr, (get(tmr) & ~bits) | level);
+        set(irr, get(irr) | bits);
         lapic->irr_groups |= BIT32(group);
     }
 }
 
-static void take_posted(struct vcpu *vcpu)
+static inline void take_posted(struct vcpu *vcpu)
 {
     if (atomic_load_explicit(&vcpu->lapic.posted_groups, memory_order_relaxed))
         merge_posted(vcpu);
 }
 
-// The processor priority by the TPR as it is now: with the TPR shadow a guest changes it without
-// an exit, and the PPR register may lag behind.
-static uint32_t priority_class(const struct lapic *lapic)
+// Whether a vector of this class is above the processor's priority. The TPR is read where it is:
+// with the TPR shadow a guest changes it without an exit.
+static inline bool is_deliverable(const struct lapic *lapic, int vector)
 {
-    uint32_t tpr = lapic_get(lapic, LAPIC_TPR) & CLASS;
-    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
-    return in_service < 0 ? tpr : MAX(tpr, (uint32_t)in_service & CLASS);
+    int class = vector & CLASS;
+    return vector >= 0 && class > (int)(lapic_get(lapic, LAPIC_TPR) & CLASS) &&
+           (lapic->in_service < 0 || class > (lapic->in_service & CLASS));
 }
 
 int lapic_pending(struct vcpu *vcpu)
 {
-    struct lapic *lapic = &vcpu->lapic;
     take_posted(vcpu);
-    int vector = highest(lapic, LAPIC_IRR, lapic->irr_groups);
-    if (vector < 0 || ((uint32_t)vector & CLASS) <= priority_class(lapic))
-        return -1;
-    return vector;
+    int vector = highest(&vcpu->lapic, LAPIC_IRR, vcpu->lapic.irr_groups);
+    return is_deliverable(&vcpu->lapic, vector) ? vector : -1;
 }
 
 uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
@@ -125,8 +131,7 @@ uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
     struct lapic *lapic = &vcpu->lapic;
     take_posted(vcpu);
     int vector = highest(lapic, LAPIC_IRR, lapic->irr_groups);
-    int in_service = highest(lapic, LAPIC_ISR, lapic->isr_groups);
-    if (vector < 0 || (in_service >= 0 && (in_service & CLASS) >= (vector & CLASS)))
+    if (vector < 0 || (lapic->in_service >= 0 && (lapic->in_service & CLASS) >= (vector & CLASS)))
         return 0; // none, or an EOI must come first
     uint32_t tpr = lapic_get(lapic, LAPIC_TPR) & CLASS;
     return tpr >= ((uint32_t)vector & CLASS) ? (uint8_t)(vector >> 4) : 0;
@@ -134,27 +139,39 @@ uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
 
 // ---- in service ----
 
-void lapic_accept(struct vcpu *vcpu, uint8_t vector)
+int lapic_take(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
-    clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
-    set_bit(lapic, LAPIC_ISR, &lapic->isr_groups, vector);
-    lapic_set(lapic, LAPIC_PPR, vector & CLASS); // above the TPR's class, else it had not come
+    int vector = lapic_pending(vcpu);
+    if (vector < 0)
+        return -1;
+    clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, (unsigned)vector);
+    set_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
+    set_in_service(lapic, vector);
+    return vector;
 }
 
 void lapic_eoi(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
-    int vector = highest(lapic, LAPIC_ISR, lapic->isr_groups);
+    int vector = lapic->in_service;
     if (vector < 0)
         return;
     clear_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
-    update_ppr(lapic);
-    uint32_t tmr = lapic_get(lapic, group_offset(LAPIC_TMR, (unsigned)vector / 32));
-    if ((tmr & BIT32(vector % 32)) && vcpu->vm->irqchip.ioapic_eoi)
-        vcpu->vm->irqchip.ioapic_eoi(vcpu->vm->irqchip.ioapic, (uint8_t)vector);
+    set_in_service(lapic, highest(lapic, LAPIC_ISR, lapic->isr_groups));
     if (lapic->irr_groups)
         vcpu_note(vcpu, REQUEST_EVENT);
+    bool level = get(word_of(lapic, LAPIC_TMR, (unsigned)vector)) & BIT32(vector % 32);
+    const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
+    if (level && irqchip->ioapic_eoi)
+        irqchip->ioapic_eoi(irqchip->ioapic, (uint8_t)vector);
+}
+
+uint8_t lapic_ppr(const struct vcpu *vcpu)
+{
+    uint8_t tpr = lapic_tpr(vcpu);
+    int service = vcpu->lapic.in_service < 0 ? 0 : vcpu->lapic.in_service & CLASS;
+    return (tpr & CLASS) >= service ? tpr : (uint8_t)service;
 }
 
 uint8_t lapic_tpr(const struct vcpu *vcpu)
@@ -165,7 +182,6 @@ uint8_t lapic_tpr(const struct vcpu *vcpu)
 void lapic_set_tpr(struct vcpu *vcpu, uint8_t tpr)
 {
     lapic_set(&vcpu->lapic, LAPIC_TPR, tpr);
-    update_ppr(&vcpu->lapic);
     if (vcpu->lapic.irr_groups)
         vcpu_note(vcpu, REQUEST_EVENT);
 }

@@ -109,17 +109,18 @@ void lapic_timer_set_lvt(struct vcpu *vcpu, uint32_t lvt, uint64_t now)
 
 // ---- TSC-deadline ----
 
-// The VM time at which the guest's TSC will have reached `guest_tsc`; 0 if it has by now.
+// The VM time at which the guest's TSC will have reached `guest_tsc`; at most `now` if it has.
 static uint64_t tsc_to_deadline(const struct vcpu *vcpu, uint64_t guest_tsc, uint64_t now)
 {
     const struct clock *clock = &vcpu->vm->clock;
-    uint64_t host_now = clock_tsc(clock, now), host;
+    // Not after the TSC of now, and not long before it: it only tells the past from the future.
+    uint64_t host_now = clock->epoch + scale_32(now, clock->tsc_per_ns), host;
     uint64_t guest_now = host_now + vcpu->tsc_offset;
     if (guest_tsc <= guest_now)
         return 0;
-    // The first nanosecond that only TSCs from `host` on show: never early, not even within one.
     if (__builtin_add_overflow(host_now, guest_tsc - guest_now, &host))
         return NEVER;
+    // The first nanosecond that only TSCs from `host` on show: never early, not even within one.
     unsigned __int128 ns = (unsigned __int128)(host - 1 - clock->epoch) * clock->ns_per_tsc >> 32;
     return ns >= NEVER - 1 ? NEVER : (uint64_t)ns + 1;
 }

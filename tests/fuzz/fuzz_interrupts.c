@@ -94,6 +94,12 @@ static void check_apic(struct vcpu *vcpu)
     const struct lapic *lapic = &vcpu->lapic;
     check(lapic->irr_groups == groups_of(lapic, LAPIC_IRR));
     check(lapic->isr_groups == groups_of(lapic, LAPIC_ISR));
+    check((lapic->in_service < 0) == (lapic->isr_groups == 0));
+    if (lapic->in_service >= 0)
+        check(
+            lapic->in_service ==
+            (int)(highest_bit(lapic->isr_groups) * 32 +
+                  highest_bit(lapic_get(lapic, LAPIC_ISR + 16 * highest_bit(lapic->isr_groups)))));
     check(!(lapic_get(lapic, LAPIC_IRR) & 0xffff) && !(lapic_get(lapic, LAPIC_ISR) & 0xffff));
     check(lapic_get(lapic, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
     uint64_t mode = lapic->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
@@ -270,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unsigned taken = 0;
         for (int vector; (vector = lapic_pending(&vcpus[i])) >= 0; taken++) {
             check(vector >= 16 && vector < 256 && taken < 256);
-            lapic_accept(&vcpus[i], (uint8_t)vector);
+            check(lapic_take(&vcpus[i]) == vector);
             check(lapic_pending(&vcpus[i]) < 0 || lapic_pending(&vcpus[i]) >> 4 > vector >> 4);
         }
         check_apic(&vcpus[i]);

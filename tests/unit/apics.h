@@ -104,7 +104,6 @@ static inline uint32_t take_requests(struct vcpu *vcpu)
 static inline int take_vector(struct vcpu *vcpu)
 {
     int vector = lapic_pending(vcpu);
-    if (vector >= 0)
-        lapic_accept(vcpu, (uint8_t)vector);
+    assert_int_equal(lapic_take(vcpu), vector);
     return vector;
 }
