@@ -73,6 +73,14 @@ static inline verdict_t next(void)
     return (verdict_t){.kind = VERDICT_NEXT};
 }
 
+// Whether it is a plain next(): the one verdict of the hot path.
+static inline bool verdict_is_next(verdict_t verdict)
+{
+    uint64_t bits;
+    __builtin_memcpy(&bits, &verdict, sizeof(bits));
+    return (uint16_t)bits == VERDICT_NEXT;
+}
+
 // The length comes from our decoder (1 to 15), for exits whose VMCS length is undefined.
 static inline verdict_t next_len(unsigned length)
 {
@@ -99,7 +107,7 @@ static inline verdict_t stop(enum stop_reason reason, uint32_t code)
     return (verdict_t){.kind = VERDICT_STOP, .detail = (uint8_t)reason, .value = code};
 }
 
-// `groups` of vm/exit.h's STATE_ bits that this row does not always fetch. The handler must have changed nothing.
+// STATE_ groups and FACT_ bits of vm/exit.h that this row does not always fetch. The handler must have changed nothing.
 static inline verdict_t need(uint32_t groups)
 {
     return (verdict_t){.kind = VERDICT_NEED, .value = groups};

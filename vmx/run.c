@@ -16,7 +16,7 @@
 extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_window[],
     vmx_launch_window_end[], vmx_not_entered[];
 
-#define ALWAYS_VALID (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
+#define ALWAYS_VALID        (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
 #define EXIT_ENTRY_FAILURE  BIT32(31)
 #define INTERRUPTION_VECTOR UINT32_C(0xff)
 
@@ -35,11 +35,12 @@ void run_kick(struct vcpu *vcpu)
     apic_send_nmi(target->cpu->apic_id);
 }
 
-// Facts that most exits do without.
-static void fetch_facts(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
+#define RARE_FACTS                                                                                 \
+    (FACT_INSTRUCTION_INFO | FACT_LINEAR | FACT_PHYSICAL | FACT_INTERRUPTION | FACT_LENGTH |       \
+     FACT_IDT)
+
+static void fetch_rare_facts(uint32_t needs, struct exit *exit)
 {
-    if (needs & FACT_QUALIFICATION)
-        exit->qualification = vmread(VMCS_EXIT_QUALIFICATION);
     if (needs & FACT_INSTRUCTION_INFO)
         exit->instruction_info = vmread32(VMCS_EXIT_INSTRUCTION_INFORMATION);
     if (needs & FACT_LINEAR)
@@ -50,11 +51,8 @@ static void fetch_facts(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
         exit->interruption_info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
         exit->interruption_error = vmread32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
     }
-    if (needs & FACT_TIME)
-        exit->now = clock_ns(&v->guest.vm->clock, rdtsc());
     if (needs & FACT_LENGTH)
         exit->instruction_length = vmread32(VMCS_EXIT_INSTRUCTION_LENGTH);
-    exit->idt_info = 0;
     if (needs & FACT_IDT) {
         exit->idt_info = vmread32(VMCS_IDT_VECTORING_INFORMATION);
         if (exit->idt_info & EVENT_VALID) {
@@ -64,7 +62,24 @@ static void fetch_facts(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
     }
 }
 
-// The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes pending.
+// The facts and the state that `needs` names. Instruction exits have the length and STATE_FLOW
+// already.
+static inline void fetch(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
+{
+    if (needs & FACT_QUALIFICATION)
+        exit->qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    if (needs & FACT_TIME)
+        exit->now = clock_ns(&v->guest.vm->clock, rdtsc());
+    if (needs & RARE_FACTS)
+        fetch_rare_facts(needs, exit);
+    if (needs & STATE_ALL & ~v->guest.fetched)
+        state_fetch(v, needs & STATE_ALL);
+    if ((needs & FACT_IDT) && (exit->idt_info & EVENT_VALID))
+        event_take_interrupted(&v->guest, exit);
+}
+
+// The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes
+// pending.
 static void end_instruction(struct vcpu *vcpu)
 {
     vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
@@ -87,7 +102,8 @@ static void wrap(struct vcpu *vcpu)
         vcpu->rip = (uint32_t)vcpu->rip;
 }
 
-// Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is valid.
+// Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is
+// valid.
 static inline void step_over(struct vcpu *vcpu, uint32_t length)
 {
     vcpu->rip += length;
@@ -98,47 +114,6 @@ static inline void step_over(struct vcpu *vcpu, uint32_t length)
         end_instruction(vcpu);
     if (!(vcpu->dirty & STATE_FLOW)) // else write-back does it
         vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-}
-
-static void stop_vm(struct vcpu *vcpu, enum stop_reason reason, uint32_t code)
-{
-    vm_stop(vcpu->vm, reason, code);
-}
-
-// The uncommon verdicts. Returns how the loop ends, or RUN_CONTINUE.
-
-static enum run_end apply_rare(struct vmx_vcpu *v, const struct exit *exit, verdict_t verdict)
-{
-    struct vcpu *vcpu = &v->guest;
-    uint32_t length = verdict.detail ? verdict.detail : exit->instruction_length;
-    switch ((enum verdict_kind)verdict.kind) {
-    case VERDICT_FAULT:
-        state_fetch(v, STATE_FLOW | STATE_CONTROL);
-        if (!event_raise(vcpu, verdict.detail, verdict.has_error, verdict.value))
-            stop_vm(vcpu, STOP_TRIPLE_FAULT, 0);
-        vcpu_note(vcpu, REQUEST_EVENT);
-        return RUN_CONTINUE;
-    case VERDICT_WAIT:
-        step_over(vcpu, length);
-        vcpu->activity = ACTIVITY_HALTED;
-        vcpu_note(vcpu, REQUEST_EVENT);
-        return RUN_CONTINUE; // unless something wakes it at once, the requests end the loop
-    case VERDICT_YIELD:
-        step_over(vcpu, length);
-        return RUN_YIELD;
-    case VERDICT_STOP:
-        dump_note_stop(v, exit);
-        stop_vm(vcpu, verdict.detail, verdict.value);
-        return RUN_CONTINUE;
-    case VERDICT_INVALID:
-    case VERDICT_NEED:
-    case VERDICT_NEXT:
-    case VERDICT_AGAIN:
-        break;
-    }
-    dump_note_stop(v, exit);
-    stop_vm(vcpu, STOP_BUG, exit->reason);
-    return RUN_CONTINUE;
 }
 
 // Host events never leave this file: they are served before anybody looks at the guest. True:
@@ -169,22 +144,59 @@ static inline bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
     return false;
 }
 
-// A handler that asks for more state gets it and is called again; it asks at most once for each group.
-static verdict_t fetch_and_retry(struct vmx_vcpu *v, const struct exit_row *row,
-                                 const struct exit *exit, verdict_t verdict)
+// Any verdict but a plain step over an instruction. Returns how the loop ends, or RUN_CONTINUE.
+__attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const struct exit_row *row,
+                                                    struct exit *exit, verdict_t verdict)
 {
+    struct vcpu *vcpu = &v->guest;
+    // A handler that needs more gets it and is called again; it asks at most once for each group or
+    // fact.
     for (unsigned i = 0; verdict.kind == VERDICT_NEED && i < 16; i++) {
-        state_fetch(v, verdict.value & STATE_ALL);
-        verdict = row->handler(&v->guest, exit);
+        fetch(v, verdict.value & ~(uint32_t)FACT_IDT, exit);
+        verdict = row->handler(vcpu, exit);
     }
-    return verdict;
+    uint32_t length = verdict.detail ? verdict.detail : exit->instruction_length;
+    switch ((enum verdict_kind)verdict.kind) {
+    case VERDICT_AGAIN:
+        return RUN_CONTINUE;
+    case VERDICT_NEXT:
+        if (!row->is_instruction && !verdict.detail)
+            break; // there is no instruction to step over
+        state_fetch(v, STATE_FLOW);
+        step_over(vcpu, length);
+        return RUN_CONTINUE;
+    case VERDICT_FAULT:
+        state_fetch(v, STATE_FLOW | STATE_CONTROL);
+        if (!event_raise(vcpu, verdict.detail, verdict.has_error, verdict.value))
+            vm_stop(vcpu->vm, STOP_TRIPLE_FAULT, 0);
+        vcpu_note(vcpu, REQUEST_EVENT);
+        return RUN_CONTINUE;
+    case VERDICT_WAIT:
+        step_over(vcpu, exit->instruction_length);
+        vcpu->activity = ACTIVITY_HALTED;
+        vcpu_note(vcpu,
+                  REQUEST_EVENT); // unless something wakes it at once, serving that ends the loop
+        return RUN_CONTINUE;
+    case VERDICT_YIELD:
+        step_over(vcpu, exit->instruction_length);
+        return RUN_YIELD;
+    case VERDICT_STOP:
+        dump_note_stop(v, exit);
+        vm_stop(vcpu->vm, verdict.detail, verdict.value);
+        return RUN_CONTINUE;
+    case VERDICT_INVALID:
+    case VERDICT_NEED:
+        break;
+    }
+    dump_note_stop(v, exit);
+    vm_stop(vcpu->vm, STOP_BUG, exit->reason);
+    return RUN_CONTINUE;
 }
 
 // Runs the row's handler and applies its verdict.
 static inline enum run_end handle(struct vmx_vcpu *v, const struct exit_row *row, struct exit *exit)
 {
     struct vcpu *vcpu = &v->guest;
-    uint32_t needs = row->needs;
     if (row->is_instruction) {
         exit->instruction_length = vmread32(VMCS_EXIT_INSTRUCTION_LENGTH);
         vcpu->rip = vmread(VMCS_GUEST_RIP);
@@ -194,37 +206,24 @@ static inline enum run_end handle(struct vmx_vcpu *v, const struct exit_row *row
     } else {
         vcpu->fetched = ALWAYS_VALID;
     }
-    if (needs) {
-        fetch_facts(v, needs, exit);
-        state_fetch(v, needs & STATE_ALL);
-        if ((needs & FACT_IDT) && (exit->idt_info & EVENT_VALID))
-            event_take_interrupted(vcpu, exit);
-    }
+    if (row->needs)
+        fetch(v, row->needs, exit);
 
     verdict_t verdict = row->handler(vcpu, exit);
-    if (verdict.kind == VERDICT_NEED)
-        verdict = fetch_and_retry(v, row, exit, verdict);
-    if (verdict.kind == VERDICT_NEXT && row->is_instruction) {
-        step_over(vcpu, verdict.detail ? verdict.detail : exit->instruction_length);
-        return RUN_CONTINUE;
-    }
-    if (verdict.kind == VERDICT_AGAIN)
-        return RUN_CONTINUE;
-    if (verdict.kind == VERDICT_NEXT && verdict.detail) {
-        state_fetch(v, STATE_FLOW);
-        step_over(vcpu, verdict.detail);
-        return RUN_CONTINUE;
-    }
-    return apply_rare(v, exit, verdict);
+    if (!verdict_is_next(verdict) || !row->is_instruction)
+        return apply(v, row, exit, verdict);
+    step_over(vcpu, exit->instruction_length);
+    return RUN_CONTINUE;
 }
 
 static void entry_failed(struct vmx_vcpu *v, uint32_t reason)
 {
     dump_entry_failure(v, reason);
-    stop_vm(&v->guest, STOP_ENTRY_FAILED, reason & 0xffff);
+    vm_stop(v->guest.vm, STOP_ENTRY_FAILED, reason & 0xffff);
 }
 
-// The first entry of a vCPU is checked by the manual's rules: an emulated CPU accepts states that silicon refuses.
+// The first entry of a vCPU is checked by the manual's rules: an emulated CPU accepts states that
+// silicon refuses.
 static void check_first_launch(struct vmx_vcpu *v)
 {
     if (v->checked)
@@ -252,6 +251,7 @@ static inline enum enter_result enter(struct vmx_vcpu *v)
                          : "=a"(result), "+D"(vcpu), "+d"(frame)
                          :
                          : REGISTERS, "cc", "memory");
+        v->launched = result == ENTER_EXITED;
     }
 #undef REGISTERS
     return result;
@@ -287,7 +287,6 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
             end = requests_serve(v);
             continue;
         }
-        v->launched = true;
         exit.reason = vmread32(VMCS_EXIT_REASON);
         if (exit.reason >= EXIT_REASONS) { // a failed entry has bit 31 set
             reason = STATS_OTHER;
