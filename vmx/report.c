@@ -49,15 +49,17 @@ static void print_features(struct printer *to, const char *title, uint32_t featu
 
 static void print_missing(struct printer *to, const struct report *report)
 {
+    unsigned missing = 0;
     for (unsigned i = 0; i < required_count(); i++) {
         struct explanation line;
         if (!(report->choice->missing & BIT(i)))
             continue;
         required_explain(report->all, i, &line);
         print_to(to, "%s\n", line.text);
+        missing++;
     }
-    print_to(to, "Corbel cannot run here: %u of %u requirements are missing.\n",
-             (unsigned)__builtin_popcountll(report->choice->missing), required_count());
+    print_to(to, "Corbel cannot run here: %u of %u requirements are missing.\n", missing,
+             required_count());
 }
 
 static void print_head(struct printer *to, const struct report *report)
