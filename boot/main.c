@@ -34,7 +34,8 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
     va_end(arguments);
 }
 
-// The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait for.
+// The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait
+// for.
 __attribute__((noreturn)) static void end(const char *how)
 {
     say("corbel: end: %s\n", how);

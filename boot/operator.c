@@ -1,4 +1,5 @@
-// Attending to the console between slices. The serial line is the first VM's, Ctrl-A is Corbel's, in the habit of QEMU.
+// Attending to the console between slices. The serial line is the first VM's, Ctrl-A is Corbel's,
+// in the habit of QEMU.
 
 #include "boot/operator.h"
 
@@ -9,9 +10,9 @@
 #include "vm/bus.h"
 #include "vmx/loop.h"
 
-#define ESCAPE       0x01 // Ctrl-A
-#define POLL_HZ      100  // how often input is looked for
-#define DRAIN_HZ     1000 // how often while output is left
+#define ESCAPE   0x01 // Ctrl-A
+#define POLL_HZ  100  // how often input is looked for
+#define DRAIN_HZ 1000 // how often while output is left
 
 static bool escaped;
 static int held = -1; // a byte that the guest had no room for

@@ -52,9 +52,8 @@ static unsigned read_config(const struct boot_info *info)
     const struct boot_module *module = bootinfo_find_module(info, CONFIG_FILE);
     if (!module)
         return 0;
-    status_t status =
-        config_parse((const char *)module->start, module->end - module->start, configs,
-                     CONFIG_VMS, &count, &errors);
+    status_t status = config_parse((const char *)module->start, module->end - module->start,
+                                   configs, CONFIG_VMS, &count, &errors);
     for (unsigned i = 0; i < errors.count; i++)
         print_to(console_printer(), "corbel: %s\n", errors.error[i].text);
     if (status != STATUS_OK)
@@ -71,6 +70,7 @@ void start_vms(const struct boot_info *info, uint64_t begin)
     for (unsigned i = 0; i < count; i++)
         if (vms_start(&configs[i], &why) != STATUS_OK)
             print_to(console_printer(), "corbel: %s\n", why.text);
-    print_to(console_printer(), "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n",
-             vms_running(), vms_running() == 1 ? "" : "s", (rdtsc() - begin) / 1000);
+    print_to(console_printer(),
+             "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", vms_running(),
+             vms_running() == 1 ? "" : "s", (rdtsc() - begin) / 1000);
 }

@@ -7,6 +7,7 @@
 #include "drivers/host/console.h"
 #include "drivers/virt/board.h"
 #include "lib/string.h"
+#include "loaders/files.h"
 #include "loaders/loader.h"
 #include "loaders/memory_map.h"
 #include "mm/frames.h"
@@ -155,30 +156,6 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
 
 // ---- starting ----
 
-static const struct image *find_image(const char *name)
-{
-    for (unsigned i = 0; i < inputs.image_count; i++)
-        if (strcmp(inputs.images[i].name, name) == 0)
-            return &inputs.images[i];
-    return NULL;
-}
-
-static status_t find_images(const struct vm_config *config, const struct image **kernel,
-                            const struct image **initrd, struct explanation *why)
-{
-    *kernel = find_image(config->kernel);
-    *initrd = config->initrd[0] ? find_image(config->initrd) : NULL;
-    if (!*kernel)
-        return explain(why, STATUS_NOT_FOUND,
-                       "%s: kernel = %s: there is no module of this name: add it to the boot image",
-                       config->name, config->kernel);
-    if (config->initrd[0] && !*initrd)
-        return explain(why, STATUS_NOT_FOUND,
-                       "%s: initrd = %s: there is no module of this name: add it to the boot image",
-                       config->name, config->initrd);
-    return STATUS_OK;
-}
-
 // Now is VM time 0 and guest TSC 0.
 static void start_clock(struct instance *instance)
 {
@@ -195,8 +172,8 @@ static void start_clock(struct instance *instance)
 static status_t build(struct instance *instance, struct explanation *why)
 {
     struct vm *vm = &instance->vm;
-    const struct image *kernel, *initrd;
-    status_t status = find_images(&vm->config, &kernel, &initrd, why);
+    struct guest_files files;
+    status_t status = files_find(&vm->config, inputs.images, inputs.image_count, &files, why);
     if (status != STATUS_OK)
         return status;
     vm->host = &services;
@@ -223,7 +200,8 @@ static status_t build(struct instance *instance, struct explanation *why)
     if (status == STATUS_OK)
         status = board_build(&instance->board, vm, why);
     if (status == STATUS_OK)
-        status = loader_load(vm, kernel, initrd, NULL, 0, why);
+        status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
+                             files.module, files.module_count, why);
     start_clock(instance);
     return status;
 }

@@ -4,10 +4,12 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
+#include "lib/string.h"
 #include "vmx/loop.h"
-#include "vmx/required.h"
+#include "vmx/report.h"
 #include "vmx/root.h"
 
 static struct vmx_capabilities capabilities[CPUS];
@@ -43,17 +45,6 @@ void vmx_start_cpu(struct cpu *cpu)
     loop_run();
 }
 
-static void print_missing(struct printer *to)
-{
-    struct explanation line;
-    for (unsigned i = 0; i < required_count(); i++) {
-        if (!(machine_choice.missing & BIT(i)))
-            continue;
-        required_explain(&machine_capabilities, i, &line);
-        print_to(to, "corbel: %s\n", line.text);
-    }
-}
-
 status_t vmx_start_choose(const char *features, struct printer *to)
 {
     struct explanation why;
@@ -70,17 +61,36 @@ status_t vmx_start_choose(const char *features, struct printer *to)
         if (cpus[i].online)
             capabilities_intersect(&machine_capabilities, &capabilities[i]);
     choice_make(&machine_choice, &machine_capabilities, wanted, requested);
-    if (!machine_choice.missing)
-        return STATUS_OK;
-    print_missing(to);
-    return STATUS_UNSUPPORTED;
+    return machine_choice.missing ? STATUS_UNSUPPORTED : STATUS_OK;
+}
+
+// The brand string: three leaves of sixteen characters.
+static void read_brand(char name[49])
+{
+    name[0] = name[48] = 0;
+    if (cpuid(0x80000000, 0).eax < 0x80000004)
+        return;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct cpuid_result part = cpuid(0x80000002 + i, 0);
+        memcpy(name + 16 * i, &part, sizeof(part));
+    }
 }
 
 void vmx_start_report(struct printer *to, bool whole)
 {
-    (void)whole;
-    print_to(to, "vmx: features in use %#x, missing %#lx\n", machine_choice.features,
-             machine_choice.missing);
+    char brand[49];
+    read_brand(brand);
+    const char *name = brand;
+    while (*name == ' ')
+        name++;
+    struct report report = {&machine_capabilities, &machine_choice, name, online_count()};
+    if (whole)
+        report_full(to, &report);
+    else
+        report_short(to, &report);
+    for (unsigned i = 1; i < cpu_count; i++)
+        if (cpus[i].online)
+            report_differences(to, i, &capabilities[0], &capabilities[i]);
 }
 
 status_t vmx_start_enter(struct explanation *why)
