@@ -17,7 +17,7 @@ ALARM = re.compile(r"WARNING:|BUG:|Call Trace|Oops|unchecked MSR|soft lockup|har
 
 def shape(message):
     """The message without its numbers."""
-    return re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{6,}\b|\d+", "#", message, flags=re.I).strip()
+    return re.sub(r"\b(0x)?[0-9a-f]{2,}\b|\d+", "#", message, flags=re.I).strip()
 
 
 def warnings(text):

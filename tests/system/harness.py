@@ -15,7 +15,7 @@ INITRD = GUEST / "initrd.gz"
 PROMPT = "guest# "
 SCALE = float(os.environ.get("TIME_SCALE", "1"))
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-KERNEL_LINE = re.compile(r"\[ *\d+\.\d+\] [^\n]*\n")
+KERNEL_LINE = re.compile(r"(?<!>)\[ *\d+\.\d+\] [^\n]*\n")
 
 SKYLAKE, HASWELL, SANDY_BRIDGE = "corei7_skylake_x", "corei7_haswell_4770", "corei7_sandy_bridge_2600k"
 ICELAKE, TIGERLAKE = "corei7_icelake_u", "tigerlake"
@@ -67,8 +67,8 @@ class Console:
     def run(self, command, limit=60):
         """Types a command at the guest's shell; returns its output, without messages of the kernel."""
         self.type(command + "\r")
-        self.expect(re.escape(command[-20:]) + r"\s*\r?\n", limit)  # its echo
-        return KERNEL_LINE.sub("", self.expect(PROMPT, limit)).strip()
+        _echo, _newline, output = KERNEL_LINE.sub("", self.expect(PROMPT, limit)).partition("\n")
+        return output.strip()
 
     def ends(self, status, limit=120):
         """The machine goes down by itself, and tools/run has this exit status. Returns the last words."""
