@@ -187,8 +187,6 @@ static status_t build(struct instance *instance, struct explanation *why)
     cpuid.vcpu_count = vm->vcpu_count;
     cpuid.feature = vm->config.feature;
     cpuid.feature_count = vm->config.feature_count;
-    cpuid.feature = vm->config.feature;
-    cpuid.feature_count = vm->config.feature_count;
     status = cpuid_build(&vm->cpuid, inputs.host_cpuid, &cpuid);
     if (status != STATUS_OK)
         return explain(why, status, "%s: too many CPUID leaves", vm->config.name);

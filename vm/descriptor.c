@@ -1,0 +1,56 @@
+// Decoding of segment descriptors. See vm/descriptor.h.
+
+#include "vm/descriptor.h"
+
+#define ACCESS_BYTE 5 // of a descriptor: type, S, DPL, P
+
+bool descriptor_read(struct vcpu *vcpu, uint16_t selector, bool is_wide, enum exception outside,
+                     uint64_t now, struct descriptor *descriptor, verdict_t *fault)
+{
+    const struct segment *local = &vcpu->segment[LDTR];
+    bool is_local = selector & SELECTOR_LOCAL;
+    uint64_t base = is_local ? local->base : vcpu->gdtr.base;
+    uint32_t limit = is_local ? local->limit : vcpu->gdtr.limit;
+    uint32_t offset = selector & SELECTOR_INDEX;
+    unsigned size = is_wide ? 16 : 8;
+
+    if ((is_local && (local->access & AR_UNUSABLE)) || offset + size - 1 > limit) {
+        *fault = fault_code(outside, SELECTOR_ERROR(selector));
+        return false;
+    }
+    uint64_t words[2] = {0, 0};
+    descriptor->at = gva(base + offset);
+    if (!(vcpu->efer & EFER_LMA))
+        descriptor->at.value &= UINT32_MAX;
+    if (!linear_read(vcpu, descriptor->at, words, size, false, now, fault))
+        return false;
+    descriptor->low = words[0];
+    descriptor->high = words[1];
+    return true;
+}
+
+struct segment descriptor_segment(uint16_t selector, const struct descriptor *descriptor)
+{
+    uint64_t low = descriptor->low;
+    uint32_t limit = (uint32_t)((low & 0xffff) | (low >> 32 & 0xf0000));
+    uint32_t access = descriptor_access(descriptor);
+    return (struct segment){
+        .selector = selector,
+        .base = (low >> 16 & 0xffffff) | (low >> 32 & 0xff000000) | descriptor->high << 32,
+        .limit = access & AR_GRANULAR ? limit << 12 | 0xfff : limit,
+        .access = access,
+    };
+}
+
+bool descriptor_mark(struct vcpu *vcpu, struct descriptor *descriptor, uint8_t set, uint8_t clear,
+                     uint64_t now, verdict_t *fault)
+{
+    uint64_t marked = (descriptor->low & ~((uint64_t)clear << 40)) | (uint64_t)set << 40;
+    uint8_t byte = (uint8_t)(marked >> 40);
+    if (marked == descriptor->low)
+        return true;
+    if (!linear_write(vcpu, gva(descriptor->at.value + ACCESS_BYTE), &byte, 1, false, now, fault))
+        return false;
+    descriptor->low = marked;
+    return true;
+}
