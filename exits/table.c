@@ -37,9 +37,9 @@ const struct exit_row exit_table[] = {
     [EXIT_OTHER_SMI] = UNUSED("other SMI"),
     [EXIT_INTERRUPT_WINDOW] = EVENT(exit_resume, 0, "interrupt window"),
     [EXIT_NMI_WINDOW] = EVENT(exit_resume, 0, "NMI window"),
-    [EXIT_TASK_SWITCH] = EVENT(exit_unknown,
+    [EXIT_TASK_SWITCH] = EVENT(exit_task_switch,
                                STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
-                                   STATE_DEBUG | FACT_QUALIFICATION | DELIVERY,
+                                   STATE_DEBUG | FACT_QUALIFICATION | FACT_TIME | DELIVERY,
                                "task switch"),
     [EXIT_CPUID] = INSTRUCTION(exit_cpuid, 0, "CPUID"),
     [EXIT_GETSEC] = REFUSED("GETSEC"),
