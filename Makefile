@@ -168,7 +168,9 @@ $(BUILD)/host/libsupport.a: $(patsubst %.c,$(BUILD)/host/%.o,$(wildcard tests/un
 
 $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o $(BUILD)/host/libsupport.a $(BUILD)/host/libpure.a
 	@mkdir -p $(@D)
-	$(call say,HOSTLD,$@)$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore
+	$(call say,HOSTLD,$@)$(HOSTCC) $(HOST_CFLAGS) $^ -o $@ -lcmocka -lZydis -lZycore $(UNIT_LIBRARIES)
+
+$(BUILD)/unit/test_emulate_oracle: UNIT_LIBRARIES := -lunicorn
 
 unit: deps-unit $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
 	@tests/unit/run $(filter $(BUILD)/unit/%,$^)

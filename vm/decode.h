@@ -9,6 +9,7 @@
 enum operation {
     OP_NONE = 0,
     OP_GROUP, // in the opcode tables only: ModRM.reg chooses
+    // Arithmetic
     OP_ADD,
     OP_OR,
     OP_ADC,
@@ -17,6 +18,7 @@ enum operation {
     OP_SUB,
     OP_XOR,
     OP_CMP,
+    OP_TEST,
     OP_ROL,
     OP_ROR,
     OP_RCL,
@@ -25,44 +27,46 @@ enum operation {
     OP_SHR,
     OP_SAL, // the same as SHL
     OP_SAR,
+    OP_SHLD,
+    OP_SHRD,
     OP_BT,
     OP_BTS,
     OP_BTR,
     OP_BTC,
-    OP_MOV,
-    OP_MOVZX,
-    OP_MOVSX,
-    OP_MOVBE,
-    OP_MOV_FROM_SEGMENT,
-    OP_TEST,
-    OP_XCHG,
-    OP_CMPXCHG,
-    OP_CMPXCHG_PAIR, // CMPXCHG8B, CMPXCHG16B
-    OP_XADD,
-    OP_SHLD,
-    OP_SHRD,
+    OP_BSF,
+    OP_BSR,
     OP_INC,
     OP_DEC,
     OP_NEG,
     OP_NOT,
     OP_MUL,
-    OP_IMUL, // RDX:RAX
+    OP_IMUL, // to RDX:RAX
     OP_IMUL_REG,
     OP_DIV,
     OP_IDIV,
-    OP_PUSH,
-    OP_POP,
+    // Transfers
+    OP_MOV,
+    OP_MOVZX,
+    OP_MOVSX,
+    OP_MOVBE,
+    OP_MOV_FROM_SEGMENT,
     OP_CMOV,
     OP_SET,
-    OP_BSF,
-    OP_BSR,
-    OP_CACHE_LINE, // CLFLUSH, CLFLUSHOPT, CLWB
+    OP_XCHG,
+    OP_XADD,
+    OP_CMPXCHG,
+    OP_CMPXCHG_PAIR, // CMPXCHG8B, CMPXCHG16B
+    OP_PUSH,
+    OP_POP,
+    OP_CACHE_LINE, // CLFLUSH, CLFLUSHOPT
+    // String instructions
     OP_MOVS,
     OP_STOS,
     OP_LODS,
     OP_CMPS,
     OP_SCAS,
-    OP_VECTOR, // SSE and AVX moves between a register and memory
+    // SSE and AVX moves between a register and memory
+    OP_VECTOR,
     OPERATIONS,
 };
 

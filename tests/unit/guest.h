@@ -6,9 +6,12 @@
 
 #include "vm/vm.h"
 
+#ifndef DEVICE // a test may put it elsewhere
+#define DEVICE UINT64_C(0xfe000000)
+#endif
+
 #define RAM_SIZE    (UINT64_C(4) << 20)
 #define TABLES      UINT64_C(0x200000) // paging structures grow upwards from here
-#define DEVICE      UINT64_C(0xfe000000)
 #define DEVICE_SIZE UINT64_C(8192)
 #define PTE_P       UINT64_C(1)
 #define PTE_W       UINT64_C(2)
@@ -35,6 +38,7 @@ struct guest {
     uint64_t next_table;
     uint8_t device[DEVICE_SIZE];
     unsigned accesses;
+    bool missed; // an access outside RAM and the device
     struct device_log log[64];
     _Alignas(64) uint8_t fpu[4096];
     _Alignas(4096) uint8_t ram[RAM_SIZE];
@@ -49,7 +53,9 @@ void vm_mmio_access(struct vcpu *vcpu, struct access *access)
     if (access->write)
         assert_int_equal(access->value & ~size_mask(access->size), 0);
     uint64_t at = access->offset - DEVICE;
-    if (at >= DEVICE_SIZE || access->size > DEVICE_SIZE - at)
+    bool missed = at >= DEVICE_SIZE || access->size > DEVICE_SIZE - at;
+    guest.missed |= missed;
+    if (missed)
         access->value = access->write ? access->value : size_mask(access->size);
     else if (access->write)
         memcpy(guest.device + at, &access->value, access->size);

@@ -1,0 +1,60 @@
+// The instruction emulator's front: fetch, decode, and the choice of the family. Called by the
+// handlers of exits on memory (EPT violations, APIC accesses). SDM: "EPT Violations".
+
+#include "vm/emulate.h"
+
+#include "lib/string.h"
+#include "vm/emulation.h"
+
+#define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS | STATE_STACK)
+
+// User code cannot end its VM: what we do not know it may not use.
+static verdict_t unknown(struct vcpu *vcpu, const uint8_t *bytes, unsigned count)
+{
+    if (vcpu->cpl == 3)
+        return fault_ud();
+    memcpy(vcpu->unemulated, bytes, count);
+    vcpu->unemulated_length = (uint8_t)count;
+    return stop(STOP_UNEMULATED, 0);
+}
+
+static bool is_protected(const struct vcpu *vcpu)
+{
+    return (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
+}
+
+static verdict_t execute(struct emulation *emulation)
+{
+    enum operation operation = emulation->instruction.operation;
+    if (operation < OP_MOV)
+        return emulate_arithmetic(emulation);
+    if (operation < OP_MOVS)
+        return emulate_transfer(emulation);
+    if (operation < OP_VECTOR)
+        return emulate_string(emulation);
+    if (!(emulation->vcpu->fetched & STATE_FPU))
+        return need(STATE_FPU);
+    return emulate_vector(emulation);
+}
+
+verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
+{
+    uint32_t missing = linear_missing(vcpu) | (NEEDS & ~vcpu->fetched);
+    if (missing)
+        return need(missing);
+
+    struct emulation emulation = {.vcpu = vcpu, .now = exit->now, .rflags = vcpu->rflags};
+    uint8_t bytes[INSTRUCTION_MAX];
+    unsigned count = 0;
+    enum decode_result result;
+    do {
+        if (!linear_fetch(vcpu, bytes, &count, &emulation.fault))
+            return emulation.fault;
+        result = decode(bytes, count, code_bits(vcpu), is_protected(vcpu), &emulation.instruction);
+    } while (result == DECODE_TRUNCATED);
+    if (result == DECODE_INVALID)
+        return fault_ud();
+    if (result == DECODE_UNKNOWN)
+        return unknown(vcpu, bytes, count);
+    return execute(&emulation);
+}

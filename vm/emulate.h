@@ -1,0 +1,16 @@
+// The instruction emulator: executes one guest instruction that touches memory which is not RAM.
+#pragma once
+
+#include "vm/exit.h"
+
+// Fetches, decodes and executes the instruction at CS:RIP; its operands may be registers, RAM and
+// devices. Reads of the exit only `now` (FACT_TIME); an exit during event delivery is not its
+// business. Verdicts:
+//   next       done; the length is the decoder's
+//   again      a repeated string instruction has iterations left, or another CPU changed what a
+//   locked access read fault      what the instruction raises; nothing but CR2 has changed, or
+//   whole iterations of a string instruction need       call again with these groups stop       at
+//   CPL < 3: an instruction that is not known (its bytes are in vcpu->unemulated), or code or
+//   paging
+//              structures outside RAM. User code gets #UD for the former.
+verdict_t emulate(struct vcpu *vcpu, const struct exit *exit);

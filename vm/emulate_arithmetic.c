@@ -1,0 +1,205 @@
+// The arithmetic of the emulator's instructions. Each prepares its memory operand, reads, computes,
+// and only then changes anything. SDM: the instructions' own pages.
+
+#include "vm/alu.h"
+#include "vm/emulation.h"
+
+typedef verdict_t executor(struct emulation *emulation);
+
+static verdict_t execute_arithmetic(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    enum operation operation = instruction->operation;
+    unsigned size = instruction->operand_size;
+    bool compares = operation == OP_CMP || operation == OP_TEST;
+    bool to_register = instruction->form == FORM_REG_RM;
+    if (!operand_prepare(emulation, size, !compares && !to_register))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size), other = operand_source(emulation);
+    uint64_t result = to_register ? alu_binary(operation, size, other, operand, &emulation->rflags)
+                                  : alu_binary(operation, size, operand, other, &emulation->rflags);
+    if (!compares && to_register)
+        register_write(emulation, instruction->reg, size, result);
+    else if (!compares && !operand_replace(emulation, size, operand, result))
+        return emulation->fault;
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_unary(struct emulation *emulation)
+{
+    unsigned size = emulation->instruction.operand_size;
+    if (!operand_prepare(emulation, size, true))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size);
+    uint64_t result =
+        alu_unary(emulation->instruction.operation, size, operand, &emulation->rflags);
+    if (!operand_replace(emulation, size, operand, result))
+        return emulation->fault;
+    return emulation_done(emulation);
+}
+
+static unsigned shift_count(const struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    uint64_t count = 1;
+    if (instruction->form == FORM_RM_CL || instruction->form == FORM_RM_REG_CL)
+        count = emulation->vcpu->gpr[RCX];
+    else if (instruction->form != FORM_RM_ONE)
+        count = instruction->immediate;
+    return alu_count(instruction->operand_size, count);
+}
+
+// Shifts, rotations and double shifts. By zero they check that they could write, and write nothing.
+static verdict_t execute_shift(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    enum operation operation = instruction->operation;
+    unsigned size = instruction->operand_size, count = shift_count(emulation);
+    if (!operand_prepare(emulation, size, true))
+        return emulation->fault;
+    uint64_t value = operand_read(emulation, size);
+    if (operation == OP_SHLD || operation == OP_SHRD)
+        value = alu_double_shift(operation, size, value,
+                                 register_read(emulation, instruction->reg, size), count,
+                                 &emulation->rflags);
+    else
+        value = alu_shift(operation, size, value, count, &emulation->rflags);
+    if (count != 0 || !instruction->is_memory)
+        operand_write(emulation, size, value);
+    return emulation_done(emulation);
+}
+
+// The bit's number in the operand. One from a register reaches beyond a memory operand, in both
+// directions.
+static unsigned bit_number(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned bits = instruction->operand_size * 8U;
+    uint64_t offset = operand_source(emulation), sign = BIT(bits - 1);
+    if (instruction->is_memory && instruction->form == FORM_RM_REG) {
+        int64_t number = (int64_t)((offset ^ sign) - sign);
+        emulation->address_offset =
+            (uint64_t)(number >> lowest_bit(bits)) * instruction->operand_size;
+    }
+    return (unsigned)(offset & (bits - 1));
+}
+
+static verdict_t execute_bit(struct emulation *emulation)
+{
+    enum operation operation = emulation->instruction.operation;
+    unsigned size = emulation->instruction.operand_size;
+    uint64_t bit = BIT(bit_number(emulation));
+    if (!operand_prepare(emulation, size, operation != OP_BT))
+        return emulation->fault;
+    uint64_t value = operand_read(emulation, size), result = value;
+    if (operation == OP_BTS)
+        result |= bit;
+    else if (operation == OP_BTR)
+        result &= ~bit;
+    else if (operation == OP_BTC)
+        result ^= bit;
+    if (operation != OP_BT && !operand_replace(emulation, size, value, result))
+        return emulation->fault;
+    emulation->rflags = (emulation->rflags & ~RFLAGS_CF) | (value & bit ? RFLAGS_CF : 0);
+    return emulation_done(emulation);
+}
+
+// The dividend or product of byte operands is AX, of wider ones RDX:RAX.
+static void write_pair(struct emulation *emulation, unsigned size, uint64_t low, uint64_t high)
+{
+    if (size == 1) {
+        register_write(emulation, RAX, 2, high << 8 | low);
+        return;
+    }
+    register_write(emulation, RAX, size, low);
+    register_write(emulation, RDX, size, high);
+}
+
+static verdict_t execute_multiply_divide(struct emulation *emulation)
+{
+    enum operation operation = emulation->instruction.operation;
+    unsigned size = emulation->instruction.operand_size;
+    bool is_signed = operation == OP_IMUL || operation == OP_IDIV;
+    const uint64_t *gpr = emulation->vcpu->gpr;
+    uint64_t low = gpr[RAX], high = size == 1 ? gpr[RAX] >> 8 : gpr[RDX];
+    if (!operand_prepare(emulation, size, false))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size);
+    if (operation == OP_MUL || operation == OP_IMUL)
+        alu_multiply(is_signed, size, low, operand, &low, &high, &emulation->rflags);
+    else if (!alu_divide(is_signed, size, operand, &low, &high))
+        return fault(VECTOR_DE);
+    write_pair(emulation, size, low, high);
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_multiply_register(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    if (!operand_prepare(emulation, size, false))
+        return emulation->fault;
+    uint64_t other = instruction->form == FORM_REG_RM_IMM
+                         ? instruction->immediate
+                         : register_read(emulation, instruction->reg, size);
+    uint64_t low, high;
+    alu_multiply(true, size, operand_read(emulation, size), other, &low, &high, &emulation->rflags);
+    register_write(emulation, instruction->reg, size, low);
+    return emulation_done(emulation);
+}
+
+// Of zero only ZF is set; the register keeps its value.
+static verdict_t execute_scan(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    if (!operand_prepare(emulation, size, false))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size);
+    uint64_t number = alu_scan(instruction->operation, operand, &emulation->rflags);
+    if (operand)
+        register_write(emulation, instruction->reg, size, number);
+    return emulation_done(emulation);
+}
+
+static executor *const executors[OPERATIONS] = {
+    [OP_ADD] = execute_arithmetic,
+    [OP_OR] = execute_arithmetic,
+    [OP_ADC] = execute_arithmetic,
+    [OP_SBB] = execute_arithmetic,
+    [OP_AND] = execute_arithmetic,
+    [OP_SUB] = execute_arithmetic,
+    [OP_XOR] = execute_arithmetic,
+    [OP_CMP] = execute_arithmetic,
+    [OP_TEST] = execute_arithmetic,
+    [OP_ROL] = execute_shift,
+    [OP_ROR] = execute_shift,
+    [OP_RCL] = execute_shift,
+    [OP_RCR] = execute_shift,
+    [OP_SHL] = execute_shift,
+    [OP_SHR] = execute_shift,
+    [OP_SAL] = execute_shift,
+    [OP_SAR] = execute_shift,
+    [OP_SHLD] = execute_shift,
+    [OP_SHRD] = execute_shift,
+    [OP_BT] = execute_bit,
+    [OP_BTS] = execute_bit,
+    [OP_BTR] = execute_bit,
+    [OP_BTC] = execute_bit,
+    [OP_INC] = execute_unary,
+    [OP_DEC] = execute_unary,
+    [OP_NEG] = execute_unary,
+    [OP_NOT] = execute_unary,
+    [OP_MUL] = execute_multiply_divide,
+    [OP_IMUL] = execute_multiply_divide,
+    [OP_DIV] = execute_multiply_divide,
+    [OP_IDIV] = execute_multiply_divide,
+    [OP_IMUL_REG] = execute_multiply_register,
+    [OP_BSF] = execute_scan,
+    [OP_BSR] = execute_scan,
+};
+
+verdict_t emulate_arithmetic(struct emulation *emulation)
+{
+    return executors[emulation->instruction.operation](emulation);
+}

@@ -1,0 +1,199 @@
+// The emulator's instructions that move and exchange values. Each prepares its memory operands,
+// reads, and only then changes anything. SDM: the instructions' own pages.
+
+#include "vm/alu.h"
+#include "vm/emulation.h"
+
+typedef verdict_t executor(struct emulation *emulation);
+
+static verdict_t execute_move(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    bool to_register = instruction->form == FORM_REG_RM;
+    bool is_swapped = instruction->operation == OP_MOVBE;
+    if (!operand_prepare(emulation, size, !to_register))
+        return emulation->fault;
+    uint64_t value = to_register ? operand_read(emulation, size) : operand_source(emulation);
+    if (is_swapped)
+        value = __builtin_bswap64(value) >> (64 - size * 8);
+    if (to_register)
+        register_write(emulation, instruction->reg, size, value);
+    else
+        operand_write(emulation, size, value);
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_extend(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->source_size;
+    if (!operand_prepare(emulation, size, false))
+        return emulation->fault;
+    uint64_t value = operand_read(emulation, size), sign = BIT(size * 8U - 1);
+    if (instruction->operation == OP_MOVSX)
+        value = (value ^ sign) - sign;
+    // The byte register rule holds for the source alone: the destination is at least 2 bytes.
+    register_write(emulation, instruction->reg, instruction->operand_size, value);
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_move_from_segment(struct emulation *emulation)
+{
+    unsigned size = emulation->instruction.operand_size;
+    if (!operand_prepare(emulation, size, true))
+        return emulation->fault;
+    operand_write(emulation, size,
+                  emulation->vcpu->segment[emulation->instruction.reg & 7].selector);
+    return emulation_done(emulation);
+}
+
+// The memory is read whether or not the condition holds.
+static verdict_t execute_conditional_move(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    if (!operand_prepare(emulation, size, false))
+        return emulation->fault;
+    uint64_t value = operand_read(emulation, size);
+    if (!alu_condition(instruction->condition, emulation->rflags))
+        value = register_read(emulation, instruction->reg, size);
+    register_write(emulation, instruction->reg, size, value);
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_set(struct emulation *emulation)
+{
+    if (!operand_prepare(emulation, 1, true))
+        return emulation->fault;
+    operand_write(emulation, 1, alu_condition(emulation->instruction.condition, emulation->rflags));
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_exchange(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    if (!operand_prepare(emulation, size, true))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size);
+    uint64_t other = register_read(emulation, instruction->reg, size), result = other;
+    if (instruction->operation == OP_XADD)
+        result = alu_binary(OP_ADD, size, operand, other, &emulation->rflags);
+    if (instruction->is_memory && !operand_replace(emulation, size, operand, result))
+        return emulation->fault;
+    register_write(emulation, instruction->reg, size, operand);
+    if (!instruction->is_memory)
+        operand_write(emulation, size, result);
+    return emulation_done(emulation);
+}
+
+// An unequal comparison writes memory back as it was, since a locked read is always followed by a
+// write; a register it leaves alone, as an equal one does the accumulator, upper halves included.
+static verdict_t execute_compare_exchange(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    unsigned size = instruction->operand_size;
+    if (!operand_prepare(emulation, size, true))
+        return emulation->fault;
+    uint64_t operand = operand_read(emulation, size);
+    bool equal = operand == (emulation->vcpu->gpr[RAX] & size_mask(size));
+    uint64_t result = equal ? register_read(emulation, instruction->reg, size) : operand;
+    alu_binary(OP_CMP, size, emulation->vcpu->gpr[RAX], operand, &emulation->rflags);
+    if ((instruction->is_memory || equal) && !operand_replace(emulation, size, operand, result))
+        return emulation->fault;
+    if (!equal)
+        register_write(emulation, RAX, size, operand);
+    return emulation_done(emulation);
+}
+
+// CMPXCHG8B and CMPXCHG16B: `size` is a half.
+static verdict_t execute_compare_exchange_pair(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    unsigned size = emulation->instruction.operand_size;
+    uint64_t mask = size_mask(size);
+    emulation->alignment = size == 8 ? 16 : 1;
+    if (!operand_prepare(emulation, size * 2, true))
+        return emulation->fault;
+    uint64_t present[2] = {0, 0}, low, high;
+    linear_load(vcpu, &emulation->memory, present, emulation->now);
+    low = size == 8 ? present[0] : present[0] & mask;
+    high = size == 8 ? present[1] : present[0] >> 32;
+    bool equal = low == (vcpu->gpr[RAX] & mask) && high == (vcpu->gpr[RDX] & mask);
+    uint64_t result[2] = {present[0], present[1]};
+    if (equal) {
+        result[0] = size == 8 ? vcpu->gpr[RBX] : vcpu->gpr[RCX] << 32 | (vcpu->gpr[RBX] & mask);
+        result[1] = size == 8 ? vcpu->gpr[RCX] : 0;
+    }
+    if (!operand_replace_16(emulation, present, result))
+        return emulation->fault;
+    if (!equal) {
+        register_write(emulation, RAX, size, low);
+        register_write(emulation, RDX, size, high);
+    }
+    emulation->rflags = (emulation->rflags & ~RFLAGS_ZF) | (equal ? RFLAGS_ZF : 0);
+    return emulation_done(emulation);
+}
+
+static verdict_t execute_push(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
+    uint64_t top = (vcpu->gpr[RSP] - size) & size_mask(width);
+    struct linear_span stack;
+    if (!operand_prepare(emulation, size, false) ||
+        !memory_prepare(emulation, SS, top, size, true, &stack) ||
+        !linear_mark(vcpu, &stack, &emulation->fault))
+        return emulation->fault;
+    uint64_t value = operand_read(emulation, size);
+    linear_store(vcpu, &stack, &value, emulation->now);
+    register_write(emulation, RSP, width, top);
+    return emulation_done(emulation);
+}
+
+// The destination's address is computed with RSP already incremented.
+static verdict_t execute_pop(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
+    uint64_t top = vcpu->gpr[RSP] & size_mask(width), value = 0;
+    struct linear_span stack;
+    if (emulation->instruction.base == RSP)
+        emulation->address_offset = size;
+    if (!memory_prepare(emulation, SS, top, size, false, &stack) ||
+        !operand_prepare(emulation, size, true) || !linear_mark(vcpu, &stack, &emulation->fault))
+        return emulation->fault;
+    linear_load(vcpu, &stack, &value, emulation->now);
+    register_write(emulation, RSP, width, top + size);
+    operand_write(emulation, size, value);
+    return emulation_done(emulation);
+}
+
+// Checked as a read of a byte; there is no cache to flush in front of a device.
+static verdict_t execute_cache_line(struct emulation *emulation)
+{
+    return operand_prepare(emulation, 1, false) ? emulation_done(emulation) : emulation->fault;
+}
+
+static executor *const executors[OPERATIONS] = {
+    [OP_MOV] = execute_move,
+    [OP_MOVBE] = execute_move,
+    [OP_MOVZX] = execute_extend,
+    [OP_MOVSX] = execute_extend,
+    [OP_MOV_FROM_SEGMENT] = execute_move_from_segment,
+    [OP_XCHG] = execute_exchange,
+    [OP_XADD] = execute_exchange,
+    [OP_CMPXCHG] = execute_compare_exchange,
+    [OP_CMPXCHG_PAIR] = execute_compare_exchange_pair,
+    [OP_PUSH] = execute_push,
+    [OP_POP] = execute_pop,
+    [OP_CMOV] = execute_conditional_move,
+    [OP_SET] = execute_set,
+    [OP_CACHE_LINE] = execute_cache_line,
+};
+
+verdict_t emulate_transfer(struct emulation *emulation)
+{
+    return executors[emulation->instruction.operation](emulation);
+}

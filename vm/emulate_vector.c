@@ -1,0 +1,120 @@
+// The emulator's SSE and AVX moves between a register and memory. The registers are those of the
+// XSAVE image in the vCPU; a component that XSTATE_BV calls initial is zero, whatever its bytes
+// say. SDM: "XSAVE Area", "SIMD Exceptions", "VEX Prefix".
+
+#include "lib/string.h"
+#include "vm/emulation.h"
+#include "vm/vm.h"
+
+#define HALF 16 // bytes of an XMM register
+
+enum component { COMPONENT_SSE = 1, COMPONENT_AVX = 2, COMPONENT_ZMM_HIGH = 6 };
+
+#define XMM_OFFSET       160
+#define XMM_BYTES        256
+#define YMM_OFFSET       576
+#define XSTATE_BV_OFFSET 512
+
+static uint64_t present_components(const struct vcpu *vcpu)
+{
+    uint64_t present;
+    memcpy(&present, (const uint8_t *)vcpu->fpu + XSTATE_BV_OFFSET, sizeof(present));
+    return present;
+}
+
+static uint8_t *half_register(const struct vcpu *vcpu, enum component component, unsigned number)
+{
+    unsigned offset = component == COMPONENT_SSE ? XMM_OFFSET : YMM_OFFSET;
+    return (uint8_t *)vcpu->fpu + offset + number * HALF;
+}
+
+static void read_half(const struct vcpu *vcpu, enum component component, unsigned number,
+                      uint8_t *value)
+{
+    if (present_components(vcpu) & BIT(component))
+        memcpy(value, half_register(vcpu, component, number), HALF);
+    else
+        memset(value, 0, HALF);
+}
+
+static void write_half(struct vcpu *vcpu, enum component component, unsigned number,
+                       const uint8_t *value)
+{
+    uint64_t present = present_components(vcpu);
+    if (!(present & BIT(component))) {
+        memset(half_register(vcpu, component, 0), 0, XMM_BYTES);
+        present |= BIT(component);
+        memcpy((uint8_t *)vcpu->fpu + XSTATE_BV_OFFSET, &present, sizeof(present));
+    }
+    memcpy(half_register(vcpu, component, number), value, HALF);
+}
+
+// VEX instructions clear the register above what they write, up to its full width.
+static void clear_zmm(struct vcpu *vcpu, unsigned number)
+{
+    const struct cpuid_leaves *leaves = &vcpu->vm->cpuid.leaves;
+    if (!(present_components(vcpu) & BIT(COMPONENT_ZMM_HIGH)))
+        return;
+    for (unsigned i = 0; i < leaves->count && i < CPUID_LEAVES; i++)
+        if (leaves->leaf[i].leaf == 0xd && leaves->leaf[i].subleaf == COMPONENT_ZMM_HIGH)
+            memset((uint8_t *)vcpu->fpu + leaves->leaf[i].ebx + number * 2 * HALF, 0, 2 * HALF);
+}
+
+static bool is_usable(const struct vcpu *vcpu, bool is_vex, verdict_t *fault_out)
+{
+    bool enabled = is_vex ? (vcpu->cr4 & CR4_OSXSAVE) && (vcpu->xcr0 & 6) == 6
+                          : (vcpu->cr4 & CR4_OSFXSR) && !(vcpu->cr0 & CR0_EM);
+    if (enabled && !(vcpu->cr0 & CR0_TS))
+        return true;
+    *fault_out = enabled ? fault(VECTOR_NM) : fault_ud();
+    return false;
+}
+
+static void load(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    const struct instruction *instruction = &emulation->instruction;
+    uint8_t value[2 * HALF] = {0}, data[2 * HALF] = {0};
+    linear_load(vcpu, &emulation->memory, data, emulation->now);
+    if (instruction->vector & (VECTOR_LOW_HALF | VECTOR_HIGH_HALF)) {
+        unsigned other = instruction->is_vex ? instruction->vex_register : instruction->reg;
+        read_half(vcpu, COMPONENT_SSE, other, value);
+        memcpy(value + (instruction->vector & VECTOR_HIGH_HALF ? 8 : 0), data, 8);
+    } else {
+        memcpy(value, data, sizeof(value));
+    }
+    write_half(vcpu, COMPONENT_SSE, instruction->reg, value);
+    if (instruction->is_vex) {
+        write_half(vcpu, COMPONENT_AVX, instruction->reg, value + HALF);
+        clear_zmm(vcpu, instruction->reg);
+    }
+    vcpu->dirty |= STATE_FPU;
+}
+
+static void store(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    const struct instruction *instruction = &emulation->instruction;
+    uint8_t value[2 * HALF];
+    read_half(vcpu, COMPONENT_SSE, instruction->reg, value);
+    read_half(vcpu, COMPONENT_AVX, instruction->reg, value + HALF);
+    linear_store(vcpu, &emulation->memory, value + (instruction->vector & VECTOR_HIGH_HALF ? 8 : 0),
+                 emulation->now);
+}
+
+verdict_t emulate_vector(struct emulation *emulation)
+{
+    const struct instruction *instruction = &emulation->instruction;
+    bool is_load = instruction->form == FORM_REG_RM;
+    if (!is_usable(emulation->vcpu, instruction->is_vex, &emulation->fault))
+        return emulation->fault;
+    if (instruction->vector & VECTOR_ALIGNED)
+        emulation->alignment = instruction->operand_size;
+    if (!operand_prepare(emulation, instruction->operand_size, !is_load))
+        return emulation->fault;
+    if (is_load)
+        load(emulation);
+    else
+        store(emulation);
+    return emulation_done(emulation);
+}

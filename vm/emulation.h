@@ -1,0 +1,55 @@
+// What the parts of the instruction emulator share: the instruction at hand and its operands.
+#pragma once
+
+#include "vm/decode.h"
+#include "vm/linear.h"
+
+struct emulation {
+    struct vcpu *vcpu;
+    uint64_t now;
+    uint64_t rflags;         // as the instruction leaves them; emulation_done() commits them
+    uint64_t address_offset; // added to the memory operand's address: bit strings, POP
+    unsigned alignment;      // bytes; a memory operand that lacks it raises #GP(0). 0: any will do
+    struct linear_span memory; // the operand of ModRM.rm, after operand_prepare()
+    struct instruction instruction;
+    verdict_t fault; // where a function below returned false
+};
+
+// General registers by number. A byte register may be AH, CH, DH or BH; 4 bytes written clear the
+// upper 4.
+uint64_t register_read(const struct emulation *emulation, unsigned number, unsigned size);
+void register_write(struct emulation *emulation, unsigned number, unsigned size, uint64_t value);
+
+// Checks and translates one range of memory, without touching it: segment, pages, alignment.
+MUST_CHECK bool memory_prepare(struct emulation *emulation, enum segment_register segment,
+                               uint64_t offset, unsigned size, bool write,
+                               struct linear_span *span);
+
+// The offset in its segment that the memory operand names.
+uint64_t effective_address(const struct emulation *emulation);
+
+// The other operand of a two-operand instruction: an immediate or the register of ModRM.reg.
+uint64_t operand_source(const struct emulation *emulation);
+
+// The operand of ModRM.rm, a register or memory. Prepare comes first, and succeeds at once for a
+// register.
+MUST_CHECK bool operand_prepare(struct emulation *emulation, unsigned size, bool write);
+uint64_t operand_read(struct emulation *emulation, unsigned size);
+void operand_write(struct emulation *emulation, unsigned size, uint64_t value);
+
+// The write of a read-modify-write. A locked one replaces `old` in RAM atomically; false: another
+// CPU came between, and *fault is again().
+MUST_CHECK bool operand_replace(struct emulation *emulation, unsigned size, uint64_t old,
+                                uint64_t value);
+// The same for 16 aligned bytes.
+MUST_CHECK bool operand_replace_16(struct emulation *emulation, const uint64_t old[2],
+                                   const uint64_t value[2]);
+
+// The instruction is complete: commits its flags and steps over it.
+verdict_t emulation_done(struct emulation *emulation);
+
+// The families of instructions, each in its file.
+verdict_t emulate_arithmetic(struct emulation *emulation);
+verdict_t emulate_transfer(struct emulation *emulation);
+verdict_t emulate_string(struct emulation *emulation);
+verdict_t emulate_vector(struct emulation *emulation); // needs STATE_FPU
