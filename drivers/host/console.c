@@ -11,6 +11,7 @@
 
 #define RING_BYTES         (64U * 1024)
 #define FRAMES_PER_SECOND  25U
+#define CELLS_PER_POLL     256U // a slow framebuffer takes milliseconds for these
 #define LOST_MESSAGE_BYTES 40U
 
 enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
@@ -31,7 +32,9 @@ static struct {
     struct screen screen;
     struct vga vga;
     struct framebuffer framebuffer;
-    bool is_screen_stale;
+    bool is_screen_stale;      // something was written since `drawing` began
+    bool is_drawing;           // `drawing` has not reached the end of the screen
+    struct screen_run drawing; // what was drawn last
     uint64_t drawn_at;
 } console;
 
@@ -117,19 +120,45 @@ static void serial_write(const char *text, size_t length)
 
 // ---- the screen ----
 
-static void screen_draw(void)
+static void screen_draw_run(void)
 {
-    console.is_screen_stale = false;
     switch (console.screen_kind) {
     case SCREEN_NONE:
         return;
     case SCREEN_VGA:
-        vga_draw(&console.vga, &console.screen);
+        vga_draw(&console.vga, &console.drawing);
         return;
     case SCREEN_FRAMEBUFFER:
-        framebuffer_draw(&console.framebuffer, &console.screen);
+        framebuffer_draw(&console.framebuffer, &console.drawing);
         return;
     }
+}
+
+static void screen_begin_drawing(void)
+{
+    console.is_screen_stale = false;
+    console.is_drawing = console.screen_kind != SCREEN_NONE;
+    console.drawing = (struct screen_run){0};
+}
+
+// Draws up to `cells` cells that have changed.
+static void screen_draw_some(uint32_t cells)
+{
+    while (console.is_drawing && cells > 0) {
+        console.is_drawing = screen_next_run(&console.screen, &console.drawing, cells);
+        if (console.is_drawing) {
+            screen_draw_run();
+            cells -= console.drawing.length;
+        } else if (console.screen_kind == SCREEN_VGA) {
+            vga_place_cursor(&console.vga, &console.screen);
+        }
+    }
+}
+
+static void screen_draw(void)
+{
+    screen_begin_drawing();
+    screen_draw_some(UINT32_MAX);
 }
 
 static void screen_print(const char *text, size_t length)
@@ -224,11 +253,13 @@ bool console_poll(uint64_t now, uint64_t hz)
     console.is_polled = true;
     serial_drain_some();
     serial_report_lost();
-    if (console.is_screen_stale && now - console.drawn_at >= hz / FRAMES_PER_SECOND) {
+    if (console.is_screen_stale && !console.is_drawing &&
+        now - console.drawn_at >= hz / FRAMES_PER_SECOND) {
         console.drawn_at = now;
-        screen_draw();
+        screen_begin_drawing();
     }
-    bool is_busy = console.uart.port != 0 && ring_used(&console.ring) > 0;
+    screen_draw_some(CELLS_PER_POLL);
+    bool is_busy = console.is_drawing || (console.uart.port != 0 && ring_used(&console.ring) > 0);
     console_unlock(flags);
     return is_busy;
 }

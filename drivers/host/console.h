@@ -29,7 +29,7 @@ void console_write(const char *text, size_t length);
 
 // Moves output on: fills the UART's FIFO if it is empty, redraws a changed screen at most 25 times
 // a second (`now` and `hz`: the TSC and its frequency). Call from the timer and from idle loops.
-// Returns true if serial output is left, so that another call soon is worth it.
+// Returns true if output is left, so that another call soon is worth it.
 bool console_poll(uint64_t now, uint64_t hz);
 
 // Sends everything now, waiting for the line (about 90 microseconds a byte).

@@ -97,11 +97,8 @@ static void draw_cell(const struct framebuffer *fb, uint32_t column, uint32_t ro
         draw_dots(fb, line, font_glyphs[character][i / fb->scale]);
 }
 
-void framebuffer_draw(const struct framebuffer *fb, struct screen *screen)
+void framebuffer_draw(const struct framebuffer *fb, const struct screen_run *run)
 {
-    struct screen_run run = {0};
-    while (screen_next_run(screen, &run)) {
-        for (uint32_t i = 0; i < run.length; i++)
-            draw_cell(fb, run.column + i, run.row, run.text[i]);
-    }
+    for (uint32_t i = 0; i < run->length; i++)
+        draw_cell(fb, run->column + i, run->row, run->text[i]);
 }

@@ -34,5 +34,5 @@ struct framebuffer {
 bool framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
                       const struct framebuffer_mode *mode);
 
-// Draws what has changed on `screen`.
-void framebuffer_draw(const struct framebuffer *fb, struct screen *screen);
+// Draws cells of the screen that framebuffer_init() set up.
+void framebuffer_draw(const struct framebuffer *fb, const struct screen_run *run);

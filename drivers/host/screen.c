@@ -103,7 +103,7 @@ static uint32_t same_bytes(const uint8_t *a, const uint8_t *b, uint32_t length)
     return same;
 }
 
-bool screen_next_run(struct screen *screen, struct screen_run *run)
+bool screen_next_run(struct screen *screen, struct screen_run *run, uint32_t limit)
 {
     uint32_t columns = screen->columns;
     uint32_t column = run->column + run->length;
@@ -114,7 +114,8 @@ bool screen_next_run(struct screen *screen, struct screen_run *run)
         if (column == columns)
             continue;
         *run = (struct screen_run){row, column, 0, wanted + column};
-        for (; column < columns && wanted[column] != shown[column]; column++, run->length++)
+        uint32_t end = MIN(columns, column + MIN(limit, columns));
+        for (; column < end && wanted[column] != shown[column]; column++, run->length++)
             shown[column] = wanted[column];
         return true;
     }

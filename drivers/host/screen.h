@@ -1,7 +1,7 @@
 // A screen of characters, before it becomes light: what each cell should show and what it shows.
-// Text goes in by screen_write(); vga.c or framebuffer.c then draw only the cells that differ, so
-// that many lines may scroll by at the cost of one drawing and slow video memory is never read.
-// Pure.
+// Text goes in by screen_write(); console.c then lets vga.c or framebuffer.c draw only the cells
+// that differ, so that many lines may scroll by at the cost of one drawing and slow video memory is
+// never read. Pure.
 #pragma once
 
 #include "lib/bits.h"
@@ -40,6 +40,6 @@ struct screen_run {
     const uint8_t *text; // `length` characters to draw
 };
 
-// Finds the next run after `*run` in reading order (begin with one that is all zero) and marks it
-// as shown. Returns false if there is none.
-bool screen_next_run(struct screen *screen, struct screen_run *run);
+// Finds the next run after `*run` in reading order (begin with one that is all zero), of at most
+// `limit` cells (1 or more), and marks it as shown. Returns false if there is none.
+bool screen_next_run(struct screen *screen, struct screen_run *run, uint32_t limit);

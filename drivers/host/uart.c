@@ -56,8 +56,6 @@ static bool uart_answers(const struct uart *uart)
     uint8_t mcr = uart_get(uart, UART_MCR);
     uart_set(uart, UART_MCR, MCR_LOOPBACK | 0x0a); // RTS and OUT2 come back as CTS and DCD
     bool loops = (uart_get(uart, UART_MSR) & MSR_INPUTS) == 0x90;
-    uart_set(uart, UART_MCR, MCR_LOOPBACK | 0x05); // DTR and OUT1 as DSR and RI
-    loops = loops && (uart_get(uart, UART_MSR) & MSR_INPUTS) == 0x60;
     uart_set(uart, UART_MCR, mcr);
     return loops;
 }

@@ -15,14 +15,15 @@ static void vga_set_crtc(uint8_t index, uint8_t value)
     out8(CRTC_DATA, value);
 }
 
-void vga_draw(const struct vga *vga, struct screen *screen)
+void vga_draw(const struct vga *vga, const struct screen_run *run)
 {
-    struct screen_run run = {0};
-    while (screen_next_run(screen, &run)) {
-        volatile uint16_t *cells = vga->cells + run.row * vga->pitch + run.column;
-        for (uint32_t i = 0; i < run.length; i++)
-            cells[i] = (uint16_t)(ATTRIBUTE | run.text[i]);
-    }
+    volatile uint16_t *cells = vga->cells + run->row * vga->pitch + run->column;
+    for (uint32_t i = 0; i < run->length; i++)
+        cells[i] = (uint16_t)(ATTRIBUTE | run->text[i]);
+}
+
+void vga_place_cursor(const struct vga *vga, const struct screen *screen)
+{
     uint32_t column = MIN(screen->column, screen->columns - 1U);
     uint32_t cursor = screen->row * vga->pitch + column;
     vga_set_crtc(CRTC_CURSOR_HIGH, (uint8_t)(cursor >> 8));

@@ -11,5 +11,7 @@ struct vga {
     uint32_t pitch; // cells from one line to the next
 };
 
-// Draws what has changed on `screen`.
-void vga_draw(const struct vga *vga, struct screen *screen);
+void vga_draw(const struct vga *vga, const struct screen_run *run);
+
+// Moves the hardware's cursor to where the next character will appear.
+void vga_place_cursor(const struct vga *vga, const struct screen *screen);

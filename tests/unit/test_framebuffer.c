@@ -23,7 +23,7 @@ static const char *seen(void)
 {
     static char picture[SCREEN_CELLS_MAX], text[SCREEN_CELLS_MAX + SCREEN_ROWS_MAX + 1];
     struct screen_run run = {0};
-    while (screen_next_run(&screen, &run))
+    while (screen_next_run(&screen, &run, UINT32_MAX))
         memcpy(picture + run.row * screen.columns + run.column, run.text, run.length);
     size_t length = 0;
     for (uint32_t row = 0; row < screen.rows; row++) {
@@ -95,16 +95,16 @@ static void only_changes_are_drawn(void **state)
     // The first time, everything.
     struct screen_run run = {0};
     for (uint32_t row = 0; row < 2; row++) {
-        assert_true(screen_next_run(&screen, &run));
+        assert_true(screen_next_run(&screen, &run, UINT32_MAX));
         assert_int_equal(run.row, row);
         assert_int_equal(run.column, 0);
         assert_int_equal(run.length, 20);
     }
-    assert_false(screen_next_run(&screen, &run));
+    assert_false(screen_next_run(&screen, &run, UINT32_MAX));
     print("abcdefghij klmnopqr\nabcdefghij klmnopqrs");
     seen();
     run = (struct screen_run){0};
-    assert_false(screen_next_run(&screen, &run));
+    assert_false(screen_next_run(&screen, &run, UINT32_MAX));
     // What scrolls up is the same but for its last letter; of the new line most goes.
     print("\nabcXefghij");
     run = (struct screen_run){0};
@@ -113,13 +113,27 @@ static void only_changes_are_drawn(void **state)
         const char *text;
     } expected[] = {{0, 19, 1, "s"}, {1, 3, 1, "X"}, {1, 11, 9, "         "}};
     for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
-        assert_true(screen_next_run(&screen, &run));
+        assert_true(screen_next_run(&screen, &run, UINT32_MAX));
         assert_int_equal(run.row, expected[i].row);
         assert_int_equal(run.column, expected[i].column);
         assert_int_equal(run.length, expected[i].length);
         assert_memory_equal(run.text, expected[i].text, run.length);
     }
-    assert_false(screen_next_run(&screen, &run));
+    assert_false(screen_next_run(&screen, &run, UINT32_MAX));
+}
+
+static void a_limit_cuts_the_work(void **state)
+{
+    (void)state;
+    screen_init(&screen, 20, 2);
+    struct screen_run run = {0};
+    uint32_t cells = 0;
+    for (uint32_t limit = 1; screen_next_run(&screen, &run, limit); limit = limit % 7 + 1) {
+        assert_in_range(run.length, 1, limit);
+        assert_int_equal(run.row * 20 + run.column, cells);
+        cells += run.length;
+    }
+    assert_int_equal(cells, 40);
 }
 
 static void sizes_are_cut_to_the_limits(void **state)
@@ -156,6 +170,13 @@ static uint32_t pixel_at(const uint8_t *pixels, const struct framebuffer_mode *m
     return pixel;
 }
 
+static void draw(const struct framebuffer *fb)
+{
+    struct screen_run run = {0};
+    while (screen_next_run(&screen, &run, UINT32_MAX))
+        framebuffer_draw(fb, &run);
+}
+
 static void every_depth_draws_the_same_dots(void **state)
 {
     (void)state;
@@ -173,7 +194,7 @@ static void every_depth_draws_the_same_dots(void **state)
         assert_int_equal(screen.columns, 3);
         assert_int_equal(screen.rows, 2);
         print("/\n A");
-        framebuffer_draw(&fb, &screen);
+        draw(&fb);
         for (uint32_t y = 0; y < mode.height; y++) {
             for (uint32_t x = 0; x < mode.width; x++) {
                 bool slash = y < 8 && x == 7 - y;
@@ -185,7 +206,7 @@ static void every_depth_draws_the_same_dots(void **state)
         }
         // Scrolled away: only the A, one row higher.
         print("\n");
-        framebuffer_draw(&fb, &screen);
+        draw(&fb);
         assert_int_equal(pixel_at(pixels, &mode, 7, 0), 0);
         assert_int_equal(pixel_at(pixels, &mode, 8, 0), greys[i]);
         assert_int_equal(pixel_at(pixels, &mode, 8, 16), 0);
@@ -207,7 +228,7 @@ static void big_screens_get_big_letters(void **state)
     assert_int_equal(screen.columns, 240);
     assert_int_equal(screen.rows, 67);
     print("A");
-    framebuffer_draw(&fb, &screen);
+    draw(&fb);
     for (uint32_t y = 0; y < 2; y++) {
         for (uint32_t x = 0; x < 17; x++)
             assert_int_equal(pixel_at(pixels, &mode, x, y),
@@ -218,7 +239,7 @@ static void big_screens_get_big_letters(void **state)
     // The last cell of the last row is inside the memory.
     for (int i = 0; i < 240 * 67; i++)
         print("A");
-    framebuffer_draw(&fb, &screen);
+    draw(&fb);
     free(pixels);
 }
 
@@ -250,6 +271,7 @@ int main(void)
         cmocka_unit_test(text_wraps_and_scrolls),
         cmocka_unit_test(control_characters),
         cmocka_unit_test(only_changes_are_drawn),
+        cmocka_unit_test(a_limit_cuts_the_work),
         cmocka_unit_test(sizes_are_cut_to_the_limits),
         cmocka_unit_test(every_depth_draws_the_same_dots),
         cmocka_unit_test(big_screens_get_big_letters),
