@@ -49,24 +49,30 @@ void bus_freeze(struct bus *bus)
             at++;
         bus->near[i] = (uint8_t)at;
     }
+    bus->near_end = (uint64_t)BUS_NEAR << BUS_NEAR_SHIFT;
     bus->frozen = true;
 }
 
 // The first region that does not end below the address; the sentinel if there is none.
-static const struct bus_region *region_from(const struct bus *bus, uint64_t address)
+static const struct bus_region *search(const struct bus *bus, uint64_t address)
 {
     const struct bus_region *region = bus->region;
-    if (bus->frozen && address < BUS_NEAR << BUS_NEAR_SHIFT) {
-        region += bus->near[address >> BUS_NEAR_SHIFT];
-        while (region->last < address)
-            region++;
-        return region;
-    }
     for (unsigned left = bus->count; left > 0;) {
         unsigned half = (left + 1) / 2;
         region += region[half - 1].last < address ? half : 0;
         left -= half;
     }
+    return region;
+}
+
+// The same, by the near table where it reaches.
+static inline const struct bus_region *region_from(const struct bus *bus, uint64_t address)
+{
+    if (address >= bus->near_end)
+        return search(bus, address);
+    const struct bus_region *region = &bus->region[bus->near[address >> BUS_NEAR_SHIFT]];
+    while (region->last < address)
+        region++;
     return region;
 }
 
@@ -76,8 +82,7 @@ const struct bus_region *bus_find(const struct bus *bus, uint64_t address)
     return region->device && region->first <= address ? region : NULL;
 }
 
-// Each byte to whoever claims it. Kept out of line: the common access must not pay for its
-// registers.
+// Each byte to whoever claims it.
 __attribute__((noinline)) static bool access_by_bytes(const struct bus *bus, struct access *access)
 {
     bool answered = false;
@@ -96,28 +101,28 @@ __attribute__((noinline)) static bool access_by_bytes(const struct bus *bus, str
     return answered;
 }
 
-bool bus_access(const struct bus *bus, struct access *access)
+// Kept out of line: the common access must not pay for its registers.
+// What nobody answers. Returns false.
+static bool all_ones(struct access *access)
 {
-    uint64_t address = access->offset;
-    uint64_t last = address + access->size - 1;
-    const struct bus_region *region = region_from(bus, address);
-    if (!region->device || last < region->first || last < address) {
-        access->value = access->write ? access->value : size_mask(access->size);
-        return false;
-    }
-    if (access->size > 1 &&
-        (address < region->first || region->last < last || region->device->bytewise))
-        return access_by_bytes(bus, access);
-
-    access->offset = address - region->base;
-    bool answered = vdev_access(region->device, access);
-    access->offset = address;
     if (!access->write)
-        access->value = (answered ? access->value : ~UINT64_C(0)) & size_mask(access->size);
-    return answered;
+        access->value = size_mask(access->size);
+    return false;
 }
 
-bool vdev_access(struct vdev *device, struct access *access)
+// Some byte of the access, but not all of it, belongs to `region`, or its device takes bytes only;
+// or nobody answers. Like access_by_bytes() out of line: the common access must not pay for its
+// registers.
+__attribute__((noinline)) static bool
+access_unusual(const struct bus *bus, const struct bus_region *region, struct access *access)
+{
+    uint64_t last = access->offset + access->size - 1;
+    if (region->device && region->first <= last && access->offset <= last)
+        return access_by_bytes(bus, access);
+    return all_ones(access);
+}
+
+static inline bool access_device(struct vdev *device, struct access *access)
 {
     uint64_t deadline = NEVER;
     spin_lock(&device->lock);
@@ -128,6 +133,27 @@ bool vdev_access(struct vdev *device, struct access *access)
     if (deadline != NEVER)
         vm_request_tick(device->vm, deadline);
     return answered;
+}
+
+bool vdev_access(struct vdev *device, struct access *access)
+{
+    return access_device(device, access);
+}
+
+bool bus_access(const struct bus *bus, struct access *access)
+{
+    uint64_t address = access->offset;
+    unsigned size = access->size;
+    const struct bus_region *region = region_from(bus, address);
+    struct vdev *device = region->device;
+    if (!device || address < region->first || region->last - address < size - 1 ||
+        (size > 1 && device->bytewise))
+        return access_unusual(bus, region, access);
+
+    access->offset = address - region->base;
+    bool answered = access_device(device, access);
+    access->offset = address;
+    return answered || all_ones(access);
 }
 
 uint64_t vdev_tick(struct vdev *device, uint64_t now)

@@ -24,7 +24,8 @@ struct vdev {
     // An ISA device of one-byte registers: wider accesses arrive one byte at a time, as the
     // neighbours' do.
     bool bytewise;
-    // False: nothing answers at this offset (ports and memory: all ones; MSRs: #GP).
+    // False: nothing answers at this offset (ports and memory: all ones; MSRs: #GP). A read sets no
+    // bits above the access's size.
     bool (*access)(struct vdev *, struct access *);
     // When tick() wants to be called next, in VM time, or NEVER. NULL: the device has no timer.
     uint64_t (*deadline)(struct vdev *);
@@ -42,8 +43,8 @@ struct bus_region {
 };
 
 #define BUS_REGIONS    48
-#define BUS_NEAR_SHIFT 3
-#define BUS_NEAR       512
+#define BUS_NEAR_SHIFT 5
+#define BUS_NEAR       2048
 
 struct bus {
     const char *name;
@@ -52,9 +53,9 @@ struct bus {
     // Sorted by address. The one behind the last is a sentinel: no device, and no address is above
     // it.
     struct bus_region region[BUS_REGIONS + 1];
-    // Where to begin the search for an address below BUS_NEAR << BUS_NEAR_SHIFT, 8 addresses an
-    // entry. Built by bus_freeze(); that takes in all ports with devices, so that a look-up there
-    // is one or two comparisons.
+    // Where to begin the search for an address below `near_end`, 32 addresses an entry. Built by
+    // bus_freeze(); that takes in all ports, so that a look-up there is a few comparisons at most.
+    uint64_t near_end;
     uint8_t near[BUS_NEAR];
 };
 

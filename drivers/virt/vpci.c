@@ -34,7 +34,7 @@ static void bridge_access(struct vpci_function *function, struct access *access)
         return;
     uint64_t dword = access->offset / 4;
     uint32_t value = dword < ARRAY_LENGTH(bridge_header) ? bridge_header[dword] : 0;
-    access->value = value >> 8 * (access->offset & 3);
+    access->value = value >> 8 * (access->offset & 3) & size_mask(access->size);
 }
 
 static bool access_data(struct vpci *pci, struct access *access)
@@ -48,7 +48,7 @@ static bool access_data(struct vpci *pci, struct access *access)
     // One access stays within the dword.
     if ((pci->address & (ADDRESS_BUS | ADDRESS_FUNCTION)) || !function || low + access->size > 4 ||
         low % access->size) {
-        access->value = access->write ? access->value : ~UINT64_C(0);
+        access->value = access->write ? access->value : size_mask(access->size);
         return true;
     }
     struct access here = *access;
