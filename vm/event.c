@@ -34,6 +34,12 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit)
     vcpu->events.pending = event;
 }
 
+void event_withdraw(struct vcpu *vcpu, struct event planned)
+{
+    vcpu->events.pending = planned;
+    vcpu_note(vcpu, REQUEST_EVENT);
+}
+
 enum class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
 // SDM: "Interrupt and Exception Classes".

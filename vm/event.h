@@ -69,6 +69,11 @@ struct entry_plan {
 // acknowledged at the local APIC, an NMI leaves its queue). Needs event_needs().
 struct entry_plan event_choose(struct vcpu *vcpu);
 
+// Gives back what event_choose() planned to inject, if the entry did not take place (a request came
+// first): it is chosen again before anything else. Call it before other requests are served, and
+// clear the VM-entry interruption information.
+void event_withdraw(struct vcpu *vcpu, struct event planned);
+
 // The groups of guest state that event_choose() needs: an error code is pushed in protected mode
 // only.
 static inline uint32_t event_needs(const struct events *events)

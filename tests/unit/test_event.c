@@ -229,6 +229,31 @@ static void masked_priority_asks_for_no_window(void **state)
     assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
 }
 
+// Chosen, but a request came before the entry: the choice stands, whatever came with the request.
+static void a_withdrawn_choice_comes_first(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    take_requests(cpu);
+    event_withdraw(cpu, plan.inject);
+    assert_int_equal(take_requests(cpu), REQUEST_EVENT);
+    event_queue_nmi(cpu);
+    lapic_post(cpu, 0x91, false);
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXTERNAL(0x61));
+    assert_true(plan.nmi_window);
+    assert_true(plan.interrupt_window);
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    event_withdraw(cpu, plan.inject);
+    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    event_withdraw(cpu, plan.inject);
+    cpu->id = 1;
+    vcpu_reset(cpu, true); // an INIT takes it away
+    assert_int_equal(event_choose(cpu).inject.info, 0);
+}
+
 // ---- NMIs ----
 
 static void nmi_before_interrupt(void **state)
@@ -435,6 +460,7 @@ int main(void)
         RUNNING(an_interrupt_is_accepted),
         RUNNING(closed_interrupts_ask_for_a_window),
         RUNNING(masked_priority_asks_for_no_window),
+        RUNNING(a_withdrawn_choice_comes_first),
         RUNNING(nmi_before_interrupt),
         RUNNING(exception_before_nmi_before_interrupt),
         RUNNING(blocked_nmis_wait),
