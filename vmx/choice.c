@@ -28,6 +28,7 @@ struct feature_row {
     uint64_t ept_vpid; // bits of IA32_VMX_EPT_VPID_CAP
     uint32_t depends;  // on other features
     bool by_name;      // off unless asked for
+    bool undriven;     // the run loop does not set it up yet: asking for it is refused
     const char *fallback;
 };
 
@@ -73,6 +74,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                      .controls = SECONDARY_PML,
                      .depends = FEATURE(FEATURE_EPT_AD),
                      .by_name = true,
+                     .undriven = true,
                      .fallback = "dirty flags are scanned"},
     [FEATURE_1G] = {.option = "1g",
                     .name = "EPT 1G pages",
@@ -119,6 +121,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                              .word = WORD_SECONDARY,
                              .controls = SECONDARY_TSC_SCALING,
                              .by_name = true,
+                             .undriven = true,
                              .fallback = "guests see the host's TSC frequency"},
     [FEATURE_MONITOR_TRAP_FLAG] = {.option = "mtf",
                                    .name = "monitor trap flag",
@@ -132,6 +135,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                              .controls = SECONDARY_VIRTUALIZE_X2APIC,
                              .depends = FEATURE(FEATURE_TPR_SHADOW),
                              .by_name = true,
+                             .undriven = true,
                              .fallback = "x2APIC accesses exit"},
     [FEATURE_APIC_REGISTER] = {.option = "apicv",
                                .name = "APIC-register virtualization",
@@ -139,6 +143,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                                .controls = SECONDARY_APIC_REGISTER,
                                .depends = FEATURE(FEATURE_TPR_SHADOW),
                                .by_name = true,
+                               .undriven = true,
                                .fallback = "reads of the local APIC exit"},
     [FEATURE_VIRTUAL_INTERRUPTS] = {.option = "vid",
                                     .name = "virtual-interrupt delivery",
@@ -146,6 +151,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                                     .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
                                     .depends = FEATURE(FEATURE_TPR_SHADOW),
                                     .by_name = true,
+                                    .undriven = true,
                                     .fallback = "interrupts are injected, EOIs exit"},
     [FEATURE_POSTED_INTERRUPTS] = {.option = "posted",
                                    .name = "posted interrupts",
@@ -153,6 +159,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                                    .controls = PIN_POSTED_INTERRUPTS,
                                    .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS),
                                    .by_name = true,
+                                   .undriven = true,
                                    .fallback = "a remote vCPU is kicked by an exit"},
 };
 
@@ -206,6 +213,10 @@ status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
             return explain(why, STATUS_NOT_FOUND,
                            "features=: \"%.*s\" is no feature; the words are those of the report",
                            (int)MIN(length, 40), option);
+        if (!off && feature_row[feature].undriven)
+            return explain(why, STATUS_UNSUPPORTED,
+                           "features=: \"%s\" is reported, but not used yet; take it out",
+                           feature_row[feature].option);
         use = off ? use & ~FEATURE(feature) : use | FEATURE(feature);
         on = off ? on & ~FEATURE(feature) : on | FEATURE(feature);
         option += length + (comma != NULL);

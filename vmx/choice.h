@@ -64,7 +64,8 @@ uint32_t choice_default(void);
 
 // Reads the option `features=`: names with a leading '-' (off) or '+' or nothing (on), separated by
 // commas, applied to `wanted` (start with choice_default()) and collected in `requested` when on.
-// STATUS_NOT_FOUND names the word.
+// STATUS_NOT_FOUND: no such
+// word; STATUS_UNSUPPORTED: a feature that Corbel reports, but does not set up yet.
 MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
                                  struct explanation *why);
 

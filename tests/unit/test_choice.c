@@ -21,7 +21,7 @@ static void every_word_is_allowed_by_the_cpu(void **state)
 {
     (void)state;
     const struct vmx_raw *cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake, &kvm_host};
-    const char *options[] = {"", "-vpid,-ept_ad", "apicv,vid,x2apic_virt,posted,pml,tsc_scaling"};
+    const char *options[] = {"", "-vpid,-ept_ad", "user_wait,-tpr_shadow"};
     for (unsigned i = 0; i < ARRAY_LENGTH(cpus); i++) {
         for (unsigned j = 0; j < ARRAY_LENGTH(options); j++) {
             struct vmx_choice choice = chosen(cpus[i], options[j]);
@@ -76,14 +76,26 @@ static void an_option_takes_away_and_names_what_hangs_on_it(void **state)
     assert_false(choice.word[WORD_PRIMARY] & PRIMARY_TPR_SHADOW);
     assert_false(choice.word[WORD_PIN] & PIN_PREEMPTION_TIMER);
     assert_false(choice.word[WORD_EXIT] & VMEXIT_SAVE_PREEMPTION_TIMER);
+}
 
-    choice = chosen(&bochs_icelake, "x2apic_virt,apicv,vid,-tpr_shadow");
-    assert_false(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
-    choice = chosen(&bochs_icelake, "x2apic_virt,apicv,vid,posted");
+static void what_hangs_on_something_comes_and_goes_with_it(void **state)
+{
+    (void)state;
+    struct vmx_capabilities cpu = decoded(&bochs_icelake);
+    struct vmx_choice choice;
+    const uint32_t apicv = FEATURE(FEATURE_X2APIC_VIRT) | FEATURE(FEATURE_APIC_REGISTER) |
+                           FEATURE(FEATURE_VIRTUAL_INTERRUPTS) | FEATURE(FEATURE_POSTED_INTERRUPTS);
+    choice_make(&choice, &cpu, apicv, apicv);
+    assert_int_equal(choice.features, 0); // without TPR shadow none of them
+    choice_make(&choice, &cpu, apicv | FEATURE(FEATURE_TPR_SHADOW), apicv);
     assert_true(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
     assert_true(choice.word[WORD_SECONDARY] & SECONDARY_VIRTUALIZE_X2APIC);
+    assert_true(choice.word[WORD_SECONDARY] & SECONDARY_VIRTUAL_INTERRUPT_DELIVERY);
     assert_false(choice_uses(&choice, FEATURE_POSTED_INTERRUPTS)); // Bochs has none
     assert_true(choice.requested & FEATURE(FEATURE_POSTED_INTERRUPTS));
+    cpu.control[WORD_PIN].may |= PIN_POSTED_INTERRUPTS;
+    choice_make(&choice, &cpu, apicv | FEATURE(FEATURE_TPR_SHADOW), apicv);
+    assert_true(choice.word[WORD_PIN] & PIN_POSTED_INTERRUPTS);
 }
 
 static void an_unknown_word_of_the_option_is_named(void **state)
@@ -98,10 +110,17 @@ static void an_unknown_word_of_the_option_is_named(void **state)
     assert_int_equal(choice_parse(",", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("-", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("--vpid", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    assert_int_equal(choice_parse("-posted", &wanted, &requested, &why), STATUS_OK);
+    assert_int_equal(choice_parse("1g,posted", &wanted, &requested, &why), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "\"posted\""));
     wanted = 0;
     for (int i = 0; i < VMX_FEATURES; i++) {
-        assert_int_equal(choice_parse(choice_option(i), &wanted, &requested, NULL), STATUS_OK);
-        assert_int_equal(wanted, FEATURE(i + 1) - 1);
+        uint32_t before = wanted;
+        status_t status = choice_parse(choice_option(i), &wanted, &requested, &why);
+        assert_int_equal(wanted, status == STATUS_OK ? before | FEATURE(i) : before);
+        assert_true(status == STATUS_OK || status == STATUS_UNSUPPORTED);
+        if (choice_default() & FEATURE(i))
+            assert_int_equal(status, STATUS_OK);
         assert_non_null(choice_name(i));
         assert_non_null(choice_fallback(i));
     }
@@ -229,6 +248,7 @@ int main(void)
         cmocka_unit_test(the_words_on_bochs),
         cmocka_unit_test(kvm_has_no_pause_loop_exiting),
         cmocka_unit_test(an_option_takes_away_and_names_what_hangs_on_it),
+        cmocka_unit_test(what_hangs_on_something_comes_and_goes_with_it),
         cmocka_unit_test(an_unknown_word_of_the_option_is_named),
         cmocka_unit_test(a_broken_preemption_timer_is_not_used),
         cmocka_unit_test(traps_are_forced_per_vm),
