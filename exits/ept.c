@@ -3,6 +3,7 @@
 // exit_table[]. SDM: "Exit Qualification for EPT Violations", "EPT Misconfigurations".
 
 #include "exits/handlers.h"
+#include "vm/emulate.h"
 #include "vm/vm.h"
 #include "vm/walk.h"
 
@@ -53,7 +54,7 @@ verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)
         return stop(STOP_TRIPLE_FAULT, 0);
     if (is_walk || (exit->qualification & VIOLATION_FETCH))
         return no_memory(vcpu, exit);
-    return stop(STOP_UNEMULATED, exit->reason);
+    return emulate(vcpu, exit);
 }
 
 // No entry of ours is ever malformed.

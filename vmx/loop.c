@@ -31,6 +31,7 @@ void loop_set_hooks(const struct loop_hooks *given)
 void loop_add(struct vmx_vcpu *vcpu, unsigned cpu)
 {
     struct queue *queue = &queues[cpu];
+    vcpu->home = &vmx_cpus[cpu];
     spin_lock(&queue->lock);
     assert(queue->count < VCPUS_PER_CPU);
     queue->vcpu[queue->count++] = vcpu;

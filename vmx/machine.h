@@ -48,6 +48,7 @@ struct vmx_vcpu {
     struct vcpu guest; // first: one pointer serves both halves
     struct vmx_vm *vm;
     void *vmcs;          // one frame
+    struct vmx_cpu *home; // the CPU whose queue it is in: kicks go there
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
     bool launched;       // since the VMCS was last cleared
     bool checked;        // its first entry went through the VM-entry checker

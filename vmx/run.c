@@ -28,7 +28,7 @@ void run_init(void)
 
 void run_kick(struct vcpu *vcpu)
 {
-    struct vmx_cpu *target = vmx_vcpu(vcpu)->cpu;
+    struct vmx_cpu *target = vmx_vcpu(vcpu)->home;
     if (!target || target->cpu == this_cpu())
         return;
     target->wake = 1;
