@@ -278,6 +278,15 @@ bool bootinfo_is_usable(const struct boot_info *info, uint64_t start, uint64_t e
     return false;
 }
 
+bool bootinfo_is_free(const struct boot_info *info, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; i < info->module_count; i++) {
+        if (start < info->modules[i].end && info->modules[i].start < end)
+            return false;
+    }
+    return bootinfo_is_usable(info, start, end);
+}
+
 uint64_t bootinfo_usable_bytes(const struct boot_info *info)
 {
     uint64_t total = 0;

@@ -91,6 +91,9 @@ status_t bootinfo_parse(struct boot_info *info, const uint8_t *bytes, size_t siz
 // True if every byte of start <= x < end is usable memory. False for an empty range.
 bool bootinfo_is_usable(const struct boot_info *info, uint64_t start, uint64_t end);
 
+// True if, besides, no module lies there. (Under UEFI small modules lie in the lowest memory.)
+bool bootinfo_is_free(const struct boot_info *info, uint64_t start, uint64_t end);
+
 // Bytes of usable memory.
 uint64_t bootinfo_usable_bytes(const struct boot_info *info);
 

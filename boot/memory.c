@@ -85,7 +85,7 @@ status_t memory_init(const struct boot_info *info, struct explanation *why)
 uint64_t memory_low_page(const struct boot_info *info)
 {
     for (uint64_t page = 0x8000; page < 0x90000; page += PAGE_SIZE)
-        if (bootinfo_is_usable(info, page, page + PAGE_SIZE))
+        if (bootinfo_is_free(info, page, page + PAGE_SIZE))
             return page;
     return 0;
 }

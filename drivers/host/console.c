@@ -13,6 +13,7 @@
 #define FRAMES_PER_SECOND  25U
 #define CELLS_PER_POLL     256U // a slow framebuffer takes milliseconds for these
 #define LOST_MESSAGE_BYTES 40U
+#define HOST_RESERVE       4096U // of the ring, for messages of the host
 
 enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
 
@@ -112,9 +113,10 @@ static void serial_write(const char *text, size_t length)
             serial_put('\r');
         serial_put((uint8_t)text[i]);
     }
+    // A look at the UART costs much (an exit, where we run nested ourselves): polling saves it.
     if (console.is_seized)
         serial_drain_all();
-    else
+    else if (!console.is_polled)
         serial_drain_some();
 }
 
@@ -245,6 +247,11 @@ void console_write(const char *text, size_t length)
     serial_write(text, length);
     screen_print(text, length);
     console_unlock(flags);
+}
+
+bool console_has_room(size_t bytes)
+{
+    return console.uart.port == 0 || ring_free(&console.ring) >= bytes * 2 + HOST_RESERVE;
 }
 
 bool console_poll(uint64_t now, uint64_t hz)

@@ -165,6 +165,10 @@ static void a_plain_machine(void **state)
     assert_int_equal(info.modules[0].end, 0x200123);
     assert_ptr_equal(bootinfo_find_module(&info, "vmlinuz"), &info.modules[1]);
     assert_null(bootinfo_find_module(&info, "vmlinu"));
+    assert_true(bootinfo_is_free(&info, 0x1ff000, 0x200000));
+    assert_false(bootinfo_is_free(&info, 0x200122, 0x200124));
+    assert_true(bootinfo_is_free(&info, 0x200123, 0x201000));
+    assert_false(bootinfo_is_free(&info, 0x9f000, 0xa0000));
     assert_true(info.framebuffer.present);
     assert_int_equal(info.framebuffer.red.position, 16);
     assert_int_equal(info.framebuffer.pitch, 4096);
