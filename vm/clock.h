@@ -1,4 +1,5 @@
-// Two clocks and the way between them: the host's TSC, and VM time in nanoseconds since the VM began.
+// Two clocks and the way between them: the host's TSC, and VM time in nanoseconds since the VM
+// began.
 #pragma once
 
 #include "lib/bits.h"
@@ -24,6 +25,6 @@ static inline uint64_t clock_ns(const struct clock *clock, uint64_t tsc)
     return tsc < clock->epoch ? 0 : scale_32(tsc - clock->epoch, clock->ns_per_tsc);
 }
 
-// The first host TSC, from the epoch on, at which clock_ns() is not before `ns`. NEVER (all ones) stays NEVER, as does
-// what no TSC of 64 bits reaches.
+// The first host TSC, from the epoch on, at which clock_ns() is not before `ns`. NEVER (all ones)
+// stays NEVER, as does what no TSC of 64 bits reaches.
 uint64_t clock_tsc(const struct clock *clock, uint64_t ns);

@@ -1,0 +1,310 @@
+// Which event an entry injects, which windows it asks for, and what wakes a halted vCPU.
+// Interrupted deliveries and exceptions are in test_event.c.
+#include "tests/unit/apics.h"
+
+#define EXCEPTION(vector)      (EVENT_VALID | EVENT_EXCEPTION << 8 | (vector))
+#define EXCEPTION_CODE(vector) (EXCEPTION(vector) | EVENT_HAS_ERROR)
+#define EXTERNAL(vector)       (EVENT_VALID | (vector))
+#define NMI                    (EVENT_VALID | EVENT_NMI << 8 | 2)
+
+static struct vcpu *const cpu = &vcpus[0];
+
+// In protected mode with open interrupts; APIC enabled, LINT0 closed.
+static int running_vm(void **state)
+{
+    enabled_vm(state);
+    cpu->cr0 |= CR0_PE;
+    cpu->rflags |= RFLAGS_IF;
+    cpu->dirty = 0;
+    return 0;
+}
+
+static void interrupt_with(uint32_t info, uint32_t error, uint32_t length)
+{
+    struct exit exit = {.idt_info = info, .idt_error = error, .instruction_length = length};
+    event_take_interrupted(cpu, &exit);
+}
+
+// ---- interrupts ----
+
+static void an_interrupt_is_accepted(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXTERNAL(0x61));
+    assert_false(plan.interrupt_window);
+    assert_int_equal(mmio_read(cpu, LAPIC_ISR + 0x30), BIT32(1));
+    assert_int_equal(mmio_read(cpu, LAPIC_IRR + 0x30), 0);
+}
+
+static void closed_interrupts_ask_for_a_window(void **state)
+{
+    static const struct {
+        uint64_t rflags;
+        uint32_t blocking;
+    } closed[] = {{0, 0}, {RFLAGS_IF, BLOCKING_BY_STI}, {RFLAGS_IF, BLOCKING_BY_MOV_SS}};
+    for (unsigned i = 0; i < ARRAY_LENGTH(closed); i++) {
+        running_vm(state);
+        cpu->rflags = RFLAGS_FIXED | closed[i].rflags;
+        cpu->interruptibility = closed[i].blocking;
+        assert_false(event_choose(cpu).interrupt_window);
+        lapic_post(cpu, 0x61, false);
+        struct entry_plan plan = event_choose(cpu);
+        assert_int_equal(plan.inject.info, 0);
+        assert_true(plan.interrupt_window);
+        assert_int_equal(mmio_read(cpu, LAPIC_IRR + 0x30), BIT32(1));
+    }
+}
+
+static void masked_priority_asks_for_no_window(void **state)
+{
+    (void)state;
+    lapic_set_tpr(cpu, 0x60);
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, 0);
+    assert_false(plan.interrupt_window);
+    take_requests(cpu);
+    lapic_set_tpr(cpu, 0x50);
+    assert_int_equal(take_requests(cpu), REQUEST_EVENT);
+    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+}
+
+// Chosen, but a request came before the entry: the choice stands, whatever came with the request.
+static void a_withdrawn_choice_comes_first(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    take_requests(cpu);
+    event_withdraw(cpu, plan.inject);
+    assert_int_equal(take_requests(cpu), REQUEST_EVENT);
+    event_queue_nmi(cpu);
+    lapic_post(cpu, 0x91, false);
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXTERNAL(0x61));
+    assert_true(plan.nmi_window);
+    assert_true(plan.interrupt_window);
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    event_withdraw(cpu, plan.inject);
+    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    event_withdraw(cpu, plan.inject);
+    cpu->id = 1;
+    vcpu_reset(cpu, true); // an INIT takes it away
+    assert_int_equal(event_choose(cpu).inject.info, 0);
+}
+
+// ---- NMIs ----
+
+static void nmi_before_interrupt(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    event_queue_nmi(cpu);
+    cpu->interruptibility = BLOCKING_BY_STI;
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    assert_true(plan.interrupt_window);
+    assert_false(plan.nmi_window);
+    assert_int_equal(cpu->interruptibility, 0); // NMI injection and STI blocking do not go together
+    assert_int_equal(cpu->dirty, STATE_FLOW);
+}
+
+static void exception_before_nmi_before_interrupt(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    event_queue_nmi(cpu);
+    assert_true(event_raise(cpu, VECTOR_UD, false, 0));
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXCEPTION(6));
+    assert_true(plan.interrupt_window);
+    assert_true(plan.nmi_window);
+    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+}
+
+static void blocked_nmis_wait(void **state)
+{
+    static const uint32_t blocking[] = {BLOCKING_BY_NMI, BLOCKING_BY_MOV_SS};
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocking); i++) {
+        running_vm(state);
+        cpu->interruptibility = blocking[i];
+        event_queue_nmi(cpu);
+        struct entry_plan plan = event_choose(cpu);
+        assert_int_equal(plan.inject.info, 0);
+        assert_true(plan.nmi_window);
+        cpu->interruptibility = 0;
+        plan = event_choose(cpu);
+        assert_int_equal(plan.inject.info, NMI);
+        assert_false(plan.nmi_window);
+    }
+}
+
+static void blocked_nmi_lets_interrupts_pass(void **state)
+{
+    (void)state;
+    cpu->interruptibility = BLOCKING_BY_NMI;
+    event_queue_nmi(cpu);
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXTERNAL(0x61));
+    assert_true(plan.nmi_window);
+}
+
+static void one_nmi_waits_behind_another(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 5; i++)
+        event_queue_nmi(cpu);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    assert_true(plan.nmi_window);
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    assert_false(plan.nmi_window);
+    assert_int_equal(event_choose(cpu).inject.info, 0);
+}
+
+// Without virtual NMIs: blocked from the injection until interrupts are open again.
+static void nmi_blocking_in_software(void **state)
+{
+    (void)state;
+    cpu->events.has_virtual_nmi = false;
+    event_queue_nmi(cpu);
+    event_queue_nmi(cpu);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, NMI);
+    assert_true(plan.interrupt_window);
+    assert_false(plan.nmi_window);
+    cpu->rflags &= ~RFLAGS_IF; // in the handler
+    plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, 0);
+    assert_true(plan.interrupt_window);
+    assert_false(plan.nmi_window);
+    cpu->rflags |= RFLAGS_IF; // after its IRET
+    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    cpu->rflags &= ~RFLAGS_IF;
+    interrupt_with(NMI, 0, 0); // this one's delivery did not end
+    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    event_queue_nmi(cpu);
+    assert_int_equal(event_choose(cpu).inject.info, 0);
+}
+
+// ---- the 8259 ----
+
+static unsigned pic_requests;
+static bool pic_pending(void *pic)
+{
+    (void)pic;
+    return pic_requests > 0;
+}
+static uint8_t pic_acknowledge(void *pic)
+{
+    (void)pic;
+    return (uint8_t)(0x30 + --pic_requests);
+}
+
+static int pic_vm(void **state)
+{
+    running_vm(state);
+    vm.irqchip.pic_pending = pic_pending;
+    vm.irqchip.pic_acknowledge = pic_acknowledge;
+    pic_requests = 1;
+    return 0;
+}
+
+static void virtual_wire_delivers_the_8259(void **state)
+{
+    (void)state;
+    assert_int_equal(event_choose(cpu).inject.info, 0); // LINT0 is masked
+    lapic_virtual_wire(cpu);
+    lapic_post(cpu, 0x61, false);
+    struct entry_plan plan = event_choose(cpu);
+    assert_int_equal(plan.inject.info, EXTERNAL(0x30));
+    assert_true(plan.interrupt_window);                    // the other waits behind it
+    assert_int_equal(mmio_read(cpu, LAPIC_ISR + 0x10), 0); // the APIC keeps no account of it
+    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+}
+
+static void disabled_apic_takes_the_8259(void **state)
+{
+    (void)state;
+    write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | APIC_BASE_BSP);
+    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x30));
+    vcpus[1].rflags |= RFLAGS_IF;
+    write_ok(&vcpus[1], MSR_APIC_BASE, APIC_BASE_DEFAULT);
+    pic_requests = 1;
+    assert_int_equal(event_choose(&vcpus[1]).inject.info, 0); // the wire ends at vCPU 0
+}
+
+static void extint_message_takes_the_8259_once(void **state)
+{
+    (void)state;
+    pic_requests = 2;
+    struct lapic_message message = {.destination = 1, .mode = DELIVERY_EXTINT};
+    assert_true(lapic_deliver(&vm, NULL, &message));
+    vcpus[1].rflags |= RFLAGS_IF;
+    assert_int_equal(event_choose(&vcpus[1]).inject.info, EXTERNAL(0x31));
+    assert_int_equal(event_choose(&vcpus[1]).inject.info, 0);
+}
+
+// ---- waking ----
+
+static void what_wakes_a_halted_vcpu(void **state)
+{
+    (void)state;
+    cpu->activity = ACTIVITY_HALTED;
+    assert_false(event_wakes(cpu));
+    cpu->interruptibility = BLOCKING_BY_STI; // STI; HLT
+    lapic_post(cpu, 0x61, false);
+    assert_true(event_wakes(cpu));
+    cpu->rflags &= ~RFLAGS_IF;
+    assert_false(event_wakes(cpu));
+    event_queue_nmi(cpu);
+    assert_true(event_wakes(cpu));
+    cpu->interruptibility = BLOCKING_BY_NMI;
+    assert_false(event_wakes(cpu));
+    vcpu_note(cpu, REQUEST_NMI);
+    assert_true(event_wakes(cpu));
+    atomic_store(&cpu->requests, REQUEST_INIT);
+    assert_true(event_wakes(cpu));
+}
+
+static void what_wakes_one_that_waits_for_a_sipi(void **state)
+{
+    (void)state;
+    struct vcpu *waiting = &vcpus[1];
+    waiting->rflags |= RFLAGS_IF;
+    lapic_post(waiting, 0x61, false);
+    vcpu_request(waiting, REQUEST_NMI);
+    assert_false(event_wakes(waiting));
+    vcpu_request(waiting, REQUEST_SIPI);
+    assert_true(event_wakes(waiting));
+}
+
+int main(void)
+{
+#define RUNNING(test) cmocka_unit_test_setup(test, running_vm)
+#define PIC(test)     cmocka_unit_test_setup(test, pic_vm)
+    const struct CMUnitTest tests[] = {
+        RUNNING(an_interrupt_is_accepted),
+        RUNNING(closed_interrupts_ask_for_a_window),
+        RUNNING(masked_priority_asks_for_no_window),
+        RUNNING(a_withdrawn_choice_comes_first),
+        RUNNING(nmi_before_interrupt),
+        RUNNING(exception_before_nmi_before_interrupt),
+        RUNNING(blocked_nmis_wait),
+        RUNNING(blocked_nmi_lets_interrupts_pass),
+        RUNNING(one_nmi_waits_behind_another),
+        RUNNING(nmi_blocking_in_software),
+        PIC(virtual_wire_delivers_the_8259),
+        PIC(disabled_apic_takes_the_8259),
+        PIC(extint_message_takes_the_8259_once),
+        RUNNING(what_wakes_a_halted_vcpu),
+        RUNNING(what_wakes_one_that_waits_for_a_sipi),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
