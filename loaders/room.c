@@ -30,10 +30,11 @@ status_t room_claim(struct room *room, uint64_t start, uint64_t size, const char
     if (size == 0)
         return STATUS_OK;
     if (!inside_ram(room, start, size))
-        return explain(why, STATUS_RANGE,
-                       "%s: %lu KiB at 0x%lx are not inside the VM's RAM (1 MiB to 0x%lx); give "
-                       "it more memory",
-                       name, (size + 1023) >> 10, start, memory_map_low_end(room->map));
+        return explain(
+            why, STATUS_RANGE,
+            "%s: %lu KiB at 0x%lx are not inside the VM's RAM (below 0x%lx, and 1 MiB to "
+            "0x%lx); give it more memory or link the file for another place",
+            name, (size + 1023) >> 10, start, EBDA_START, memory_map_low_end(room->map));
     const struct room_range *taken = find_overlap(room, start, size);
     if (taken)
         return explain(

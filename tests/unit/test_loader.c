@@ -135,8 +135,9 @@ static void flat_images_out_of_reach_are_refused(void **state)
     assert_refused(STATUS_RANGE, "file: boot = flat@0xffffffffffffffff is out of reach in that "
                                  "mode; the address must be below 0x100000000");
     config->flat_address = 0x9fb00;
-    assert_refused(STATUS_RANGE, "file: 1 KiB at 0x9fb00 are not inside the VM's RAM (1 MiB to "
-                                 "0x400000); give it more memory");
+    assert_refused(STATUS_RANGE,
+                   "file: 1 KiB at 0x9fb00 are not inside the VM's RAM (below 0x9fc00, and 1 MiB "
+                   "to 0x400000); give it more memory or link the file for another place");
     config->flat_address = 0x10000;
     kernel.size = 0;
     assert_refused(STATUS_INVALID, "file: an empty file; copy it again");

@@ -106,8 +106,9 @@ static void claims_must_be_ram_and_not_overlap(void **state)
                         "d.elf: 0x1 bytes at 0x2fffff overlap a.elf at 0x200000; the file "
                         "is damaged or linked for another place");
     assert_int_equal(room_claim(&room, 15 * MIB, MIB + 1, "e", &why), STATUS_RANGE);
-    assert_string_equal(why.text, "e: 1025 KiB at 0xf00000 are not inside the VM's RAM (1 MiB to "
-                                  "0x1000000); give it more memory");
+    assert_string_equal(
+        why.text, "e: 1025 KiB at 0xf00000 are not inside the VM's RAM (below 0x9fc00, and 1 MiB "
+                  "to 0x1000000); give it more memory or link the file for another place");
     assert_int_equal(room_claim(&room, 0x9fbff, 2, "f", &why), STATUS_RANGE);
     assert_int_equal(room_claim(&room, 15 * MIB, UINT64_MAX, "g", &why), STATUS_RANGE);
     assert_int_equal(room_claim(&room, UINT64_MAX, 2, "h", &why), STATUS_RANGE);

@@ -119,8 +119,9 @@ static void too_little_memory_is_explained(void **state)
     (void)state;
     test_vm_free(test);
     test = test_vm_new(2 * MIB, 1);
-    assert_refused(STATUS_RANGE, "kernel.elf: 2 KiB at 0x200000 are not inside the VM's RAM (1 MiB "
-                                 "to 0x200000); give it more memory");
+    assert_refused(STATUS_RANGE,
+                   "kernel.elf: 2 KiB at 0x200000 are not inside the VM's RAM (below 0x9fc00, and "
+                   "1 MiB to 0x200000); give it more memory or link the file for another place");
 }
 
 int main(void)
