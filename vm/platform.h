@@ -26,6 +26,7 @@
 #define PORT_COM3        0x3e8
 #define PORT_COM4        0x2e8
 #define PORT_ELCR        0x4d0  // 2
+#define PORT_FW_CFG      0x510  // 2: selector (word), data (byte at 511h)
 #define PORT_PCI_ADDRESS 0xcf8  // 4, dword accesses
 #define PORT_RESET       0xcf9  // one byte inside the address register
 #define PORT_PCI_DATA    0xcfc  // 4

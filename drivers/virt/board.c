@@ -90,8 +90,11 @@ static void init_devices(struct board *board, struct vm *vm)
     add_device(board, &board->pci.device);
     add_device(board, &board->chipset.device);
     vtestdev_init(&board->testdev, vm);
-    if (vm->config.testdev)
+    vfwcfg_init(&board->fwcfg, vm);
+    if (vm->config.testdev) {
         add_device(board, &board->testdev.device);
+        add_device(board, &board->fwcfg.device);
+    }
     add_device(board, &board->pic.device);
     add_device(board, &board->ioapic.device);
 }
@@ -107,7 +110,8 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
 {
     struct vdev *chipset = &board->chipset.device;
     struct vdev *keyboard = &board->keyboard_controller.device;
-    struct vdev *testdev = vm->config.testdev ? &board->testdev.device : NULL;
+    bool for_tests = vm->config.testdev;
+    struct vdev *testdev = for_tests ? &board->testdev.device : NULL;
     const struct claim claims[] = {
         {PORT_PIC_MASTER, 2, 0, &board->pic.device},
         {PORT_PIC_SLAVE, 2, 0, &board->pic.device},
@@ -124,9 +128,10 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
         {PORT_SYSTEM_A, 1, 0, chipset},
         {PORT_DMA2, 32, 0, chipset},
         {PORT_DELAY, 1, 0, chipset},
-        {PORT_DEBUG, 1, 0, vm->config.testdev ? chipset : NULL},
+        {PORT_DEBUG, 1, 0, for_tests ? chipset : NULL},
         {PORT_DEBUG_EXIT, 4, 0, testdev},
         {PORT_SHUTDOWN, 1, 0, testdev},
+        {PORT_FW_CFG, 2, PORT_FW_CFG, for_tests ? &board->fwcfg.device : NULL},
         {PORT_COM1, VUART_PORTS, PORT_COM1, &board->uart[0].device},
         {PORT_COM2, VUART_PORTS, PORT_COM2, board->uart_count > 1 ? &board->uart[1].device : NULL},
     };

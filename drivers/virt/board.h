@@ -6,6 +6,7 @@
 #include "vm/vm.h"
 
 #include "drivers/virt/vchipset.h"
+#include "drivers/virt/vfwcfg.h"
 #include "drivers/virt/vi8042.h"
 #include "drivers/virt/vioapic.h"
 #include "drivers/virt/vpci.h"
@@ -34,7 +35,8 @@ struct board {
     struct vi8042 keyboard_controller;
     struct vpci pci;
     struct vchipset chipset;
-    struct vtestdev testdev; // only if the configuration says so
+    struct vtestdev testdev; // this and the next only if the configuration has a test device
+    struct vfwcfg fwcfg;
     struct vuart uart[BOARD_UARTS];
     struct board_console console[BOARD_UARTS];
     unsigned uart_count;
