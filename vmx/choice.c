@@ -67,7 +67,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
     [FEATURE_EPT_AD] = {.option = "ept_ad",
                         .name = "EPT accessed and dirty flags",
                         .ept_vpid = EPT_ACCESSED_DIRTY,
-                        .fallback = "dirty pages are found by write protection"},
+                        .fallback = "pages that a guest wrote are not recorded"},
     [FEATURE_PML] = {.option = "pml",
                      .name = "page-modification logging",
                      .word = WORD_SECONDARY,
@@ -75,7 +75,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                      .depends = FEATURE(FEATURE_EPT_AD),
                      .by_name = true,
                      .undriven = true,
-                     .fallback = "dirty flags are scanned"},
+                     .fallback = "pages that a guest wrote are not logged"},
     [FEATURE_1G] = {.option = "1g",
                     .name = "EPT 1G pages",
                     .ept_vpid = EPT_1G,
@@ -160,7 +160,7 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                                    .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS),
                                    .by_name = true,
                                    .undriven = true,
-                                   .fallback = "a remote vCPU is kicked by an exit"},
+                                   .fallback = "a remote vCPU is made to exit"},
 };
 
 // Features that change a word only while something is being done, not from the start.

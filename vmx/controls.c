@@ -154,7 +154,7 @@ static const char *const ept_vpid_bit_name[64] = {
     [40] = "INVVPID individual-address",
     [41] = "INVVPID single-context",
     [42] = "INVVPID all-context",
-    [43] = "INVVPID single-context-retaining-globals",
+    [43] = "INVVPID single-context but globals",
 };
 
 const char *control_name(enum control_word word, unsigned bit)

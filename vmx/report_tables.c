@@ -62,7 +62,7 @@ void report_word(struct printer *to, enum control_word word, const struct contro
         if (name == NULL)
             continue;
         bool may_be_0 = !(range->must >> bit & 1), may_be_1 = range->may >> bit & 1;
-        const char *use = !may_be_1                    ? "missing"
+        const char *use = !may_be_1                    ? "absent"
                           : used >> bit & 1            ? "used"
                           : on_demand[word] & BIT(bit) ? "on demand"
                                                        : "not used";

@@ -118,8 +118,8 @@ static void the_full_form_says_it_for_each_control(void **state)
     has(said, " 480 IA32_VMX_BASIC                00d810000000002b");
     has_not(said, " 492 ");
     has(said, "   0 external-interrupt exiting             may be 0, 1  used");
-    has(said, "   7 process posted interrupts              may be 0     missing");
-    has(said, "  27 monitor trap flag                      may be 0     missing");
+    has(said, "   7 process posted interrupts              may be 0     absent");
+    has(said, "  27 monitor trap flag                      may be 0     absent");
     has(said, "   9 INVLPG exiting                         may be 0, 1  not used");
     has(said, "   2 interrupt-window exiting               may be 0, 1  on demand");
     has(said, "  17 1G pages                               yes");
