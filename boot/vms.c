@@ -151,6 +151,8 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
     status_t status = setup_vcpu(vcpu, why);
     if (status == STATUS_OK)
         vcpu_reset(&vcpu->guest, false);
+    if (id == 0)
+        lapic_virtual_wire(&vcpu->guest);
     return status;
 }
 

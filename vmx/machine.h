@@ -55,6 +55,7 @@ struct vmx_vcpu {
     bool loaded;         // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;
     uint32_t primary;      // as last written
+    struct event planned;   // what the last plan injects, until it is known to be delivered
     uint8_t tpr_threshold; // as last written
     uint32_t timer_rate;
     uint64_t deadline;       // host TSC for which the preemption timer is armed

@@ -75,11 +75,24 @@ static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
     }
 }
 
+// An entry that was called off has not delivered what was planned for it: that goes back to where it came from. The CPU
+// clears the valid bit when it delivers.
+static void withdraw(struct vmx_vcpu *v)
+{
+    if (v->planned.info && (vmread32(VMCS_ENTRY_INTERRUPTION_INFORMATION) & EVENT_VALID)) {
+        vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
+        event_withdraw(&v->guest, v->planned);
+        vcpu_note(&v->guest, REQUEST_EVENT);
+    }
+    v->planned.info = 0;
+}
+
 static void inject(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
     state_fetch(v, event_needs(&vcpu->events));
     struct entry_plan plan = event_choose(vcpu);
+    v->planned = plan.inject;
     if (plan.inject.info) {
         vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
         if (plan.inject.info & EVENT_HAS_ERROR)
@@ -89,7 +102,7 @@ static void inject(struct vmx_vcpu *v)
     }
     set_windows(v, plan.interrupt_window, plan.nmi_window);
     if (machine_uses(FEATURE_TPR_SHADOW)) {
-        uint8_t threshold = plan.inject.info ? 0 : lapic_tpr_threshold(vcpu);
+        uint8_t threshold = lapic_tpr_threshold(vcpu);
         if (threshold != v->tpr_threshold) {
             v->tpr_threshold = threshold;
             vmwrite(VMCS_TPR_THRESHOLD, threshold);
@@ -116,6 +129,7 @@ static bool awake(struct vmx_vcpu *v)
 enum run_end requests_serve(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
+    withdraw(v);
     uint32_t requests = atomic_exchange(&vcpu->requests, 0);
     if (vcpu->vm->stop_reason != STOP_NONE)
         return RUN_STOPPED;
