@@ -10,15 +10,14 @@
 #define DEBUG_RTM    BIT(16)                     // inverted in DR6
 #define DR6_HIT      BITS(3, 0)
 #define DR7_GD       BIT(13)
+#define DEBUG_GROUPS (STATE_DEBUG | STATE_DR)
+#define VECTOR_LAST  31
 #define DEBUGCTL_LBR BIT(0)
 #define DEBUGCTL_BTF BIT(1)
 
 // The CPU leaves DR6, DR7.GD and IA32_DEBUGCTL as they were before the exception.
 static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
 {
-    uint32_t groups = STATE_DEBUG | STATE_DR;
-    if (groups & ~vcpu->fetched)
-        return need(groups);
     if (!event_raise(vcpu, VECTOR_DB, false, 0))
         return stop(STOP_TRIPLE_FAULT, 0);
     vcpu->dr6 = (vcpu->dr6 & ~DR6_HIT) | (exit->qualification & DEBUG_STATUS) | DEBUG_RTM;
@@ -29,7 +28,7 @@ static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
     // Some emulators leave it set; delivery takes what was pending.
     vcpu->pending_debug = 0;
     vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    vcpu->dirty |= groups | STATE_FLOW;
+    vcpu->dirty |= STATE_FLOW | DEBUG_GROUPS;
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
@@ -54,6 +53,8 @@ verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
 
     if (!(info & EVENT_VALID) || type == EVENT_NMI || vector == VECTOR_MC)
         return again();
+    if (vector == VECTOR_DB && (DEBUG_GROUPS & ~vcpu->fetched))
+        return need(DEBUG_GROUPS);
     // The exception hit an IRET that had ended the blocking of NMIs already.
     if ((info & EVENT_UNBLOCKING) && vector != VECTOR_DF && !(exit->idt_info & EVENT_VALID)) {
         vcpu->interruptibility |= BLOCKING_BY_NMI;
@@ -61,7 +62,7 @@ verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
     }
     if (type == EVENT_SOFTWARE_EXCEPTION || type == EVENT_PRIVILEGED_EXCEPTION)
         return reflect_software(vcpu, exit);
-    if (type != EVENT_EXCEPTION)
+    if (type != EVENT_EXCEPTION || vector > VECTOR_LAST)
         return stop(STOP_UNKNOWN_EXIT, exit->reason);
     if (vector == VECTOR_DB)
         return reflect_debug(vcpu, exit);

@@ -127,6 +127,10 @@ static bool read_entry(struct walker *walker, uint64_t table, unsigned index, ui
     gpa_t at = gpa(table + (uint64_t)index * walk->entry_size);
     *entry = 0;
     if (!gmem_read(&walker->vcpu->vm->memory, at, entry, walk->entry_size)) {
+        // Nothing there reads as all ones, with reserved bits set. User code gets that fault; a
+        // kernel whose own tables are gone is better stopped than left in a loop of faults.
+        if (walker->vcpu->cpl == 3)
+            return page_fault(walker, PF_PRESENT | PF_RESERVED);
         *walker->fault = stop(STOP_BAD_MEMORY, 0);
         return false;
     }

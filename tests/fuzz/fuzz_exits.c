@@ -1,0 +1,349 @@
+// The whole exit table: the input bytes are the reason, the facts, the vCPU's state and the guest's
+// memory. Asserts the laws: a verdict is valid; a fault or a stop has changed nothing but CR2; user
+// code cannot stop its VM; a handler changes only groups of state that were fetched, and asks for
+// each at most once.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/vm.h"
+
+#define RAM_SIZE     0x8000
+#define ALWAYS_VALID (STATE_TSC | STATE_XCR0)
+
+static struct vm vm;
+static struct vcpu vcpu, truth, before;
+static struct lapic_page lapic_page;
+static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
+static uint8_t ram_before[RAM_SIZE];
+
+static const char *running = "nothing";
+
+static void broken(const char *law, int line)
+{
+    fprintf(stderr, "fuzz_exits.c:%d: broken by %s: %s\n", line, running, law);
+    abort();
+}
+
+#define require(law) ((law) ? (void)0 : broken(#law, __LINE__))
+
+// ---- the world ----
+
+static void kick(struct vcpu *target)
+{
+    (void)target;
+}
+
+static uint64_t wall_clock(struct vm *of)
+{
+    (void)of;
+    return 1700000000;
+}
+
+static bool memory_fault(struct vcpu *of, gpa_t at, uint64_t qualification)
+{
+    (void)of;
+    (void)at;
+    (void)qualification;
+    return true;
+}
+
+static const struct vm_host host = {
+    .kick = kick, .wall_clock = wall_clock, .memory_fault = memory_fault};
+
+static bool device_access(struct vdev *device, struct access *access)
+{
+    (void)device;
+    require(access->size == 1 || access->size == 2 || access->size == 4 || access->size == 8);
+    if (access->write)
+        require((access->value & ~size_mask(access->size)) == 0);
+    else
+        access->value = 0x55;
+    return access->offset != 3;
+}
+
+static struct vdev device = {.name = "fuzz", .access = device_access};
+
+static void all_features(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result)
+{
+    *result = (struct cpuid_leaf){
+        .eax = UINT32_MAX, .ebx = UINT32_MAX, .ecx = UINT32_MAX, .edx = UINT32_MAX};
+    if (leaf == 0)
+        result->eax = 0x1f;
+    else if (leaf == 0x80000000)
+        result->eax = 0x80000008;
+    else if (leaf == 0x80000008)
+        result->eax = 0x3028;
+    else if (leaf == 4)
+        result->eax = subleaf < 3 ? 0x21 : 0;
+    else if (leaf == 0xd && subleaf >= 2)
+        *result = (struct cpuid_leaf){.eax = 64, .ebx = 512 + 64 * subleaf};
+}
+
+static void build(void)
+{
+    static struct cpuid_leaves leaves;
+    const struct cpuid_inputs inputs = {
+        .tsc_hz = 2000000000, .apic_hz = 1000000000, .vcpu_count = 1, .flags = UINT32_MAX - 1};
+    vm.vcpu_count = 1;
+    vm.vcpu[0] = &vcpu;
+    vm.host = &host;
+    vm.memory.count = 1;
+    vm.memory.region[0] = (struct gmem_region){.start = gpa(0), .size = RAM_SIZE, .bytes = ram};
+    clock_init(&vm.clock, inputs.tsc_hz, 1000);
+    cpuid_collect(&leaves, all_features);
+    require(cpuid_build(&vm.cpuid, &leaves, &inputs) == STATUS_OK);
+    require(bus_insert(&vm.ports, 0x100, 16, &device, NULL) == STATUS_OK);
+    require(bus_insert(&vm.mmio, 0xfec00000, 0x1000, &device, NULL) == STATUS_OK);
+    bus_freeze(&vm.ports);
+    bus_freeze(&vm.mmio);
+}
+
+// ---- groups of state ----
+
+struct range {
+    uint32_t group;
+    size_t offset, size;
+};
+#define IN(group, name)                                                                            \
+    {                                                                                              \
+        group, offsetof(struct vcpu, name), sizeof(((struct vcpu *)0)->name)                       \
+    }
+
+static const struct range members[] = {
+    IN(STATE_FLOW, rip),
+    IN(STATE_FLOW, rflags),
+    IN(STATE_FLOW, interruptibility),
+    IN(STATE_STACK, gpr[RSP]),
+    IN(STATE_CONTROL, cr0),
+    IN(STATE_CONTROL, cr3),
+    IN(STATE_CONTROL, cr4),
+    IN(STATE_CONTROL, efer),
+    IN(STATE_SEGMENTS, segment),
+    IN(STATE_SEGMENTS, gdtr),
+    IN(STATE_SEGMENTS, idtr),
+    IN(STATE_SEGMENTS | STATE_CPL, cpl),
+    IN(STATE_DEBUG, dr7),
+    IN(STATE_DEBUG, debugctl),
+    IN(STATE_DEBUG, pending_debug),
+    IN(STATE_SYSTEM, sysenter_cs),
+    IN(STATE_SYSTEM, sysenter_esp),
+    IN(STATE_SYSTEM, sysenter_eip),
+    IN(STATE_SYSTEM, pat),
+    IN(STATE_SYSTEM, pdpte),
+    IN(STATE_DR, dr),
+    IN(STATE_DR, dr6),
+    IN(STATE_MSR, live),
+};
+
+static void show(uint32_t fetched)
+{
+    vcpu = truth;
+    vcpu.fetched = fetched | ALWAYS_VALID;
+    for (unsigned i = 0; i < ARRAY_LENGTH(members); i++)
+        if (!(fetched & members[i].group))
+            memset((uint8_t *)&vcpu + members[i].offset, 0xa5, members[i].size);
+}
+
+// Whether vCPU and memory are as before, apart from `allowed`.
+static bool is_unchanged(const struct range *allowed, size_t count, bool memory_too)
+{
+    static struct vcpu expected;
+    expected = before;
+    expected.cr2 = vcpu.cr2;
+    expected.cr2_dirty = vcpu.cr2_dirty;
+    for (size_t i = 0; i < count; i++)
+        memcpy((uint8_t *)&expected + allowed[i].offset, (uint8_t *)&vcpu + allowed[i].offset,
+               allowed[i].size);
+    return memcmp(&expected, &vcpu, sizeof(vcpu)) == 0 &&
+           (!memory_too || memcmp(ram, ram_before, sizeof(ram)) == 0);
+}
+
+// ---- input ----
+
+struct input {
+    uint8_t reason;
+    uint8_t flags; // which shapes the state takes
+    uint8_t cpl;
+    uint8_t x2apic;
+    struct exit exit;
+    uint64_t gpr[16];
+    uint64_t rip, rflags, cr0, cr3, cr4, efer, dr7, debugctl, xcr0;
+    uint32_t interruptibility;
+    struct segment segment[SEGMENTS];
+    struct table_register gdtr, idtr;
+    uint64_t dr[5];
+    uint64_t pdpte[4];
+};
+
+enum { SMALL_ADDRESSES = 1, REAL_MODE = 2, FLAT = 4, LONG_MODE = 8 };
+
+static void shape(const struct input *in)
+{
+    memset(&truth, 0, sizeof(truth));
+    vcpu = truth;
+    vcpu.vm = &vm;
+    lapic_init(&vcpu, &lapic_page);
+    vcpu_reset(&vcpu, false);
+    truth = vcpu;
+    memcpy(truth.gpr, in->gpr, sizeof(truth.gpr));
+    truth.rip = in->rip;
+    truth.rflags = (in->rflags & BITS(21, 0)) | RFLAGS_FIXED;
+    truth.interruptibility = in->interruptibility & 0xf;
+    truth.cr0 = in->cr0;
+    truth.cr3 = in->cr3;
+    truth.cr4 = in->cr4;
+    truth.efer = in->efer & (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+    memcpy(truth.segment, in->segment, sizeof(truth.segment));
+    truth.gdtr = in->gdtr;
+    truth.idtr = in->idtr;
+    truth.cpl = in->cpl & 3;
+    truth.dr7 = in->dr7;
+    truth.debugctl = in->debugctl;
+    memcpy(truth.dr, in->dr, sizeof(truth.dr));
+    truth.dr6 = in->dr[4];
+    memcpy(truth.pdpte, in->pdpte, sizeof(truth.pdpte));
+    truth.xcr0 = in->xcr0 & vm.cpuid.xcr0_allowed;
+    if (in->flags & SMALL_ADDRESSES) {
+        for (unsigned i = 0; i < 16; i++)
+            truth.gpr[i] &= 0xffff;
+        truth.cr3 &= RAM_SIZE - 1;
+        truth.gdtr.base &= RAM_SIZE - 1;
+        truth.rip &= RAM_SIZE - 1;
+    }
+    if (in->flags & REAL_MODE)
+        truth.cr0 &= ~(CR0_PE | CR0_PG);
+    if (in->flags & LONG_MODE) {
+        truth.cr0 |= CR0_PE | CR0_PG;
+        truth.cr4 |= CR4_PAE;
+        truth.efer |= EFER_LME | EFER_LMA;
+    }
+    for (unsigned i = 0; i < SEGMENTS && (in->flags & FLAT); i++)
+        truth.segment[i] =
+            (struct segment){.limit = UINT32_MAX, .access = i == CS ? 0xc09b : 0xc093};
+    truth.requests = 0;
+    truth.dirty = 0;
+    vcpu_mirror_cr4(&truth);
+}
+
+// ---- laws ----
+
+static bool is_string_io(const struct exit *exit)
+{
+    return exit->reason == EXIT_IO && (exit->qualification & BIT(4));
+}
+
+static void check_unchanged(const struct exit *exit)
+{
+    // String I/O is done element by element.
+    static const struct range strings[] = {IN(0, gpr[RCX]), IN(0, gpr[RSI]), IN(0, gpr[RDI]),
+                                           IN(0, lapic), IN(0, requests)};
+    // An IRET that failed: the blocking of NMIs comes back with the exit, whatever its verdict.
+    static const struct range blocking[] = {IN(0, interruptibility), IN(0, dirty)};
+    // An operand may lie in the local APIC's page, where a wrong access is noted.
+    static const struct range operand[] = {IN(0, lapic), IN(0, requests)};
+    // Under paging, accessed flags may be set before a fault, as on the CPU.
+    bool memory_too = !(truth.cr0 & CR0_PG);
+
+    switch (exit->reason) {
+    case EXIT_TASK_SWITCH: // it may be the new task that fails
+        break;
+    case EXIT_IO:
+        require(is_unchanged(strings, ARRAY_LENGTH(strings), !is_string_io(exit)));
+        break;
+    case EXIT_EXCEPTION_NMI:
+        require(is_unchanged(blocking, ARRAY_LENGTH(blocking), true));
+        break;
+    case EXIT_EPT_VIOLATION: // vm/emulate.c has its own fuzzer
+        break;
+    case EXIT_GDTR_IDTR:
+    case EXIT_LDTR_TR:
+    case EXIT_INVPCID:
+        require(is_unchanged(operand, ARRAY_LENGTH(operand), memory_too));
+        break;
+    default:
+        require(is_unchanged(NULL, 0, true));
+    }
+}
+
+static void check(const struct exit *exit, const struct exit_row *row, verdict_t verdict,
+                  uint32_t fetched)
+{
+    require((vcpu.dirty & ~(fetched | ALWAYS_VALID)) == 0);
+    for (unsigned i = 0; i < ARRAY_LENGTH(members); i++)
+        if (!(vcpu.dirty & members[i].group))
+            require(memcmp((uint8_t *)&before + members[i].offset,
+                           (uint8_t *)&vcpu + members[i].offset, members[i].size) == 0);
+    switch ((enum verdict_kind)verdict.kind) {
+    case VERDICT_NEXT:
+    case VERDICT_WAIT:
+    case VERDICT_YIELD:
+        require(row->is_instruction || (verdict.detail >= 1 && verdict.detail <= 15));
+        break;
+    case VERDICT_AGAIN:
+        break;
+    case VERDICT_FAULT:
+        require(verdict.detail < 32 && verdict.has_error <= 1);
+        check_unchanged(exit);
+        break;
+    case VERDICT_STOP:
+        require(verdict.detail > STOP_NONE && verdict.detail < STOP_REASONS);
+        require(truth.cpl < 3 || exit->reason == EXIT_TASK_SWITCH ||
+                (verdict.detail != STOP_BAD_MEMORY && verdict.detail != STOP_UNEMULATED));
+        check_unchanged(exit);
+        break;
+    case VERDICT_INVALID:
+    case VERDICT_NEED:
+        abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in;
+    if (!vm.host)
+        build();
+    size_t head = MIN(size, sizeof(in));
+    memset(&in, 0, sizeof(in));
+    memcpy(&in, data, head);
+    memset(ram, 0, sizeof(ram));
+    memcpy(ram, data + head, MIN(size - head, (size_t)RAM_SIZE));
+    memcpy(ram_before, ram, sizeof(ram));
+
+    shape(&in);
+    in.exit.reason = in.reason % EXIT_REASONS;
+    in.exit.instruction_length = in.exit.instruction_length % 15 + 1;
+    in.exit.now &= BITS(60, 0);
+    if (in.exit.reason == EXIT_IO) { // the CPU knows operands of 1, 2 and 4 bytes
+        static const uint8_t sizes[] = {0, 1, 3, 3};
+        in.exit.qualification =
+            (in.exit.qualification & ~UINT64_C(7)) | sizes[in.exit.qualification & 3];
+    }
+    const struct exit_row *row = &exit_table[in.exit.reason];
+    running = row->name;
+    if (!(row->needs & FACT_IDT))
+        in.exit.idt_info = 0;
+    uint32_t fetched = (row->needs & STATE_ALL) | (row->is_instruction ? STATE_FLOW : 0);
+    show(fetched);
+    if (row->needs & FACT_IDT)
+        event_take_interrupted(&vcpu, &in.exit);
+    truth.events = vcpu.events;
+
+    verdict_t verdict;
+    for (unsigned calls = 0;; calls++) {
+        require(calls < 12);
+        show(fetched);
+        before = vcpu;
+        verdict = row->handler(&vcpu, &in.exit);
+        if (verdict.kind != VERDICT_NEED)
+            break;
+        require(verdict.value & ~fetched & STATE_ALL);
+        require(is_unchanged(NULL, 0, true));
+        fetched |= verdict.value & STATE_ALL;
+    }
+    check(&in.exit, row, verdict, fetched);
+    return 0;
+}
