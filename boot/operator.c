@@ -70,6 +70,8 @@ static uint64_t poll(void)
     take_input();
     uint64_t now = rdtsc();
     bool more = console_poll(now, host_tsc_hz);
+    if (console_has_room(1))
+        vms_console_room();
     if (vms_running() == 0) {
         print_to(console_printer(), "corbel: end: %s\n", vms_end_text());
         console_flush();

@@ -277,6 +277,7 @@ void console_flush(void)
     serial_drain_all();
     serial_report_lost();
     serial_drain_all();
+    uart_flush(&console.uart);
     screen_draw();
     console_unlock(flags);
 }

@@ -26,6 +26,7 @@ enum uart_register {
 #define MSR_INPUTS     0xf0U
 #define LSR_DATA       0x01U
 #define LSR_THR_EMPTY  0x20U
+#define LSR_IDLE       0x40U // FIFO and shift register are empty
 #define DIVISOR_115200 1U
 
 // Longer than a FIFO takes at 115200 baud (1.4 ms) on any CPU of up to 10 GHz, and still nothing a
@@ -107,6 +108,14 @@ bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length)
             pause();
     }
     return uart->port != 0;
+}
+
+void uart_flush(struct uart *uart)
+{
+    uint64_t since = rdtsc();
+    while (uart->port != 0 && (uart_get(uart, UART_LSR) & LSR_IDLE) == 0 &&
+           rdtsc() - since <= STUCK_TICKS)
+        pause();
 }
 
 int uart_read(struct uart *uart)

@@ -24,6 +24,10 @@ size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length);
 // from then on.
 bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length);
 
+// Waits until the last byte has left the transmitter (a power-off would cut it), but not for a
+// stuck one.
+void uart_flush(struct uart *uart);
+
 // The next received byte, or -1 if there is none.
 int uart_read(struct uart *uart);
 
