@@ -9,19 +9,19 @@ def refused(t, pattern, **machine):
 
 def case_refuse_no_vmx(t):
     """A CPU without VMX."""
-    refused(t, r"corbel:.*VMX", cpu="p4_prescott_celeron_336")
+    refused(t, r"missing: .*VMX", cpu="p4_prescott_celeron_336")
 
 
 def case_refuse_no_ept(t):
     """A CPU with VMX but without EPT."""
-    refused(t, r"corbel:.*EPT", cpu="core2_penryn_t9600")
+    refused(t, r"missing: EPT", cpu="core2_penryn_t9600")
 
 
 def case_refuse_qemu_bios(t):
     """QEMU's own emulation, booted by BIOS."""
-    refused(t, r"corbel:.*VMX", emulator="qemu-tcg")
+    refused(t, r"missing: .*VMX", emulator="qemu-tcg")
 
 
 def case_refuse_qemu_uefi(t):
     """QEMU's own emulation, booted by UEFI."""
-    refused(t, r"corbel:.*VMX", emulator="qemu-tcg", more=["--uefi"])
+    refused(t, r"missing: .*VMX", emulator="qemu-tcg", more=["--uefi"])
