@@ -50,7 +50,8 @@ struct board {
 // explained.
 MUST_CHECK status_t board_build(struct board *board, struct vm *vm, struct explanation *why);
 
-// Every device back to its state after power-on, for a VM that starts anew. No vCPU may run.
+// Every device back to its state after power-on, for a VM that starts anew. No vCPU may run. VM
+// time goes on: devices take no time that lies before what they have seen.
 void board_reset(struct vm *vm);
 
 // The VM time at which board_tick() wants to be called, or NEVER. Takes no lock.

@@ -236,10 +236,29 @@ static void update_irq(struct vrtc *rtc)
     irq_set(&rtc->irq, rtc->flags & rtc->memory[REG_B] & (C_PERIODIC | C_ALARM | C_UPDATE));
 }
 
+// Something moved that the alarm or the period depends on: they count from here.
+static void restart_alarm_and_period(struct vrtc *rtc)
+{
+    rtc->seen_second = present_second(rtc);
+    rtc->alarm_second = next_alarm(rtc, rtc->seen_second);
+    rtc->seen_period = present_period(rtc);
+}
+
+// Not at construction: VM time, and the wall clock at its beginning, start with the VM.
+static void start(struct vrtc *rtc)
+{
+    struct vm *vm = rtc->device.vm;
+    rtc->started = true;
+    rtc->seconds = (int64_t)MIN(vm->host->wall_clock(vm), LAST_SECOND);
+    restart_alarm_and_period(rtc);
+}
+
 // Sets the flags of everything that happened up to `now`.
 static void advance(struct vrtc *rtc, uint64_t now)
 {
     rtc->now = MAX(rtc->now, now);
+    if (!rtc->started)
+        start(rtc);
     int64_t second = present_second(rtc);
     if (!rtc->frozen && second > rtc->seen_second) {
         rtc->flags |= C_UPDATE;
@@ -253,14 +272,6 @@ static void advance(struct vrtc *rtc, uint64_t now)
         rtc->flags |= C_PERIODIC;
         rtc->seen_period = present_period(rtc);
     }
-}
-
-// Something moved that the alarm or the period depends on: they count from here.
-static void restart_alarm_and_period(struct vrtc *rtc)
-{
-    rtc->seen_second = present_second(rtc);
-    rtc->alarm_second = next_alarm(rtc, rtc->seen_second);
-    rtc->seen_period = present_period(rtc);
 }
 
 static uint64_t vrtc_deadline(struct vdev *device)
@@ -375,8 +386,6 @@ void vrtc_init(struct vrtc *rtc, struct vm *vm)
                                     .reset = vrtc_reset}};
     rtc->memory[REG_A] = A_RUNNING | 0x06; // 1024 Hz
     rtc->memory[REG_B] = B_24_HOURS;
-    rtc->seconds = (int64_t)MIN(vm->host->wall_clock(vm), LAST_SECOND);
-    restart_alarm_and_period(rtc);
 }
 
 void vrtc_set_memory(struct vrtc *rtc, unsigned at, uint8_t value)

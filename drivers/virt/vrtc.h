@@ -27,6 +27,7 @@ struct vrtc {
     uint8_t index[2];           // what 70h and 72h select
     uint8_t memory[VRTC_BYTES]; // registers A and B, the alarm and the memory; not the date
     uint8_t flags;              // register C without IRQF
+    bool started;               // the wall clock was read
     bool frozen;                // SET: the date stands still at `seconds`
     int64_t seconds;            // the date at VM time `second_began`, in seconds since 1970
     uint64_t second_began;      // VM time
@@ -36,7 +37,7 @@ struct vrtc {
     uint64_t now;               // time of the last access or tick: never goes back
 };
 
-// The clock shows vm->host->wall_clock() plus VM time.
+// The clock shows vm->host->wall_clock(), which is asked at the first access, plus VM time.
 void vrtc_init(struct vrtc *rtc, struct vm *vm);
 
 // A byte of the memory, before the first entry.
