@@ -37,24 +37,30 @@ static verdict_t no_memory(struct vcpu *vcpu, const struct exit *exit)
                         (exit->qualification & VIOLATION_WRITE ? PF_WRITE : 0));
 }
 
-verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)
+static verdict_t serve(struct vcpu *vcpu, const struct exit *exit)
 {
-    bool is_delivery = exit->idt_info & EVENT_VALID;
     bool is_walk = !(exit->qualification & VIOLATION_LINEAR_VALID) ||
                    !(exit->qualification & VIOLATION_TRANSLATED);
 
-    // It hit an IRET that had ended the blocking of NMIs already.
-    if ((exit->qualification & VIOLATION_UNBLOCKING) && !is_delivery) {
-        vcpu->interruptibility |= BLOCKING_BY_NMI;
-        vcpu->dirty |= STATE_FLOW;
-    }
     if (gmem_at(&vcpu->vm->memory, exit->physical, 1))
         return ram_violation(vcpu, exit);
-    if (is_delivery) // its descriptor tables or stack are no memory
+    if (exit->idt_info & EVENT_VALID) // its descriptor tables or stack are no memory
         return stop(STOP_TRIPLE_FAULT, 0);
     if (is_walk || (exit->qualification & VIOLATION_FETCH))
         return no_memory(vcpu, exit);
     return emulate(vcpu, exit);
+}
+
+verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)
+{
+    verdict_t verdict = serve(vcpu, exit);
+    // It hit an IRET that had ended the blocking of NMIs already.
+    if ((exit->qualification & VIOLATION_UNBLOCKING) && !(exit->idt_info & EVENT_VALID) &&
+        verdict.kind != VERDICT_NEED) {
+        vcpu->interruptibility |= BLOCKING_BY_NMI;
+        vcpu->dirty |= STATE_FLOW;
+    }
+    return verdict;
 }
 
 // No entry of ours is ever malformed.

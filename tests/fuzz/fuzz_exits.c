@@ -15,6 +15,7 @@
 static struct vm vm;
 static struct vcpu vcpu, truth, before;
 static struct lapic_page lapic_page;
+static uint8_t fpu_image[4096] __attribute__((aligned(64)));
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static uint8_t ram_before[RAM_SIZE];
 
@@ -184,6 +185,7 @@ static void shape(const struct input *in)
     memset(&truth, 0, sizeof(truth));
     vcpu = truth;
     vcpu.vm = &vm;
+    vcpu.fpu = fpu_image;
     lapic_init(&vcpu, &lapic_page);
     vcpu_reset(&vcpu, false);
     truth = vcpu;
