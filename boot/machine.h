@@ -1,16 +1,18 @@
-// The machine around the CPUs: what its firmware describes, its clocks, interrupt controllers and power switch.
+// The machine around the CPUs: what its firmware describes, its clocks, interrupt controllers and
+// power switch.
 #pragma once
 
 #include "boot/bootinfo.h"
 
-// Reads the ACPI tables; numbers the CPUs (the one that runs is CPU 0) in cpus[] and sets cpu_count. Problems are
-// warnings in the log: a machine without tables has one CPU.
+// Reads the ACPI tables; numbers the CPUs (the one that runs is CPU 0) in cpus[] and sets
+// cpu_count. Problems are warnings in the log: a machine without tables has one CPU.
 void machine_read_tables(const struct boot_info *info);
 
 // Sets host_tsc_hz against a clock that the machine has. STATUS_NOT_FOUND: none answers.
 MUST_CHECK status_t machine_calibrate(struct explanation *why);
 
-// Local APIC of this CPU on, 8259s masked, I/O APICs masked, the console's receive interrupt routed.
+// Local APIC of this CPU on, 8259s masked, I/O APICs masked, the console's receive interrupt
+// routed.
 void machine_start_interrupts(void);
 
 // The RTC's time, seconds since 1970, as of the TSC in *tsc.

@@ -7,6 +7,7 @@
 #include "boot/machine.h"
 #include "boot/vms.h"
 #include "drivers/host/console.h"
+#include "drivers/virt/board.h"
 #include "vm/bus.h"
 #include "vmx/loop.h"
 
@@ -48,6 +49,15 @@ static int filter(int byte)
     }
 }
 
+// Who the keyboard belongs to: the first VM that there is.
+static struct vm *focus(void)
+{
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
+        if (vms_at(slot))
+            return vms_at(slot);
+    return NULL;
+}
+
 static void take_input(void)
 {
     for (;;) {
@@ -58,7 +68,8 @@ static void take_input(void)
             held = filter(byte);
         }
         if (held >= 0) {
-            if (!vms_console_input((uint8_t)held))
+            struct vm *vm = focus();
+            if (vm && !board_uart_receive(vm, 0, (uint8_t)held))
                 return;
             held = -1;
         }
@@ -68,6 +79,7 @@ static void take_input(void)
 static uint64_t poll(void)
 {
     take_input();
+    vms_attend();
     uint64_t now = rdtsc();
     bool more = console_poll(now, host_tsc_hz);
     if (console_has_room(1))

@@ -3,5 +3,6 @@
 
 #include "boot/bootinfo.h"
 
-// Starts them; prints a line for each that cannot be started. `begin` is the host TSC at the hand-over.
+// Starts them; prints a line for each that cannot be started. `begin` is the host TSC at the
+// hand-over.
 void start_vms(const struct boot_info *info, uint64_t begin);

@@ -26,17 +26,25 @@ MUST_CHECK status_t vms_start(const struct vm_config *config, struct explanation
 // How many VMs have not ended.
 unsigned vms_running(void);
 
-// A byte typed for the VM in focus. False: it has no room now.
-bool vms_console_input(uint8_t byte);
+// The VM in a slot (0 to CONFIG_VMS - 1), or NULL. All of these are for CPU 0, between slices.
+struct vm *vms_at(unsigned slot);
 
 // Output has room again.
 void vms_console_room(void);
 
+// Stops the vCPUs and the clocks of a VM; lets them go on, as if no time had passed.
+void vms_pause(struct vm *vm);
+void vms_continue(struct vm *vm);
+
 // Ends every VM.
 void vms_kill_all(void);
 
-// loop_hooks.vm_stopped: prints the summary.
+// loop_hooks.vm_stopped: on whichever CPU the last vCPU was.
 void vms_stopped(struct vm *vm);
+
+// Buries VMs whose last vCPU has left: prints the summary, gives back what they had, and starts
+// them anew where their description says so.
+void vms_attend(void);
 
 // How the VM that ended last did: the word behind "corbel: end: ".
 const char *vms_end_text(void);

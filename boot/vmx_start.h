@@ -1,4 +1,5 @@
-// From CPUs to CPUs in VMX root operation: capabilities of each, their intersection, the choice, VMXON.
+// From CPUs to CPUs in VMX root operation: capabilities of each, their intersection, the choice,
+// VMXON.
 #pragma once
 
 #include "lib/print.h"
@@ -6,13 +7,13 @@
 
 struct cpu;
 
-// What each other CPU does from its start on: reports its capabilities, waits for vmx_start_enter(), enters VMX root
-// operation and its loop.
+// What each other CPU does from its start on: reports its capabilities, waits for
+// vmx_start_enter(), enters VMX root operation and its loop.
 void vmx_start_cpu(struct cpu *cpu);
 
-// Collects the capabilities of all CPUs and chooses, honouring the option `features`. STATUS_OK: Corbel can run here.
-// STATUS_UNSUPPORTED: what is missing has been printed, a line each with its remedy. STATUS_NOT_FOUND: a word of the
-// option is unknown (printed).
+// Collects the capabilities of all CPUs and chooses, honouring the option `features`. STATUS_OK:
+// Corbel can run here. STATUS_UNSUPPORTED: what is missing has been printed, a line each with its
+// remedy. STATUS_NOT_FOUND: a word of the option is unknown (printed).
 MUST_CHECK status_t vmx_start_choose(const char *features, struct printer *to);
 
 // The capability screen: the short form, or the whole table.

@@ -36,6 +36,11 @@ void loop_add(struct vmx_vcpu *vcpu, unsigned cpu)
     assert(queue->count < VCPUS_PER_CPU);
     queue->vcpu[queue->count++] = vcpu;
     spin_unlock(&queue->lock);
+    loop_wake(cpu);
+}
+
+void loop_wake(unsigned cpu)
+{
     vmx_cpus[cpu].wake = 1;
     if (&cpus[cpu] != this_cpu())
         apic_send_nmi(cpus[cpu].apic_id);
@@ -54,6 +59,16 @@ static void take_off(struct queue *queue, struct vmx_vcpu *vcpu)
         hooks->vm_stopped(vcpu->guest.vm);
 }
 
+// Whoever pauses a VM sets the flag, then waits for vCPUs that run; so say "running" first, then
+// look at the flag.
+static bool claim(struct vmx_vcpu *vcpu)
+{
+    vcpu->running = true;
+    if (vcpu->vm->paused && vcpu->vm->vm->stop_reason == STOP_NONE)
+        vcpu->running = false;
+    return vcpu->running;
+}
+
 // The next in turn that can run, or NULL; *deadline is then when the first of them will.
 static struct vmx_vcpu *choose(struct queue *queue, uint64_t *deadline)
 {
@@ -62,11 +77,14 @@ static struct vmx_vcpu *choose(struct queue *queue, uint64_t *deadline)
     spin_lock(&queue->lock);
     for (unsigned i = 0; i < queue->count && !chosen; i++) {
         unsigned at = (queue->last + 1 + i) % queue->count;
+        if (!claim(queue->vcpu[at]))
+            continue;
         if (vcpu_is_runnable(queue->vcpu[at])) {
             chosen = queue->vcpu[at];
             queue->last = at;
         } else {
             *deadline = MIN(*deadline, vcpu_next_deadline(queue->vcpu[at]));
+            queue->vcpu[at]->running = false;
         }
     }
     spin_unlock(&queue->lock);
@@ -103,7 +121,10 @@ void loop_run(void)
         }
         vcpu_load(vcpu);
         uint64_t slice_end = MIN(rdtsc() + host_tsc_hz / 1000 * SLICE_MS, next_poll);
-        if (vcpu_run(vcpu, slice_end) == RUN_STOPPED)
+        enum run_end end = vcpu_run(vcpu, slice_end);
+        if (end == RUN_STOPPED)
             take_off(queue, vcpu);
+        else
+            vcpu->running = false;
     }
 }

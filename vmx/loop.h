@@ -17,5 +17,8 @@ void loop_set_hooks(const struct loop_hooks *hooks);
 // Gives a vCPU to a CPU. Any CPU may call it.
 void loop_add(struct vmx_vcpu *vcpu, unsigned cpu);
 
+// Makes a CPU's loop look around, should it be asleep or in a guest.
+void loop_wake(unsigned cpu);
+
 // Never returns. Interrupts are off, and possible only while the CPU sleeps.
 __attribute__((noreturn)) void loop_run(void);

@@ -39,6 +39,8 @@ struct vmx_vm {
     struct ept ept;
     uint64_t eptp;
     uint8_t *msr_bitmap;             // one frame
+    _Atomic bool paused;             // its vCPUs are not chosen
+    bool buried;                     // its end was dealt with
     _Atomic uint32_t running;        // vCPUs that have not left their loops
     _Atomic uint64_t ept_generation; // raised by each change that needs INVEPT
 };
@@ -51,6 +53,7 @@ struct vmx_vcpu {
     struct vmx_cpu *home; // the CPU whose queue it is in: kicks go there
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
     bool launched;       // since the VMCS was last cleared
+    _Atomic bool running; // inside vcpu_run()
     bool checked;        // its first entry went through the VM-entry checker
     bool loaded;         // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;

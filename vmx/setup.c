@@ -54,6 +54,12 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
     return STATUS_OK;
 }
 
+void setup_release_vm(struct vmx_vm *vm)
+{
+    if (vm->msr_bitmap)
+        frame_free(vm->msr_bitmap);
+}
+
 // VPIDs are unique in the machine while there are fewer than 65535 vCPUs; 0 is the host's.
 static uint16_t next_vpid(void)
 {
@@ -164,11 +170,11 @@ status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
     uint32_t *vmcs = frame_allocate();
     uint64_t fpu_size = align_up(cpu_xsave_size(), PAGE_SIZE);
     vcpu->guest.fpu = frames_allocate(fpu_size, PAGE_SIZE);
+    vcpu->vmcs = vmcs;
     if (!vmcs || !vcpu->guest.fpu)
         return explain(why, STATUS_NO_MEMORY, "no memory for the VMCS of vCPU %u", vcpu->guest.id);
     memset(vcpu->guest.fpu, 0, fpu_size); // vcpu_reset() fills it in
     vmcs[0] = (uint32_t)(vmx_msr(&machine_capabilities, MSR_VMX_BASIC) & BASIC_REVISION);
-    vcpu->vmcs = vmcs;
     vcpu->vpid = next_vpid();
     vcpu->xcr0_host = cpu_xcr0();
     vcpu->timer_rate = machine_capabilities.timer_rate;
@@ -180,8 +186,10 @@ status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
 void setup_release_vcpu(struct vmx_vcpu *vcpu)
 {
     assert(!vcpu->loaded);
-    frames_free(vcpu->guest.fpu, align_up(cpu_xsave_size(), PAGE_SIZE));
-    frame_free(vcpu->vmcs);
+    if (vcpu->guest.fpu)
+        frames_free(vcpu->guest.fpu, align_up(cpu_xsave_size(), PAGE_SIZE));
+    if (vcpu->vmcs)
+        frame_free(vcpu->vmcs);
 }
 
 #define REGISTER_STATE (STATE_FPU | STATE_DR | STATE_MSR | STATE_XCR0 | STATE_TSC)

@@ -9,6 +9,7 @@ MUST_CHECK status_t setup_shared(void);
 
 // The machine half of a VM whose EPT is built: EPTP and MSR bitmap.
 MUST_CHECK status_t setup_vm(struct vmx_vm *vm, struct explanation *why);
+void setup_release_vm(struct vmx_vm *vm);
 
 // The VMCS of a vCPU whose guest state is in struct vcpu (all groups dirty). It is loaded nowhere
 // yet.

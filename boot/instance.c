@@ -1,0 +1,199 @@
+// Building one VM out of its description: RAM, page tables, vCPUs, board, kernel; and giving it all
+// back.
+
+#include "boot/instance.h"
+
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/tsc.h"
+#include "lib/string.h"
+#include "loaders/files.h"
+#include "loaders/loader.h"
+#include "loaders/memory_map.h"
+#include "mm/frames.h"
+#include "vm/platform.h"
+#include "vmx/setup.h"
+
+// ---- memory ----
+
+static void *source_allocate(struct frame_source *source)
+{
+    (void)source;
+    return frame_allocate();
+}
+static void source_free(struct frame_source *source, void *frame)
+{
+    (void)source;
+    frame_free(frame);
+}
+static hpa_t source_address(struct frame_source *source, const void *frame)
+{
+    (void)source;
+    return hpa((uintptr_t)frame);
+}
+static void *source_pointer(struct frame_source *source, hpa_t address)
+{
+    (void)source;
+    return (void *)address.value;
+}
+
+static struct frame_source frames = {source_allocate, source_free, source_address, source_pointer};
+
+// One region of guest RAM: cleared frames, mapped in the EPT with the largest pages that fit.
+static status_t add_ram(struct instance *instance, gpa_t start, uint64_t size,
+                        struct explanation *why)
+{
+    struct gmem *memory = &instance->vm.memory;
+    if (!size)
+        return STATUS_OK;
+    uint8_t *bytes = NULL;
+    if (size >= PAGE_1G)
+        bytes = frames_allocate(size, PAGE_1G);
+    if (!bytes)
+        bytes = frames_allocate(size, PAGE_2M);
+    if (!bytes)
+        return explain(why, STATUS_NO_MEMORY,
+                       "%s: memory = %luM does not fit: %lu MiB of this machine's RAM are free",
+                       instance->vm.config.name, instance->vm.config.memory >> 20,
+                       frames_free_count() * PAGE_SIZE >> 20);
+    memset(bytes, 0, size);
+    memory->region[memory->count++] = (struct gmem_region){start, size, bytes};
+    if (ept_map(&instance->machine.ept, start, hpa((uintptr_t)bytes), size, EPT_RAM) != STATUS_OK)
+        return explain(why, STATUS_NO_MEMORY, "%s: no memory for page tables",
+                       instance->vm.config.name);
+    return STATUS_OK;
+}
+
+static status_t make_memory(struct instance *instance, struct explanation *why)
+{
+    struct ept_features features = {
+        .pages_1g = machine_uses(FEATURE_1G),
+        .accessed_dirty = machine_uses(FEATURE_EPT_AD),
+        .execute_only = capabilities_ept_vpid(&machine_capabilities, EPT_EXECUTE_ONLY),
+        .physical_bits = machine_capabilities.raw.physical_bits,
+    };
+    if (ept_init(&instance->machine.ept, &frames, features) != STATUS_OK)
+        return explain(why, STATUS_NO_MEMORY, "no memory for page tables");
+    struct memory_layout layout = memory_layout(instance->vm.config.memory);
+    status_t status = add_ram(instance, gpa(0), layout.low, why);
+    if (status == STATUS_OK)
+        status = add_ram(instance, gpa(HIGH_MEMORY_START), layout.high, why);
+    return status;
+}
+
+// ---- vCPUs ----
+
+static status_t make_vcpu(struct instance *instance, unsigned id, struct explanation *why)
+{
+    struct vm *vm = &instance->vm;
+    uint64_t size = align_up(sizeof(struct vmx_vcpu), PAGE_SIZE);
+    struct vmx_vcpu *vcpu = frames_allocate(size, PAGE_SIZE);
+    struct lapic_page *page = frame_allocate();
+    if (!vcpu || !page)
+        return explain(why, STATUS_NO_MEMORY, "%s: no memory for vCPU %u", vm->config.name, id);
+    memset(vcpu, 0, size);
+    vcpu->vm = &instance->machine;
+    vcpu->guest.vm = vm;
+    vcpu->guest.id = (uint16_t)id;
+    vcpu->guest.apic_id = id;
+    vcpu->guest.events.has_virtual_nmi = machine_uses(FEATURE_VIRTUAL_NMIS);
+    vm->vcpu[id] = &vcpu->guest;
+    lapic_init(&vcpu->guest, page);
+    status_t status = setup_vcpu(vcpu, why);
+    if (status == STATUS_OK)
+        vcpu_reset(&vcpu->guest, false);
+    if (id == 0)
+        lapic_virtual_wire(&vcpu->guest);
+    return status;
+}
+
+// ---- starting ----
+
+// Now is VM time 0 and guest TSC 0.
+static void start_clock(struct instance *instance, const struct vms_inputs *inputs)
+{
+    struct vm *vm = &instance->vm;
+    uint64_t now = rdtsc();
+    clock_init(&vm->clock, host_tsc_hz, now);
+    instance->wall_clock = inputs->wall_clock + (now - inputs->wall_tsc) / host_tsc_hz;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        vm->vcpu[i]->tsc_offset = 0 - now;
+        vm->vcpu[i]->dirty |= STATE_TSC;
+    }
+}
+
+static status_t build(struct instance *instance, const struct vms_inputs *inputs,
+                      struct explanation *why)
+{
+    struct vm *vm = &instance->vm;
+    struct guest_files files;
+    status_t status = files_find(&vm->config, inputs->images, inputs->image_count, &files, why);
+    if (status != STATUS_OK)
+        return status;
+    vm->machine = &instance->machine;
+    vm->tick_devices = board_tick;
+    vm->vcpu_count = vm->config.cpus;
+    instance->machine.vm = vm;
+    instance->machine.running = vm->vcpu_count;
+
+    struct cpuid_inputs cpuid = inputs->cpuid;
+    cpuid.vcpu_count = vm->vcpu_count;
+    cpuid.feature = vm->config.feature;
+    cpuid.feature_count = vm->config.feature_count;
+    status = cpuid_build(&vm->cpuid, inputs->host_cpuid, &cpuid);
+    if (status != STATUS_OK)
+        return explain(why, status, "%s: too many CPUID leaves", vm->config.name);
+    status = make_memory(instance, why);
+    if (status == STATUS_OK)
+        status = setup_vm(&instance->machine, why);
+    for (unsigned i = 0; i < vm->vcpu_count && status == STATUS_OK; i++)
+        status = make_vcpu(instance, i, why);
+    if (status == STATUS_OK)
+        status = board_build(&instance->board, vm, why);
+    if (status == STATUS_OK)
+        status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
+                             files.module, files.module_count, why);
+    start_clock(instance, inputs);
+    return status;
+}
+
+struct instance *instance_create(const struct vm_config *config, const struct vm_host *host,
+                                 const struct vms_inputs *inputs, struct explanation *why)
+{
+    uint64_t size = align_up(sizeof(struct instance), PAGE_SIZE);
+    struct instance *instance = frames_allocate(size, PAGE_SIZE);
+    if (!instance) {
+        (void)explain(why, STATUS_NO_MEMORY, "%s: no memory for another VM", config->name);
+        return NULL;
+    }
+    memset(instance, 0, size);
+    instance->vm.config = *config;
+    instance->vm.host = host;
+    if (build(instance, inputs, why) == STATUS_OK)
+        return instance;
+    instance_destroy(instance);
+    return NULL;
+}
+
+static void release_vcpu(struct vmx_vcpu *vcpu)
+{
+    setup_release_vcpu(vcpu);
+    frame_free(vcpu->guest.lapic.page);
+    frames_free(vcpu, align_up(sizeof(struct vmx_vcpu), PAGE_SIZE));
+}
+
+void instance_destroy(struct instance *instance)
+{
+    struct vm *vm = &instance->vm;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (vm->vcpu[i])
+            release_vcpu(vmx_vcpu(vm->vcpu[i]));
+    if (instance->machine.ept.root)
+        ept_destroy(&instance->machine.ept);
+    for (unsigned i = 0; i < vm->memory.count; i++) {
+        const struct gmem_region *region = &vm->memory.region[i];
+        memset(region->bytes, 0, region->size); // the next owner must not read it
+        frames_free(region->bytes, region->size);
+    }
+    setup_release_vm(&instance->machine);
+    frames_free(instance, align_up(sizeof(struct instance), PAGE_SIZE));
+}

@@ -1,0 +1,23 @@
+// One VM with everything that it has, in one piece of memory; its RAM, tables and vCPUs apart.
+#pragma once
+
+#include "boot/vms.h"
+#include "drivers/virt/board.h"
+#include "vmx/machine.h"
+
+struct instance {
+    struct vm vm;
+    struct vmx_vm machine;
+    struct board board;
+    uint64_t wall_clock;   // seconds since 1970 at VM time 0
+    uint64_t paused_at;    // host TSC, while it is paused
+    _Atomic bool has_left; // its last vCPU left its CPU
+};
+
+// Builds a VM, ready for its vCPUs to be given to CPUs' loops. NULL: explained; nothing is left
+// behind.
+struct instance *instance_create(const struct vm_config *config, const struct vm_host *host,
+                                 const struct vms_inputs *inputs, struct explanation *why);
+
+// Gives back all that it has; its RAM is cleared. None of its vCPUs may be in a loop or loaded.
+void instance_destroy(struct instance *instance);
