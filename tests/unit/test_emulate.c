@@ -2,85 +2,7 @@
 // accesses, long repetitions, alignment, AVX, segment limits, what is unknown. The arithmetic
 // itself: test_emulate_oracle.c.
 
-#include "tests/unit/guest.h"
-
-#include "vm/emulate.h"
-#include "vm/walk.h"
-
-#define CODE      UINT64_C(0x1000)
-#define RAM_PAGE  UINT64_C(0x5000) // mapped one to one, with the next one
-#define DEVICE_AT UINT64_C(0x8000) // linear address of the device's two pages
-#define USER_PAGE UINT64_C(0x20000)
-#define ABSENT    UINT64_C(0x30000)
-#define RW        (PTE_P | PTE_W | PTE_A | PTE_D)
-
-static struct vcpu before;
-static uint8_t ram_before[0x100000];
-
-static void long_mode(void)
-{
-    guest_long_mode();
-    guest_map(CODE, CODE, PTE_P | PTE_U | PTE_A);
-    guest_map(RAM_PAGE, RAM_PAGE, RW | PTE_U);
-    guest_map(RAM_PAGE + 0x1000, RAM_PAGE + 0x1000, RW | PTE_U);
-    guest_map(DEVICE_AT, DEVICE, RW | PTE_U);
-    guest_map(DEVICE_AT + 0x1000, DEVICE + 0x1000, RW | PTE_U);
-    guest_map(0x7000, 0x7000, RW | PTE_U);
-    guest_map(0xa000, 0xa000, PTE_P | PTE_U | PTE_A); // read-only
-    guest.vcpu.rip = CODE;
-    guest.vcpu.gpr[RDI] = DEVICE_AT + 0x10;
-    guest.vcpu.gpr[RSI] = RAM_PAGE + 0x10;
-    guest.vcpu.gpr[RSP] = RAM_PAGE + 0x800;
-}
-
-static verdict_t run(const char *bytes, unsigned length)
-{
-    struct exit exit = {.now = 1234};
-    uint64_t at = guest.vcpu.segment[CS].base + guest.vcpu.rip;
-    memcpy(guest.ram + at, bytes, length);
-    guest.vcpu.dirty = 0;
-    guest.accesses = 0;
-    before = guest.vcpu;
-    memcpy(ram_before, guest.ram, sizeof(ram_before));
-    return emulate(&guest.vcpu, &exit);
-}
-
-#define RUN(bytes) run(bytes, sizeof(bytes) - 1)
-
-static void expect_done(verdict_t verdict, unsigned length)
-{
-    assert_int_equal(verdict.kind, VERDICT_NEXT);
-    assert_int_equal(verdict.detail, length);
-}
-
-#define assert_done(bytes) expect_done(RUN(bytes), sizeof(bytes) - 1)
-
-// The first law: a fault has changed nothing but CR2.
-static void assert_nothing_changed(void)
-{
-    before.cr2 = guest.vcpu.cr2;
-    before.cr2_dirty = guest.vcpu.cr2_dirty;
-    assert_memory_equal(&before, &guest.vcpu, sizeof(before));
-    assert_memory_equal(ram_before, guest.ram, sizeof(ram_before));
-    for (unsigned i = 0; i < guest.accesses && i < 64; i++)
-        assert_false(guest.log[i].write);
-}
-
-static void expect_fault(verdict_t verdict, unsigned vector, bool has_error, uint32_t error)
-{
-    assert_fault(verdict, vector, has_error, error);
-    assert_nothing_changed();
-}
-
-#define assert_faults(bytes, vector, has_error, error)                                             \
-    expect_fault(RUN(bytes), vector, has_error, error)
-
-static uint32_t device_word(unsigned at)
-{
-    uint32_t value;
-    memcpy(&value, guest.device + at, 4);
-    return value;
-}
+#include "tests/unit/emulate_run.h"
 
 static void moves_reach_the_device_in_one_access(void **state)
 {
@@ -243,22 +165,6 @@ static void segment_limits_and_canonical_addresses(void **state)
     assert_done("\xaf");                       // scasd reads it
 }
 
-static void aligned_moves_demand_alignment(void **state)
-{
-    (void)state;
-    long_mode();
-    assert_done("\x0f\x28\x07"); // movaps xmm0, [rdi]
-    guest.vcpu.gpr[RDI] += 8;
-    assert_faults("\x0f\x28\x07", VECTOR_GP, true, 0);
-    assert_int_equal(guest.accesses, 0);
-    assert_faults("\x66\x0f\xe7\x07", VECTOR_GP, true, 0);     // movntdq
-    assert_faults("\xf0\x48\x0f\xc7\x0f", VECTOR_GP, true, 0); // cmpxchg16b
-    assert_done("\xf0\x0f\xc7\x0f");                           // cmpxchg8b
-    assert_done("\x0f\x10\x07");                               // movups
-    guest.vcpu.gpr[RDI] = DEVICE_AT + 0x10;
-    assert_faults("\xc5\xfc\x28\x07", VECTOR_GP, true, 0); // vmovaps ymm0: 32 bytes
-}
-
 static void alignment_checks_of_user_code(void **state)
 {
     (void)state;
@@ -312,59 +218,6 @@ static void locked_writes_to_ram_keep_their_neighbours(void **state)
     }
 }
 
-static void a_long_repetition_gives_the_cpu_back(void **state)
-{
-    (void)state;
-    long_mode();
-    guest.vcpu.gpr[RCX] = 1500;
-    guest.vcpu.gpr[RAX] = 0x5a5a5a5a;
-    verdict_t verdict = RUN("\xf3\xab"); // rep stosd
-    assert_int_equal(verdict.kind, VERDICT_AGAIN);
-    assert_int_equal(guest.vcpu.gpr[RCX], 1500 - 1024);
-    assert_int_equal(guest.vcpu.gpr[RDI], DEVICE_AT + 0x10 + 4096);
-    assert_int_equal(guest.vcpu.rip, CODE);
-    assert_done("\xf3\xab");
-    assert_int_equal(guest.vcpu.gpr[RCX], 0);
-    assert_int_equal(guest.device[0x10 + 1500 * 4 - 1], 0x5a);
-    assert_int_equal(guest.device[0x10 + 1500 * 4], 0);
-    assert_done("\xf3\xab"); // nothing left to do
-    assert_int_equal(guest.accesses, 0);
-}
-
-static void a_repetition_stops_at_the_fault_and_can_go_on(void **state)
-{
-    (void)state;
-    long_mode();
-    guest_map(DEVICE_AT + 0x2000, 0, 0);
-    guest.vcpu.gpr[RDI] = DEVICE_AT + 0x1ff0;
-    guest.vcpu.gpr[RCX] = 10;
-    memset(guest.ram + RAM_PAGE + 0x10, 0x77, 40);
-    verdict_t verdict = RUN("\xf3\xa5"); // rep movsd
-    assert_fault(verdict, VECTOR_PF, true, PF_WRITE);
-    assert_int_equal(guest.vcpu.gpr[RCX], 6);
-    assert_int_equal(guest.vcpu.gpr[RDI], DEVICE_AT + 0x2000);
-    assert_int_equal(guest.vcpu.gpr[RSI], RAM_PAGE + 0x20);
-    assert_int_equal(guest.vcpu.cr2, DEVICE_AT + 0x2000);
-    guest_map(DEVICE_AT + 0x2000, RAM_PAGE + 0x1000, RW);
-    assert_done("\xf3\xa5");
-    assert_int_equal(guest.ram[RAM_PAGE + 0x1000 + 23], 0x77);
-    assert_int_equal(guest.vcpu.gpr[RCX], 0);
-}
-
-static void a_comparison_that_faults_keeps_its_flags(void **state)
-{
-    (void)state;
-    long_mode();
-    guest_map(DEVICE_AT + 0x2000, 0, 0);
-    guest.vcpu.gpr[RDI] = DEVICE_AT + 0x1ffe;
-    guest.vcpu.gpr[RCX] = 10;
-    guest.vcpu.gpr[RAX] = 0;
-    assert_false(guest.vcpu.rflags & RFLAGS_ZF);
-    assert_int_equal(RUN("\xf3\xae").kind, VERDICT_FAULT); // repe scasb
-    assert_int_equal(guest.vcpu.gpr[RCX], 8);
-    assert_false(guest.vcpu.rflags & RFLAGS_ZF);
-}
-
 static void pop_computes_its_address_with_the_new_stack_pointer(void **state)
 {
     (void)state;
@@ -379,111 +232,6 @@ static void pop_computes_its_address_with_the_new_stack_pointer(void **state)
     assert_int_equal(*guest_word(RAM_PAGE + 0x800), 0x1234);
     assert_done("\x8f\xc4"); // pop rsp
     assert_int_equal(guest.vcpu.gpr[RSP], 0x1234);
-}
-
-static void *xmm(unsigned number)
-{
-    return guest.fpu + 160 + number * 16;
-}
-
-static void *ymm_high(unsigned number)
-{
-    return guest.fpu + 576 + number * 16;
-}
-
-static void set_components(uint64_t components)
-{
-    memcpy(guest.fpu + 512, &components, 8);
-}
-
-static void vector_state_is_asked_for_and_marked(void **state)
-{
-    (void)state;
-    long_mode();
-    guest.vcpu.fetched = STATE_ALL & ~STATE_FPU;
-    verdict_t verdict = RUN("\x0f\x11\x07");
-    assert_int_equal(verdict.kind, VERDICT_NEED);
-    assert_int_equal(verdict.value, STATE_FPU);
-    assert_nothing_changed();
-    guest.vcpu.fetched = STATE_ALL;
-    set_components(2);
-    memset(xmm(3), 0x33, 16);
-    assert_done("\x0f\x11\x1f"); // movups [rdi], xmm3
-    assert_int_equal(guest.vcpu.dirty, 0);
-    assert_int_equal(device_word(0x1c), 0x33333333);
-    assert_int_equal(guest.accesses, 2);
-    assert_done("\xf3\x0f\x10\x17"); // movss xmm2, [rdi]
-    assert_int_equal(guest.vcpu.dirty, STATE_FPU);
-    const uint8_t expected[16] = {0x33, 0x33, 0x33, 0x33};
-    assert_memory_equal(xmm(2), expected, 16);
-}
-
-static void an_initial_component_is_zero(void **state)
-{
-    (void)state;
-    long_mode();
-    memset(guest.device, 0xee, 64);
-    memset(xmm(0), 0x99, 256); // stale bytes
-    assert_done("\x0f\x11\x1f");
-    assert_int_equal(device_word(0x10), 0);
-    assert_done("\xf2\x0f\x10\x17"); // movsd xmm2, [rdi]
-    assert_int_equal(guest.fpu[512], 2);
-    const uint8_t zero[16] = {0};
-    assert_memory_equal(xmm(3), zero, 16);
-}
-
-static void vex_moves_clear_the_register_above(void **state)
-{
-    (void)state;
-    long_mode();
-    guest.vm.cpuid.leaves = (struct cpuid_leaves){1, {{0xd, 6, 512, 1152, 0, 0}}};
-    set_components(2 | 4 | 64);
-    memset(ymm_high(2), 0x44, 16);
-    memset(guest.fpu + 1152 + 2 * 32, 0x55, 32);
-    memset(guest.device, 0x66, 64);
-    const uint8_t zero[32] = {0};
-    assert_done("\x0f\x10\x17"); // movups: the upper half stays
-    assert_int_equal(*(uint8_t *)ymm_high(2), 0x44);
-    assert_done("\xc5\xfc\x10\x17"); // vmovups ymm2, [rdi]
-    assert_int_equal(guest.accesses, 4);
-    assert_memory_equal(ymm_high(2), guest.device, 16);
-    assert_memory_equal(guest.fpu + 1152 + 2 * 32, zero, 32);
-    assert_done("\xc5\xf8\x10\x17"); // vmovups xmm2, [rdi]
-    assert_memory_equal(ymm_high(2), zero, 16);
-    memset(ymm_high(9), 0x77, 16);
-}
-
-static void vex_stores_write_both_halves(void **state)
-{
-    (void)state;
-    long_mode();
-    set_components(2 | 4);
-    memset(xmm(9), 0x11, 16);
-    memset(ymm_high(9), 0x77, 16);
-    guest.vcpu.gpr[RDI] = DEVICE_AT + 0x20;
-    assert_done("\xc5\x7d\x7f\x0f"); // vmovdqa [rdi], ymm9
-    assert_memory_equal(guest.device + 0x20, xmm(9), 16);
-    assert_memory_equal(guest.device + 0x30, ymm_high(9), 16);
-    // vmovhps xmm2, xmm9, [rdi]: low half from xmm9
-    assert_done("\xc5\xb0\x16\x17");
-    assert_memory_equal(xmm(2), xmm(9), 8);
-    assert_memory_equal((uint8_t *)xmm(2) + 8, guest.device + 0x20, 8);
-}
-
-static void vectors_obey_their_switches(void **state)
-{
-    (void)state;
-    long_mode();
-    guest.vcpu.cr0 |= CR0_TS;
-    assert_faults("\x0f\x11\x07", VECTOR_NM, false, 0);
-    assert_faults("\xc5\xfc\x10\x17", VECTOR_NM, false, 0);
-    guest.vcpu.cr0 ^= CR0_TS | CR0_EM;
-    assert_faults("\x0f\x11\x07", VECTOR_UD, false, 0);
-    guest.vcpu.cr0 &= ~CR0_EM;
-    guest.vcpu.xcr0 = 3;
-    assert_faults("\xc5\xfc\x10\x17", VECTOR_UD, false, 0);
-    guest.vcpu.cr4 &= ~CR4_OSFXSR;
-    assert_faults("\x0f\x11\x07", VECTOR_UD, false, 0);
 }
 
 static void the_unknown_ends_the_kernel_but_not_for_its_user(void **state)
@@ -541,19 +289,10 @@ int main(void)
         cmocka_unit_test(page_faults_change_nothing),
         cmocka_unit_test(division_errors),
         cmocka_unit_test(segment_limits_and_canonical_addresses),
-        cmocka_unit_test(aligned_moves_demand_alignment),
         cmocka_unit_test(alignment_checks_of_user_code),
         cmocka_unit_test(cmpxchg16b_exchanges_both_halves),
         cmocka_unit_test(locked_writes_to_ram_keep_their_neighbours),
-        cmocka_unit_test(a_long_repetition_gives_the_cpu_back),
-        cmocka_unit_test(a_repetition_stops_at_the_fault_and_can_go_on),
-        cmocka_unit_test(a_comparison_that_faults_keeps_its_flags),
         cmocka_unit_test(pop_computes_its_address_with_the_new_stack_pointer),
-        cmocka_unit_test(vector_state_is_asked_for_and_marked),
-        cmocka_unit_test(an_initial_component_is_zero),
-        cmocka_unit_test(vex_moves_clear_the_register_above),
-        cmocka_unit_test(vex_stores_write_both_halves),
-        cmocka_unit_test(vectors_obey_their_switches),
         cmocka_unit_test(the_unknown_ends_the_kernel_but_not_for_its_user),
         cmocka_unit_test(what_is_missing_is_asked_for),
         cmocka_unit_test(an_instruction_across_pages),
