@@ -52,6 +52,25 @@ static void patch(const struct vcpu *vcpu, enum cpuid_live live, uint32_t sublea
     }
 }
 
+static verdict_t answer(struct vcpu *vcpu, const struct cpuid_leaf *leaf)
+{
+    vcpu->gpr[RAX] = leaf->eax;
+    vcpu->gpr[RBX] = leaf->ebx;
+    vcpu->gpr[RCX] = leaf->ecx;
+    vcpu->gpr[RDX] = leaf->edx;
+    return next();
+}
+
+// Apart from the rest, which then needs no stack.
+__attribute__((noinline)) static verdict_t answer_live(struct vcpu *vcpu,
+                                                       const struct cpuid_leaf *leaf,
+                                                       enum cpuid_live live, uint32_t subleaf)
+{
+    struct cpuid_leaf patched = *leaf;
+    patch(vcpu, live, subleaf, &patched);
+    return answer(vcpu, &patched);
+}
+
 verdict_t exit_cpuid(struct vcpu *vcpu, const struct exit *exit)
 {
     (void)exit;
@@ -61,21 +80,8 @@ verdict_t exit_cpuid(struct vcpu *vcpu, const struct exit *exit)
 
     const struct cpuid_slot *slot =
         range < CPUID_RANGES && index < CPUID_SLOTS ? &policy->slot[range][index] : &policy->beyond;
-    const struct cpuid_leaf *leaf = &policy->leaves.leaf[policy->zero];
-    if (slot->count == 0)
-        leaf = &policy->leaves.leaf[slot->first];
-    else if (subleaf < slot->count)
-        leaf = &policy->leaves.leaf[slot->first + subleaf];
-
-    struct cpuid_leaf patched;
-    if (slot->live) {
-        patched = *leaf;
-        patch(vcpu, slot->live, subleaf, &patched);
-        leaf = &patched;
-    }
-    vcpu->gpr[RAX] = leaf->eax;
-    vcpu->gpr[RBX] = leaf->ebx;
-    vcpu->gpr[RCX] = leaf->ecx;
-    vcpu->gpr[RDX] = leaf->edx;
-    return next();
+    const struct cpuid_leaf *leaf = &policy->leaves.leaf[slot->first];
+    if (slot->count)
+        leaf = subleaf < slot->count ? leaf + subleaf : &policy->leaves.leaf[policy->zero];
+    return slot->live ? answer_live(vcpu, leaf, slot->live, subleaf) : answer(vcpu, leaf);
 }

@@ -1,4 +1,4 @@
-// RDMSR and WRMSR: looks the MSR up and lets its row do the work (vm/msr.c). Called through
+// RDMSR and WRMSR: looks the MSR up and does what its row says (vm/msr.c). Called through
 // exit_table[]. The CPU checks the privilege level before it exits. SDM: "RDMSR-Read From Model
 // Specific Register", "WRMSR-Write to Model Specific Register".
 
@@ -20,6 +20,42 @@ static void set_result(struct vcpu *vcpu, uint64_t value)
     vcpu->gpr[RDX] = value >> 32;
 }
 
+static bool exists(const struct vcpu *vcpu, const struct msr_row *row)
+{
+    return row->feature == 0 || cpuid_has(&vcpu->vm->cpuid, row->feature);
+}
+
+static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
+{
+    return (uint64_t *)((uint8_t *)vcpu + row->field);
+}
+
+static bool read_msr(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t *value,
+                     uint64_t now)
+{
+    if (!exists(vcpu, row))
+        return false;
+    if (row->read)
+        return row->read(vcpu, index, value, now);
+    *value = row->field ? *field_of(vcpu, row) : row->constant;
+    return true;
+}
+
+static bool write_msr(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t value,
+                      uint64_t now)
+{
+    if (!exists(vcpu, row))
+        return false;
+    if (row->write)
+        return row->write(vcpu, index, value, now);
+    if (row->writable == 0 || (value & ~row->writable) ||
+        (row->is_canonical && !is_canonical(value, 48)))
+        return false;
+    *field_of(vcpu, row) = value;
+    vcpu->dirty |= row->groups;
+    return true;
+}
+
 verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t index = (uint32_t)vcpu->gpr[RCX];
@@ -33,7 +69,7 @@ verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
     uint64_t value;
-    if (!msr_read(vcpu, row, index, &value, exit->now))
+    if (!read_msr(vcpu, row, index, &value, exit->now))
         return fault_gp(0);
     set_result(vcpu, value);
     return next();
@@ -48,5 +84,5 @@ verdict_t exit_wrmsr(struct vcpu *vcpu, const struct exit *exit)
         return unknown(vcpu, index);
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
-    return msr_write(vcpu, row, index, value, exit->now) ? next() : fault_gp(0);
+    return write_msr(vcpu, row, index, value, exit->now) ? next() : fault_gp(0);
 }

@@ -207,6 +207,23 @@ static bool ignore_write(struct vcpu *vcpu, uint32_t index, uint64_t value, uint
     return true;
 }
 
+static bool write_zero(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)vcpu;
+    (void)index;
+    (void)now;
+    return value == 0;
+}
+
+static bool refuse_read(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)vcpu;
+    (void)index;
+    (void)value;
+    (void)now;
+    return false;
+}
+
 static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     (void)index;
@@ -252,13 +269,13 @@ static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t valu
 _Static_assert(offsetof(struct vcpu, stats) < UINT16_MAX, "a field's offset fits 16 bits");
 
 static const struct msr_row rows[] = {
-    // The local APIC's and TSC_ADJUST first: they exit most (timers, EOI, IPIs).
+    // What exits most comes first: timers, EOI and IPIs, behind the one with the least to do.
+    {ONE(0x3b), IN(msr.tsc_adjust), .write = write_tsc_adjust},
     {.first = MSR_X2APIC_FIRST,
      .last = MSR_X2APIC_LAST,
      .read = lapic_read_msr,
      .write = lapic_write_msr},
     {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
-    {ONE(0x3b), IN(msr.tsc_adjust), .write = write_tsc_adjust},
     {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(0x10), .read = read_tsc, .write = write_tsc},
 
@@ -283,7 +300,7 @@ static const struct msr_row rows[] = {
     {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), .write = write_spec_ctrl,
      .feature = CPUID_IBRS},
     // XSAVES without any supervisor component: the register is there and stays zero.
-    {ONE(0xda0), .is_zero_only = true, .feature = CPUID_XSAVES},
+    {ONE(0xda0), .write = write_zero, .feature = CPUID_XSAVES},
 
     // In memory only.
     {ONE(0xfe), .constant = MTRR_CAPABILITIES},
@@ -303,7 +320,7 @@ static const struct msr_row rows[] = {
     {.first = 0, .last = 1},    // P5_MC_ADDR, P5_MC_TYPE: nothing happened
     {ONE(0x17)},                // PLATFORM_ID
     {ONE(0x3a), .constant = 1}, // FEATURE_CONTROL: locked, VMX off
-    {ONE(0x79), .write = ignore_write, .is_write_only = true},                  // BIOS_UPDT_TRIG
+    {ONE(0x79), .write = ignore_write, .read = refuse_read},                    // BIOS_UPDT_TRIG
     {ONE(0x8b), .constant = UINT64_C(0x7fffffff) << 32, .write = ignore_write}, // BIOS_SIGN_ID
     {ONE(0xce), .read = read_platform_info},
     {ONE(0x179)}, // MCG_CAP: no banks
@@ -342,39 +359,6 @@ const struct msr_row *msr_find(uint32_t index)
         if (index - rows[i].first <= rows[i].last - rows[i].first)
             return &rows[i];
     return NULL;
-}
-
-static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
-{
-    return (uint64_t *)((uint8_t *)vcpu + row->field);
-}
-
-bool msr_read(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t *value,
-              uint64_t now)
-{
-    if (row->is_write_only || (row->feature && !has(vcpu, row->feature)))
-        return false;
-    if (row->read)
-        return row->read(vcpu, index, value, now);
-    *value = row->field ? *field_of(vcpu, row) : row->constant;
-    return true;
-}
-
-bool msr_write(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t value,
-               uint64_t now)
-{
-    if (row->feature && !has(vcpu, row->feature))
-        return false;
-    if (row->write)
-        return row->write(vcpu, index, value, now);
-    if (row->is_zero_only)
-        return value == 0;
-    if (row->writable == 0 || (value & ~row->writable) ||
-        (row->is_canonical && !is_canonical(value, 48)))
-        return false;
-    *field_of(vcpu, row) = value;
-    vcpu->dirty |= row->groups;
-    return true;
 }
 
 void msr_reset(struct vcpu *vcpu)

@@ -51,19 +51,10 @@ struct msr_row {
     uint64_t writable; // bits that a write may set; 0 without a writer: read-only
     msr_reader *read;  // instead of the field
     msr_writer *write; // instead of the field
-    bool is_write_only;
-    bool is_zero_only; // reads zero, takes only zero
 };
 
 // The row of an MSR, or NULL: there is no such MSR.
 const struct msr_row *msr_find(uint32_t index);
-
-// Reads and writes by a row of msr_find(), whose groups are fetched. `now` is VM time. False:
-// #GP(0), and nothing has changed.
-MUST_CHECK bool msr_read(struct vcpu *vcpu, const struct msr_row *row, uint32_t index,
-                         uint64_t *value, uint64_t now);
-MUST_CHECK bool msr_write(struct vcpu *vcpu, const struct msr_row *row, uint32_t index,
-                          uint64_t value, uint64_t now);
 
 // The state after power-on, as firmware leaves it: all memory write-back but the VGA window. INIT
 // changes nothing here.
