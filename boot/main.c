@@ -153,6 +153,7 @@ void boot_main(uint64_t magic, uint64_t information)
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     start_vmx();
+    operator_init();
     start_vms(&info, begin);
-    operator_run();
+    loop_run();
 }

@@ -2,6 +2,5 @@
 // when none is left.
 #pragma once
 
-// Runs CPU 0's loop with the console attended to. Never returns: when no VM is left the machine
-// goes off.
-__attribute__((noreturn)) void operator_run(void);
+// From now on CPU 0's loop attends to the console, and switches the machine off when no VM is left. Before the first VM.
+void operator_init(void);

@@ -66,11 +66,13 @@ void start_vms(const struct boot_info *info, uint64_t begin)
 {
     struct explanation why;
     init_vms(info);
-    unsigned count = read_config(info);
+    unsigned count = read_config(info), started = 0;
     for (unsigned i = 0; i < count; i++)
-        if (vms_start(&configs[i], &why) != STATUS_OK)
+        if (vms_start(&configs[i], &why) == STATUS_OK)
+            started++;
+        else
             print_to(console_printer(), "corbel: %s\n", why.text);
     print_to(console_printer(),
-             "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", vms_running(),
-             vms_running() == 1 ? "" : "s", (rdtsc() - begin) / 1000);
+             "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", started,
+             started == 1 ? "" : "s", (rdtsc() - begin) / 1000);
 }
