@@ -287,6 +287,19 @@ static void edit_distance_counts_slips(void **state)
     assert_int_equal(suggest_distance("01234567890123456789012345678901", 32, "a"), ~0U);
 }
 
+static void no_feature_stands_twice_in_the_table(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < cpu_feature_count; i++)
+        for (unsigned j = 0; j < i; j++) {
+            const struct cpu_feature *a = &cpu_features[i], *b = &cpu_features[j];
+            assert_string_not_equal(a->name, b->name);
+            assert_false(a->leaf == b->leaf && a->subleaf == b->subleaf && a->in == b->in &&
+                         a->bit == b->bit);
+            assert_true(a->bit < 32);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +314,7 @@ int main(void)
         cmocka_unit_test(the_number_of_errors_is_bounded),
         cmocka_unit_test(the_longest_command_line_fits),
         cmocka_unit_test(edit_distance_counts_slips),
+        cmocka_unit_test(no_feature_stands_twice_in_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
