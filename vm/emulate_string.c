@@ -10,6 +10,7 @@
 struct string {
     struct emulation *emulation;
     unsigned size;           // bytes of an element
+    uint64_t ready;          // elements, this one included, for which the spans below hold
     struct linear_span from; // segment:[rSI]
     struct linear_span to;   // ES:[rDI]
 };
@@ -30,17 +31,56 @@ static uint64_t pointer(const struct string *string, enum gpr name)
            size_mask(string->emulation->instruction.address_size);
 }
 
+static bool is_downward(const struct string *string)
+{
+    return string->emulation->rflags & RFLAGS_DF;
+}
+
+// A repetition need not translate each element: how many, from the one at `offset` on, lie in its
+// page, in the segment and below the end of the address size. At least 1, the one that `span` was
+// prepared for.
+static uint64_t elements_ahead(const struct string *string, enum segment_register segment,
+                               uint64_t offset, bool write, const struct linear_span *span)
+{
+    const struct emulation *emulation = string->emulation;
+    uint64_t size = string->size, at = span->part[0].physical.value % PAGE_SIZE;
+    uint64_t last = size_mask(emulation->instruction.address_size);
+    bool downward = is_downward(string);
+    uint64_t in_page = downward ? at / size + 1 : (PAGE_SIZE - at) / size;
+    uint64_t in_size = downward ? offset / size + 1 : (last - offset) / size;
+    uint64_t count = MIN(in_page, in_size);
+    gva_t linear;
+    verdict_t fault;
+    if (span->parts > 1 || count <= 1)
+        return 1;
+    uint64_t lowest = downward ? offset - (count - 1) * size : offset;
+    return segment_linear(emulation->vcpu, segment, lowest, (unsigned)(count * size), write,
+                          &linear, &fault)
+               ? count
+               : 1;
+}
+
+static bool prepare_one(struct string *string, enum segment_register segment, enum gpr name,
+                        bool write, struct linear_span *span)
+{
+    uint64_t offset = pointer(string, name);
+    if (!memory_prepare(string->emulation, segment, offset, string->size, write, span))
+        return false;
+    if (string->emulation->instruction.repeat != REPEAT_NONE)
+        string->ready = MIN(string->ready, elements_ahead(string, segment, offset, write, span));
+    return true;
+}
+
 static bool prepare(struct string *string)
 {
     struct emulation *emulation = string->emulation;
     enum operation operation = emulation->instruction.operation;
     bool writes = operation == OP_MOVS || operation == OP_STOS;
     bool source = uses_source(operation), destination = uses_destination(operation);
-    if (source && !memory_prepare(emulation, emulation->instruction.segment, pointer(string, RSI),
-                                  string->size, false, &string->from))
+    string->ready = CHUNK;
+    if (source && !prepare_one(string, emulation->instruction.segment, RSI, false, &string->from))
         return false;
-    if (destination &&
-        !memory_prepare(emulation, ES, pointer(string, RDI), string->size, writes, &string->to))
+    if (destination && !prepare_one(string, ES, RDI, writes, &string->to))
         return false;
     return (!source || linear_mark(emulation->vcpu, &string->from, &emulation->fault)) &&
            (!destination || linear_mark(emulation->vcpu, &string->to, &emulation->fault));
@@ -66,26 +106,28 @@ static void operate(struct string *string)
     }
 }
 
-static void advance(struct string *string, enum gpr name)
+static void advance(struct string *string, enum gpr name, struct linear_span *span)
 {
     struct emulation *emulation = string->emulation;
-    uint64_t step = string->size;
-    if (emulation->rflags & RFLAGS_DF)
-        step = -step;
+    uint64_t step = is_downward(string) ? -(uint64_t)string->size : string->size;
     register_write(emulation, name, emulation->instruction.address_size,
                    emulation->vcpu->gpr[name] + step);
+    span->part[0].physical.value += step;
+    if (span->part[0].ram && string->ready > 1)
+        span->part[0].ram += (int64_t)step;
 }
 
 static bool iterate(struct string *string)
 {
     enum operation operation = string->emulation->instruction.operation;
-    if (!prepare(string))
+    if (string->ready == 0 && !prepare(string))
         return false;
     operate(string);
     if (uses_source(operation))
-        advance(string, RSI);
+        advance(string, RSI, &string->from);
     if (uses_destination(operation))
-        advance(string, RDI);
+        advance(string, RDI, &string->to);
+    string->ready--;
     return true;
 }
 

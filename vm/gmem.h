@@ -7,8 +7,8 @@
 #define GMEM_REGIONS 16
 
 struct gmem_region {
-    gpa_t start;
-    uint64_t size;
+    gpa_t start;    // whole pages
+    uint64_t size;  // bytes, whole pages
     uint8_t *bytes; // where we see it
 };
 

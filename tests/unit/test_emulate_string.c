@@ -55,11 +55,62 @@ static void a_comparison_that_faults_keeps_its_flags(void **state)
     assert_false(guest.vcpu.rflags & RFLAGS_ZF);
 }
 
+static void a_repetition_ends_at_the_segment_limit(void **state)
+{
+    (void)state;
+    guest_real_mode();
+    guest.vcpu.rip = CODE;
+    guest.vcpu.segment[ES].limit = 0x7fff;
+    guest.vcpu.gpr[RDI] = 0x7ff0;
+    guest.vcpu.gpr[RCX] = 0x20;
+    guest.vcpu.gpr[RAX] = 0x42;
+    assert_fault(RUN("\xf3\xaa"), VECTOR_GP, true, 0); // rep stosb
+    assert_int_equal(guest.vcpu.gpr[RCX], 0x10);
+    assert_int_equal(guest.vcpu.gpr[RDI], 0x8000);
+    assert_int_equal(guest.ram[0x7fff], 0x42);
+    assert_int_equal(guest.ram[0x8000], 0);
+    // Downwards it wraps at the end of the address size.
+    guest.vcpu.segment[ES].limit = 0xffff;
+    guest.vcpu.rflags |= RFLAGS_DF;
+    guest.vcpu.gpr[RDI] = 2;
+    guest.vcpu.gpr[RCX] = 4;
+    assert_done("\xf3\xaa");
+    assert_int_equal(guest.vcpu.gpr[RDI], 0xfffe);
+    assert_int_equal(guest.ram[0xffff], 0x42);
+    assert_int_equal(guest.ram[0], 0x42);
+}
+
+static void a_repetition_between_pages_in_both_directions(void **state)
+{
+    (void)state;
+    for (unsigned downward = 0; downward < 2; downward++) {
+        long_mode();
+        guest_map(DEVICE_AT - 0x1000, 0x7000, RW);
+        for (unsigned i = 0; i < 3000; i++)
+            guest.ram[RAM_PAGE + i] = (uint8_t)(i * 7 + 1);
+        // From RAM to half RAM, half device; the sources and destinations end their pages at
+        // different elements.
+        uint64_t from = RAM_PAGE + 0x203, to = DEVICE_AT - 0x300;
+        guest.vcpu.rflags |= downward ? RFLAGS_DF : 0;
+        guest.vcpu.gpr[RSI] = from + (downward ? 299 * 4 : 0);
+        guest.vcpu.gpr[RDI] = to + (downward ? 299 * 4 : 0);
+        guest.vcpu.gpr[RCX] = 300;
+        assert_done("\xf3\xa5"); // rep movsd
+        assert_memory_equal(guest.ram + 0x7d00, guest.ram + from, 0x300);
+        assert_memory_equal(guest.device, guest.ram + from + 0x300, 300 * 4 - 0x300);
+        assert_int_equal(guest.device[300 * 4 - 0x300], 0);
+        assert_int_equal(guest.ram[0x7cff], 0);
+        assert_int_equal(guest.vcpu.gpr[RCX], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_repetition_gives_the_cpu_back),
         cmocka_unit_test(a_repetition_stops_at_the_fault_and_can_go_on),
+        cmocka_unit_test(a_repetition_ends_at_the_segment_limit),
+        cmocka_unit_test(a_repetition_between_pages_in_both_directions),
         cmocka_unit_test(a_comparison_that_faults_keeps_its_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
