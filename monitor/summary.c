@@ -35,12 +35,27 @@ static void print_exits(struct printer *to, const struct vm *vm)
     print_to(to, "%-32s %12lu %12lu\n", "total", all.count, all.cycles / MAX(all.count, 1));
 }
 
+// The instruction that the emulator did not know, as it stood in memory.
+static void print_unemulated(struct printer *to, const struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct vcpu *vcpu = vm->vcpu[i];
+        if (!vcpu->unemulated_length)
+            continue;
+        print_to(to, "vCPU %u: the bytes at its instruction:", vcpu->id);
+        for (unsigned j = 0; j < vcpu->unemulated_length; j++)
+            print_to(to, " %02x", vcpu->unemulated[j]);
+        print_to(to, "\n");
+    }
+}
+
 void summary_print(struct printer *to, const struct vm *vm)
 {
     print_to(to, "\ncorbel: VM %s ended: %s", vm->config.name, stop_reason_text(vm->stop_reason));
     if (vm->stop_code)
         print_to(to, " (%#x)", vm->stop_code);
     print_to(to, "\n");
+    print_unemulated(to, vm);
     print_exits(to, vm);
     print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
              vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
