@@ -164,6 +164,10 @@ static void mode_3_counts_by_two(void **state)
     assert_true(out2());
     out(0x43, 0xb6);
     out_count(2, 5); // high for 3, low for 2
+    static const uint8_t counts[] = {4, 2, 0, 4, 2, 4};
+    for (unsigned i = 0; i < ARRAY_LENGTH(counts); i++, pass(1))
+        assert_int_equal(in_count(2), counts[i]);
+    pass(4);
     unsigned high = 0;
     for (unsigned i = 0; i < 50; i++, pass(1))
         high += out2();
@@ -197,7 +201,9 @@ static void mode_4_strobes_for_one_clock(void **state)
     assert_true(out2());
     out(0x43, 0x38);
     out_count(0, 100);
+    uint64_t began = clocks_at(now, PIT_HZ);
     now = vdev_deadline(&pit.device);
+    assert_int_equal(clocks_at(now, PIT_HZ), began + 101); // the end of the strobe
     assert_int_equal(vdev_tick(&pit.device, now), NEVER);
     assert_int_equal(edges, 1);
 }
@@ -244,6 +250,8 @@ static void gate_triggers_modes_1_and_5(void **state)
     out(0x61, 0);
     out(0x43, 0xba);
     out_count(2, 7);
+    pass(7);
+    assert_true(out2()); // no trigger yet
     out(0x61, 1);
     pass(7);
     assert_false(out2());
@@ -308,6 +316,11 @@ static void halves_and_bcd(void **state)
     out_count(0, 0);
     pass(1);
     assert_int_equal(in_count(0), 0x9999);
+    out(0x43, 0x31);
+    out_count(0, 0x4321);
+    assert_int_equal(in_count(0), 0x4321);
+    pass(22);
+    assert_int_equal(in_count(0), 0x4299);
     out(0x43, 0x31);
     out_count(0, 0xffff); // no digits
     assert_int_equal(in_count(0), 0x9999);

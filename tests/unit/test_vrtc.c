@@ -285,6 +285,26 @@ static void every_second_alarm_agrees_with_search(void **state)
     }
 }
 
+static void alarm_at_the_first_second_of_a_day(void **state)
+{
+    (void)state;
+    set(0x0b, 0x22);
+    now = 4 * SECOND; // 23:59:59
+    assert_int_equal(alarm_at(0x00, 0x00, 0x00), 5);
+    assert_int_equal(alarm_at(0xff, 0xff, 0xff), 5);
+}
+
+static void flags_cannot_be_written(void **state)
+{
+    (void)state;
+    get(0x0c);
+    set(0x0c, 0xff);
+    set(0x0d, 0x00);
+    assert_int_equal(rtc.memory[0x0c] | rtc.memory[0x0d], 0);
+    assert_int_equal(get(0x0c), 0);
+    assert_int_equal(get(0x0d), 0x80);
+}
+
 static void memory_outlives_a_reset(void **state)
 {
     (void)state;
@@ -295,6 +315,9 @@ static void memory_outlives_a_reset(void **state)
     out(3, 0xa7);
     assert_int_equal(in(2), 0xc5);
     vdev_reset(&rtc.device);
+    assert_int_equal(in(0), 0);
+    assert_int_equal(in(2), 0);
+    assert_int_equal(get(0x0c), 0);
     assert_int_equal(get(0x40), 0x5a);
     assert_int_equal(get(0x5f), 3);
     assert_int_equal(get(0x45), 0);
@@ -318,6 +341,8 @@ int main(void)
         cmocka_unit_test_setup(alarm_is_found, fresh_rtc),
         cmocka_unit_test_setup(alarm_rings_once, fresh_rtc),
         cmocka_unit_test_setup(every_second_alarm_agrees_with_search, fresh_rtc),
+        cmocka_unit_test_setup(alarm_at_the_first_second_of_a_day, fresh_rtc),
+        cmocka_unit_test_setup(flags_cannot_be_written, fresh_rtc),
         cmocka_unit_test_setup(memory_outlives_a_reset, fresh_rtc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,32 @@ static void refused_output_waits_in_the_fifo(void **state)
     assert_int_equal(in(IIR), 0xc2);
 }
 
+static void fifos_are_cleared_apart(void **state)
+{
+    (void)state;
+    line_room = 0;
+    out(FCR, 0x01);
+    out(MCR, 0x08);
+    out(IER, 0x02);
+    in(IIR);
+    out(DATA, 'x');
+    assert_true(vuart_receive(&uart, 'y'));
+    out(FCR, 0x03);
+    assert_int_equal(in(LSR), 0x00); // the received byte is gone, the held one is not
+    assert_int_equal(in(DATA), 0);
+    out(FCR, 0x05);
+    assert_int_equal(in(LSR), 0x60);
+    assert_int_equal(in(IIR), 0xc2);
+    out(FCR, 0x05); // nothing held: no news
+    assert_int_equal(in(IIR), 0xc1);
+    line_room = 9;
+    vuart_room(&uart);
+    assert_int_equal(line_length, 0);
+    assert_true(vuart_receive(&uart, 'z'));
+    out(FCR, 0x00); // switching them off clears both
+    assert_int_equal(in(LSR), 0x60);
+}
+
 static void without_fifo_one_byte_waits(void **state)
 {
     (void)state;
@@ -261,6 +287,8 @@ static void modem_deltas(void **state)
     assert_int_equal(in(MSR), 0x87);
     assert_int_equal(in(MSR), 0x80);
     assert_false(irq);
+    out(MCR, 0x08); // the terminal is there again
+    assert_int_equal(in(MSR), 0xb3);
 }
 
 static void break_travels_with_its_character(void **state)
@@ -301,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup(divisor_hides_behind_dlab, fresh_uart),
         cmocka_unit_test_setup(output_raises_the_transmit_interrupt, fresh_uart),
         cmocka_unit_test_setup(refused_output_waits_in_the_fifo, fresh_uart),
+        cmocka_unit_test_setup(fifos_are_cleared_apart, fresh_uart),
         cmocka_unit_test_setup(without_fifo_one_byte_waits, fresh_uart),
         cmocka_unit_test_setup(input_without_fifo, fresh_uart),
         cmocka_unit_test_setup(trigger_levels_and_timeout, fresh_uart),
