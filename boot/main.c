@@ -153,7 +153,8 @@ void boot_main(uint64_t magic, uint64_t information)
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     start_vmx();
-    operator_init();
+    if (operator_init() != STATUS_OK)
+        refuse("no memory for the scheduler");
     start_vms(&info, begin);
     loop_run();
 }

@@ -94,7 +94,7 @@ static uint64_t poll(void)
 
 static const struct loop_hooks hooks = {.poll = poll, .vm_stopped = vms_stopped};
 
-void operator_init(void)
+status_t operator_init(void)
 {
-    loop_set_hooks(&hooks);
+    return loop_init(&hooks);
 }

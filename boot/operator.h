@@ -2,5 +2,8 @@
 // when none is left.
 #pragma once
 
-// From now on CPU 0's loop attends to the console, and switches the machine off when no VM is left. Before the first VM.
-void operator_init(void);
+#include "lib/status.h"
+
+// From now on CPU 0's loop attends to the console, and switches the machine off when no VM is left.
+// Before the first VM.
+MUST_CHECK status_t operator_init(void);

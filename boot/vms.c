@@ -46,21 +46,42 @@ static void log_line(struct vm *vm, const char *text)
 }
 
 static const struct vm_host services = {
-    .kick = run_kick,
+    .kick = loop_kick,
     .console_write = console_write_byte,
     .wall_clock = wall_clock,
     .log = log_line,
 };
 
-static void give_to_cpus(struct instance *instance)
+// pin = names a CPU for each vCPU in turn.
+static uint16_t pinned_cpu(const struct vm_config *config, unsigned vcpu)
 {
-    static unsigned next_cpu;
-    unsigned online = 0, online_cpus[CPUS];
-    for (unsigned i = 0; i < cpu_count; i++)
-        if (cpus[i].online)
-            online_cpus[online++] = i;
-    for (unsigned i = 0; i < instance->vm.vcpu_count; i++)
-        loop_add(vmx_vcpu(instance->vm.vcpu[i]), online_cpus[next_cpu++ % online]);
+    if (!config->pin_count)
+        return SCHED_ANY_CPU;
+    unsigned cpu = config->pin[vcpu % config->pin_count];
+    if (cpu < cpu_count && cpus[cpu].online)
+        return (uint16_t)cpu;
+    print_to(console_printer(),
+             "corbel: %s: pin = %u: there is no such CPU: vCPU %u may run anywhere\n", config->name,
+             cpu, vcpu);
+    return SCHED_ANY_CPU;
+}
+
+static void schedule(struct instance *instance)
+{
+    const struct vm_config *config = &instance->vm.config;
+    unsigned count = instance->vm.vcpu_count;
+    for (unsigned i = 0; i < count; i++) {
+        struct vmx_vcpu *vcpu = vmx_vcpu(instance->vm.vcpu[i]);
+        vcpu->sched = (struct sched_entity){
+            .weight = config->weight,
+            .cap = config->cap ? MAX(config->cap / count, 1) : 0,
+            .pinned = pinned_cpu(config, i),
+            .group = instance,
+        };
+        instance->machine.entity[i] = &vcpu->sched;
+    }
+    for (unsigned i = 0; i < count; i++)
+        loop_add(vmx_vcpu(instance->vm.vcpu[i]));
 }
 
 static status_t start_at(unsigned slot, const struct vm_config *config, struct explanation *why)
@@ -69,7 +90,7 @@ static status_t start_at(unsigned slot, const struct vm_config *config, struct e
     if (!instances[slot])
         return STATUS_INVALID;
     instances[slot]->vm.id = slot + 1;
-    give_to_cpus(instances[slot]);
+    schedule(instances[slot]);
     return STATUS_OK;
 }
 
@@ -101,11 +122,17 @@ void vms_console_room(void)
             board_uart_room(&instances[slot]->vm);
 }
 
+void vms_kill(struct vm *vm)
+{
+    vm_stop(vm, STOP_KILLED, 0);
+    vms_continue(vm); // a paused one has to run to leave
+}
+
 void vms_kill_all(void)
 {
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
         if (instances[slot])
-            vm_stop(&instances[slot]->vm, STOP_KILLED, 0);
+            vms_kill(&instances[slot]->vm);
 }
 
 // ---- pausing: VM time and the guest's TSC stand still ----
@@ -113,21 +140,17 @@ void vms_kill_all(void)
 void vms_pause(struct vm *vm)
 {
     struct instance *instance = CONTAINER_OF(vm, struct instance, vm);
-    if (instance->machine.paused)
+    if (instance->paused_at)
         return;
-    instance->machine.paused = true;
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        vcpu_request(vm->vcpu[i], REQUEST_SCHEDULE);
-        while (vmx_vcpu(vm->vcpu[i])->running)
-            pause();
-    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        loop_remove(vmx_vcpu(vm->vcpu[i]));
     instance->paused_at = rdtsc();
 }
 
 void vms_continue(struct vm *vm)
 {
     struct instance *instance = CONTAINER_OF(vm, struct instance, vm);
-    if (!instance->machine.paused)
+    if (!instance->paused_at)
         return;
     uint64_t away = rdtsc() - instance->paused_at;
     vm->clock.epoch += away;
@@ -135,9 +158,12 @@ void vms_continue(struct vm *vm)
         vm->vcpu[i]->tsc_offset -= away;
         vm->vcpu[i]->dirty |= STATE_TSC;
     }
-    instance->machine.paused = false;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        vcpu_request(vm->vcpu[i], REQUEST_TIMER | REQUEST_CLOCK);
+    instance->paused_at = 0;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        vcpu_note(vm->vcpu[i], REQUEST_TIMER | REQUEST_CLOCK);
+        if (!vmx_vcpu(vm->vcpu[i])->left)
+            loop_add(vmx_vcpu(vm->vcpu[i]));
+    }
 }
 
 // ---- ending ----
@@ -205,8 +231,8 @@ void vms_attend(void)
 {
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct instance *instance = instances[slot];
-        if (instance && instance->has_left && !instance->machine.buried) {
-            instance->machine.buried = true;
+        if (instance && instance->has_left && !instance->is_buried) {
+            instance->is_buried = true;
             bury(slot);
         }
     }

@@ -36,7 +36,8 @@ void vms_console_room(void);
 void vms_pause(struct vm *vm);
 void vms_continue(struct vm *vm);
 
-// Ends every VM.
+// Ends a VM, or every one.
+void vms_kill(struct vm *vm);
 void vms_kill_all(void);
 
 // loop_hooks.vm_stopped: on whichever CPU the last vCPU was.

@@ -1,5 +1,5 @@
-// The CPU's loop. The policy, for now: each vCPU stays on its CPU, and those that can run take
-// turns.
+// The CPU's loop: mechanism around the policy of vm/sched.h. One lock guards the policy's state; a
+// vCPU's own request bits are the only thing that is looked at without it.
 
 #include "vmx/loop.h"
 
@@ -8,35 +8,30 @@
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
 #include "lib/spinlock.h"
+#include "mm/frames.h"
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
-#define SLICE_MS      10
-#define VCPUS_PER_CPU 64
-
-static struct queue {
-    struct spinlock lock; // guards the fields below
-    unsigned count;
-    unsigned last; // the one that ran last
-    struct vmx_vcpu *vcpu[VCPUS_PER_CPU];
-} queues[CPUS];
-
+static struct spinlock lock; // guards `sched` and every vCPU's sched_entity
+static struct sched sched;
+static struct clock host_clock; // the policy counts nanoseconds
 static const struct loop_hooks *hooks;
 
-void loop_set_hooks(const struct loop_hooks *given)
+status_t loop_init(const struct loop_hooks *given)
 {
+    uint64_t size = align_up(sched_slots(cpu_count) * sizeof(void *), PAGE_SIZE);
+    struct sched_entity **slots = frames_allocate(size, PAGE_SIZE);
+    if (!slots)
+        return STATUS_NO_MEMORY;
     hooks = given;
+    clock_init(&host_clock, host_tsc_hz, 0);
+    sched_init(&sched, cpu_count, slots);
+    return STATUS_OK;
 }
 
-void loop_add(struct vmx_vcpu *vcpu, unsigned cpu)
+static uint64_t now_ns(void)
 {
-    struct queue *queue = &queues[cpu];
-    vcpu->home = &vmx_cpus[cpu];
-    spin_lock(&queue->lock);
-    assert(queue->count < VCPUS_PER_CPU);
-    queue->vcpu[queue->count++] = vcpu;
-    spin_unlock(&queue->lock);
-    loop_wake(cpu);
+    return clock_ns(&host_clock, rdtsc());
 }
 
 void loop_wake(unsigned cpu)
@@ -46,52 +41,115 @@ void loop_wake(unsigned cpu)
         apic_send_nmi(cpus[cpu].apic_id);
 }
 
-static void take_off(struct queue *queue, struct vmx_vcpu *vcpu)
+// The policy names the CPU that should look around, or none (-1). A CPU that runs a guest looks
+// when its slice is over. Called with the lock: what runs there does not go away meanwhile.
+static void tell(int cpu)
 {
-    if (vcpu->loaded)
+    if (cpu < 0)
+        return;
+    struct vmx_vcpu *running = vmx_cpus[cpu].running;
+    if (running)
+        vcpu_note(&running->guest, REQUEST_SCHEDULE);
+    loop_wake((unsigned)cpu);
+}
+
+static struct vmx_vcpu *vcpu_of(struct sched_entity *entity)
+{
+    return CONTAINER_OF(entity, struct vmx_vcpu, sched);
+}
+
+void loop_add(struct vmx_vcpu *vcpu)
+{
+    spin_lock(&lock);
+    tell(sched_add(&sched, &vcpu->sched));
+    spin_unlock(&lock);
+}
+
+void loop_remove(struct vmx_vcpu *vcpu)
+{
+    for (;;) {
+        spin_lock(&lock);
+        bool parked = sched_park(&sched, &vcpu->sched);
+        if (!parked)
+            vcpu->park = true;
+        spin_unlock(&lock);
+        if (parked)
+            return;
+        vcpu_request(&vcpu->guest, REQUEST_SCHEDULE);
+        pause();
+    }
+}
+
+// vm_host.kick: somebody set request bits. Whoever blocks a vCPU looks at its requests after saying
+// so, hence one of the two sides sees the other.
+void loop_kick(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *target = vmx_vcpu(vcpu);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (target->sched.state == SCHED_RUNNING) {
+        if (&cpus[target->sched.cpu] != this_cpu())
+            apic_send_nmi(cpus[target->sched.cpu].apic_id);
+        return;
+    }
+    if (target->sched.state != SCHED_BLOCKED)
+        return;
+    spin_lock(&lock);
+    tell(sched_wake(&sched, &target->sched));
+    spin_unlock(&lock);
+}
+
+static bool can_move(const struct vmx_vcpu *vcpu)
+{
+    return cpu_count > 1 && vcpu->sched.pinned >= cpu_count;
+}
+
+// What the policy does with a vCPU whose run ended so.
+static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
+{
+    unsigned cpu = this_cpu()->index;
+    uint64_t deadline = NEVER;
+    enum sched_state to = SCHED_QUEUED;
+    if (end == RUN_WAITING) {
+        uint64_t tsc = vcpu_next_deadline(vcpu);
+        deadline = tsc == NEVER ? NEVER : clock_ns(&host_clock, tsc);
+        to = SCHED_BLOCKED;
+    }
+    // Any CPU may run it next, so it takes its state along; on a machine of one CPU it may stay.
+    if (can_move(vcpu))
         vcpu_unload(vcpu);
-    spin_lock(&queue->lock);
-    for (unsigned i = 0; i < queue->count; i++)
-        if (queue->vcpu[i] == vcpu)
-            queue->vcpu[i] = queue->vcpu[--queue->count];
-    spin_unlock(&queue->lock);
-    if (atomic_fetch_sub(&vcpu->vm->running, 1) == 1)
+    spin_lock(&lock);
+    if (end == RUN_YIELD)
+        sched_yield_to(&sched, cpu, vcpu->vm->entity, vcpu->guest.vm->vcpu_count);
+    if (end == RUN_STOPPED || vcpu->park)
+        to = SCHED_PARKED;
+    vcpu->park = false;
+    vcpu->left = end == RUN_STOPPED;
+    vmx_cpus[cpu].running = NULL;
+    if (to == SCHED_PARKED && vcpu->loaded)
+        vcpu_unload(vcpu); // whoever parked it may give it to another CPU, or look into it
+    sched_stop(&sched, cpu, now_ns(), to, deadline);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (to == SCHED_BLOCKED && vcpu->guest.requests != 0)
+        (void)sched_wake(&sched, &vcpu->sched); // this CPU chooses next anyway
+    spin_unlock(&lock);
+    if (end == RUN_STOPPED && atomic_fetch_sub(&vcpu->vm->running, 1) == 1)
         hooks->vm_stopped(vcpu->guest.vm);
 }
 
-// Whoever pauses a VM sets the flag, then waits for vCPUs that run; so say "running" first, then
-// look at the flag.
-static bool claim(struct vmx_vcpu *vcpu)
+// The next vCPU for this CPU, or NULL; *until becomes the host TSC at which to look around again.
+static struct vmx_vcpu *choose(uint64_t *until)
 {
-    vcpu->running = true;
-    if (vcpu->vm->paused && vcpu->vm->vm->stop_reason == STOP_NONE)
-        vcpu->running = false;
-    return vcpu->running;
+    unsigned cpu = this_cpu()->index;
+    spin_lock(&lock);
+    struct sched_entity *entity = sched_pick(&sched, cpu, now_ns(), until);
+    vmx_cpus[cpu].running = entity ? vcpu_of(entity) : NULL;
+    spin_unlock(&lock);
+    if (*until != NEVER)
+        *until = clock_tsc(&host_clock, *until);
+    return entity ? vcpu_of(entity) : NULL;
 }
 
-// The next in turn that can run, or NULL; *deadline is then when the first of them will.
-static struct vmx_vcpu *choose(struct queue *queue, uint64_t *deadline)
-{
-    struct vmx_vcpu *chosen = NULL;
-    *deadline = NEVER;
-    spin_lock(&queue->lock);
-    for (unsigned i = 0; i < queue->count && !chosen; i++) {
-        unsigned at = (queue->last + 1 + i) % queue->count;
-        if (!claim(queue->vcpu[at]))
-            continue;
-        if (vcpu_is_runnable(queue->vcpu[at])) {
-            chosen = queue->vcpu[at];
-            queue->last = at;
-        } else {
-            *deadline = MIN(*deadline, vcpu_next_deadline(queue->vcpu[at]));
-            queue->vcpu[at]->running = false;
-        }
-    }
-    spin_unlock(&queue->lock);
-    return chosen;
-}
-
-static void sleep(struct vmx_cpu *here, uint64_t deadline)
+static void sleep_until(struct vmx_cpu *here, uint64_t deadline)
 {
     uint64_t start = rdtsc();
     if (deadline <= start)
@@ -106,25 +164,20 @@ static void sleep(struct vmx_cpu *here, uint64_t deadline)
 void loop_run(void)
 {
     struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
-    struct queue *queue = &queues[this_cpu()->index];
     bool polls = this_cpu()->index == 0;
     for (;;) {
-        uint64_t next_poll = NEVER, deadline;
+        uint64_t next_poll = NEVER, until;
         here->wake = 0;
         atomic_thread_fence(memory_order_seq_cst);
         if (polls)
             next_poll = hooks->poll();
-        struct vmx_vcpu *vcpu = choose(queue, &deadline);
+        struct vmx_vcpu *vcpu = choose(&until);
+        until = MIN(until, next_poll);
         if (!vcpu) {
-            sleep(here, MIN(deadline, next_poll));
+            sleep_until(here, until);
             continue;
         }
         vcpu_load(vcpu);
-        uint64_t slice_end = MIN(rdtsc() + host_tsc_hz / 1000 * SLICE_MS, next_poll);
-        enum run_end end = vcpu_run(vcpu, slice_end);
-        if (end == RUN_STOPPED)
-            take_off(queue, vcpu);
-        else
-            vcpu->running = false;
+        put_away(vcpu, vcpu_run(vcpu, until));
     }
 }

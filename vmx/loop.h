@@ -12,10 +12,17 @@ struct loop_hooks {
     void (*vm_stopped)(struct vm *vm);
 };
 
-void loop_set_hooks(const struct loop_hooks *hooks);
+// Once, before any CPU's loop. STATUS_NO_MEMORY: no room for the queues.
+MUST_CHECK status_t loop_init(const struct loop_hooks *hooks);
 
-// Gives a vCPU to a CPU. Any CPU may call it.
-void loop_add(struct vmx_vcpu *vcpu, unsigned cpu);
+// Gives a vCPU to the scheduler (its sched_entity is filled in); and takes it away: it then runs
+// nowhere and is loaded nowhere. Any CPU may call them, but not on behalf of the vCPU that it runs
+// itself.
+void loop_add(struct vmx_vcpu *vcpu);
+void loop_remove(struct vmx_vcpu *vcpu);
+
+// vm_host.kick
+void loop_kick(struct vcpu *vcpu);
 
 // Makes a CPU's loop look around, should it be asleep or in a guest.
 void loop_wake(unsigned cpu);

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/cpu.h"
 #include "mm/ept.h"
+#include "vm/sched.h"
 #include "vm/vm.h"
 #include "vmx/choice.h"
 
@@ -25,6 +26,7 @@ struct vmx_vcpu;
 struct vmx_cpu {
     struct cpu *cpu;
     struct host_frame frame;
+    struct vmx_vcpu *running; // chosen by the scheduler, or NULL
     struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
     volatile uint32_t wake;   // set by a kick: idle CPUs look around again
     uint64_t next_poll;       // host TSC at which the console wants attention
@@ -38,11 +40,10 @@ struct vmx_vm {
     struct vm *vm;
     struct ept ept;
     uint64_t eptp;
-    uint8_t *msr_bitmap;             // one frame
-    _Atomic bool paused;             // its vCPUs are not chosen
-    bool buried;                     // its end was dealt with
-    _Atomic uint32_t running;        // vCPUs that have not left their loops
-    _Atomic uint64_t ept_generation; // raised by each change that needs INVEPT
+    uint8_t *msr_bitmap;                   // one frame
+    struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
+    _Atomic uint32_t running;              // vCPUs that have not left their loops
+    _Atomic uint64_t ept_generation;       // raised by each change that needs INVEPT
 };
 
 // One vCPU.
@@ -50,15 +51,16 @@ struct vmx_vcpu {
     struct vcpu guest; // first: one pointer serves both halves
     struct vmx_vm *vm;
     void *vmcs;          // one frame
-    struct vmx_cpu *home; // the CPU whose queue it is in: kicks go there
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
     bool launched;       // since the VMCS was last cleared
-    _Atomic bool running; // inside vcpu_run()
-    bool checked;        // its first entry went through the VM-entry checker
-    bool loaded;         // its VMCS is current on `cpu` and its registers are live there
+    struct sched_entity sched;
+    bool park;    // of vmx/loop.c: to be parked when it stops
+    bool left;    // its VM ended and it has left for good
+    bool checked; // its first entry went through the VM-entry checker
+    bool loaded;  // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;
     uint32_t primary;      // as last written
-    struct event planned;   // what the last plan injects, until it is known to be delivered
+    struct event planned;  // what the last plan injects, until it is known to be delivered
     uint8_t tpr_threshold; // as last written
     uint32_t timer_rate;
     uint64_t deadline;       // host TSC for which the preemption timer is armed

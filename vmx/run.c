@@ -3,7 +3,6 @@
 
 #include "vmx/run.h"
 
-#include "arch/x86_64/apic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
@@ -24,15 +23,6 @@ void run_init(void)
 {
     nmi_add_window((struct nmi_window){vmx_resume_window, vmx_resume_window_end, vmx_not_entered});
     nmi_add_window((struct nmi_window){vmx_launch_window, vmx_launch_window_end, vmx_not_entered});
-}
-
-void run_kick(struct vcpu *vcpu)
-{
-    struct vmx_cpu *target = vmx_vcpu(vcpu)->home;
-    if (!target || target->cpu == this_cpu())
-        return;
-    target->wake = 1;
-    apic_send_nmi(target->cpu->apic_id);
 }
 
 #define RARE_FACTS                                                                                 \

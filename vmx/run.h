@@ -19,8 +19,5 @@ enum run_end vcpu_run(struct vmx_vcpu *vcpu, uint64_t slice_end);
 uint64_t vcpu_next_deadline(struct vmx_vcpu *vcpu);
 bool vcpu_is_runnable(struct vmx_vcpu *vcpu);
 
-// vm_host.kick: makes the CPU that runs this vCPU look at its requests.
-void run_kick(struct vcpu *vcpu);
-
 // Registers the entry's window with the NMI handler. Once.
 void run_init(void);

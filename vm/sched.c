@@ -1,0 +1,263 @@
+// The scheduling policy.
+
+#include "vm/sched.h"
+
+#include "vm/bus.h"
+
+// ---- heaps ----
+
+static void place(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
+{
+    heap->slot[index] = entity;
+    entity->index = index;
+}
+
+static void sift_up(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
+{
+    while (index > 0) {
+        uint32_t parent = (index - 1) / 2;
+        if (heap->slot[parent]->key <= entity->key)
+            break;
+        place(heap, index, heap->slot[parent]);
+        index = parent;
+    }
+    place(heap, index, entity);
+}
+
+static void sift_down(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
+{
+    for (;;) {
+        uint32_t child = 2 * index + 1;
+        if (child >= heap->count)
+            break;
+        if (child + 1 < heap->count && heap->slot[child + 1]->key < heap->slot[child]->key)
+            child++;
+        if (heap->slot[child]->key >= entity->key)
+            break;
+        place(heap, index, heap->slot[child]);
+        index = child;
+    }
+    place(heap, index, entity);
+}
+
+static void insert(struct sched_heap *heap, struct sched_entity *entity, uint64_t key)
+{
+    entity->heap = heap;
+    entity->key = key;
+    sift_up(heap, heap->count++, entity);
+}
+
+static void take(struct sched_entity *entity)
+{
+    struct sched_heap *heap = entity->heap;
+    uint32_t index = entity->index;
+    struct sched_entity *last = heap->slot[--heap->count];
+    entity->heap = NULL;
+    if (last == entity)
+        return;
+    if (index > 0 && heap->slot[(index - 1) / 2]->key > last->key)
+        sift_up(heap, index, last);
+    else
+        sift_down(heap, index, last);
+}
+
+static struct sched_entity *first(const struct sched_heap *heap)
+{
+    return heap->count ? heap->slot[0] : NULL;
+}
+
+// ---- set-up ----
+
+size_t sched_slots(unsigned cpu_count)
+{
+    return SCHED_VCPUS * (1 + 2 * (size_t)cpu_count);
+}
+
+void sched_init(struct sched *sched, unsigned cpu_count, struct sched_entity **slots)
+{
+    sched->cpu_count = cpu_count;
+    sched->queue = (struct sched_heap){slots, 0, SCHED_VCPUS};
+    sched->floor = 0;
+    sched->idle_count = 0;
+    for (unsigned i = 0; i < cpu_count; i++) {
+        struct sched_entity **own = slots + (1 + 2 * (size_t)i) * SCHED_VCPUS;
+        sched->cpu[i] = (struct sched_cpu){
+            .pinned = {own, 0, SCHED_VCPUS},
+            .timers = {own + SCHED_VCPUS, 0, SCHED_VCPUS},
+        };
+    }
+}
+
+// ---- becoming runnable ----
+
+static void enqueue(struct sched *sched, struct sched_entity *entity)
+{
+    bool pinned = entity->pinned < sched->cpu_count;
+    entity->state = SCHED_QUEUED;
+    insert(pinned ? &sched->cpu[entity->pinned].pinned : &sched->queue, entity, entity->vruntime);
+}
+
+// The CPU that should look around because `entity` was queued: an idle one, or the one where it ran
+// last if what runs there has had more than its share.
+static int cpu_for(const struct sched *sched, const struct sched_entity *entity)
+{
+    unsigned home = entity->pinned < sched->cpu_count ? entity->pinned : entity->cpu;
+    const struct sched_cpu *cpu = &sched->cpu[home];
+    if (cpu->idle)
+        return (int)home;
+    if (entity->pinned >= sched->cpu_count && sched->idle_count > 0)
+        for (unsigned i = 0; i < sched->cpu_count; i++)
+            if (sched->cpu[i].idle)
+                return (int)i;
+    if (cpu->current && cpu->current->vruntime > entity->vruntime)
+        return (int)home;
+    return -1;
+}
+
+static uint64_t weighted(const struct sched_entity *entity, uint64_t time)
+{
+    return time * SCHED_WEIGHT_DEFAULT / entity->weight;
+}
+
+static int make_runnable(struct sched *sched, struct sched_entity *entity)
+{
+    uint64_t bonus = weighted(entity, SCHED_SLICE);
+    uint64_t earliest = sched->floor > bonus ? sched->floor - bonus : 0;
+    if (entity->vruntime < earliest)
+        entity->vruntime = earliest;
+    enqueue(sched, entity);
+    return cpu_for(sched, entity);
+}
+
+int sched_add(struct sched *sched, struct sched_entity *entity)
+{
+    if (entity->vruntime < sched->floor)
+        entity->vruntime = sched->floor;
+    if (entity->cpu >= sched->cpu_count)
+        entity->cpu = 0;
+    enqueue(sched, entity);
+    return cpu_for(sched, entity);
+}
+
+bool sched_park(struct sched *sched, struct sched_entity *entity)
+{
+    if (entity->state == SCHED_RUNNING)
+        return false;
+    if (entity->heap)
+        take(entity);
+    for (unsigned i = 0; i < sched->cpu_count; i++)
+        if (sched->cpu[i].next == entity)
+            sched->cpu[i].next = NULL;
+    entity->state = SCHED_PARKED;
+    return true;
+}
+
+int sched_wake(struct sched *sched, struct sched_entity *entity)
+{
+    if (entity->state != SCHED_BLOCKED)
+        return -1;
+    take(entity);
+    return make_runnable(sched, entity);
+}
+
+// ---- choosing ----
+
+static void expire(struct sched *sched, struct sched_cpu *cpu, uint64_t now)
+{
+    struct sched_entity *entity;
+    while ((entity = first(&cpu->timers)) && entity->key <= now) {
+        take(entity);
+        (void)make_runnable(sched, entity);
+    }
+}
+
+static struct sched_entity *choose(struct sched *sched, struct sched_cpu *cpu)
+{
+    if (cpu->next && cpu->next->state == SCHED_QUEUED)
+        return cpu->next;
+    struct sched_entity *own = first(&cpu->pinned), *any = first(&sched->queue);
+    if (!own || (any && any->key < own->key))
+        return any;
+    return own;
+}
+
+static void set_idle(struct sched *sched, struct sched_cpu *cpu, bool idle)
+{
+    if (cpu->idle != idle)
+        sched->idle_count += idle ? 1U : UINT32_MAX;
+    cpu->idle = idle;
+}
+
+// How much longer its cap lets it run, from `now` on; a new period begins where the old one is
+// over.
+static uint64_t cap_left(struct sched_entity *entity, uint64_t now)
+{
+    if (!entity->cap)
+        return NEVER;
+    if (now - entity->period >= SCHED_CAP_PERIOD) {
+        entity->period = now;
+        entity->used = 0;
+    }
+    uint64_t budget = SCHED_CAP_PERIOD / 100 * entity->cap;
+    return budget > entity->used ? budget - entity->used : 0;
+}
+
+struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t now, uint64_t *until)
+{
+    struct sched_cpu *cpu = &sched->cpu[number];
+    expire(sched, cpu, now);
+    struct sched_entity *entity = choose(sched, cpu);
+    cpu->next = NULL;
+    set_idle(sched, cpu, entity == NULL);
+    *until = cpu->timers.count ? first(&cpu->timers)->key : NEVER;
+    if (!entity)
+        return NULL;
+    take(entity);
+    if (entity->vruntime > sched->floor)
+        sched->floor = entity->vruntime;
+    entity->state = SCHED_RUNNING;
+    entity->cpu = (uint16_t)number;
+    entity->since = now;
+    cpu->current = entity;
+    uint64_t slice = MIN(SCHED_SLICE, MAX(cap_left(entity, now), SCHED_SLICE / 100));
+    *until = MIN(*until, now + slice);
+    return entity;
+}
+
+void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_state to,
+                uint64_t deadline)
+{
+    struct sched_cpu *cpu = &sched->cpu[number];
+    struct sched_entity *entity = cpu->current;
+    uint64_t ran = now > entity->since ? now - entity->since : 0;
+    cpu->current = NULL;
+    entity->received += ran;
+    entity->used += ran;
+    entity->vruntime += weighted(entity, ran);
+    entity->state = (uint8_t)to;
+    if (to == SCHED_PARKED)
+        return;
+    if (to == SCHED_QUEUED && cap_left(entity, now) > 0) {
+        enqueue(sched, entity);
+        return;
+    }
+    if (to == SCHED_QUEUED) {
+        entity->state = SCHED_THROTTLED;
+        deadline = entity->period + SCHED_CAP_PERIOD;
+    }
+    insert(&cpu->timers, entity, deadline);
+}
+
+void sched_yield_to(struct sched *sched, unsigned number, struct sched_entity *const *siblings,
+                    unsigned count)
+{
+    struct sched_cpu *cpu = &sched->cpu[number];
+    cpu->next = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        struct sched_entity *sibling = siblings[i];
+        bool allowed = sibling->pinned >= sched->cpu_count || sibling->pinned == number;
+        if (sibling->state == SCHED_QUEUED && allowed &&
+            (!cpu->next || sibling->vruntime < cpu->next->vruntime))
+            cpu->next = sibling;
+    }
+}

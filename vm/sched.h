@@ -1,0 +1,100 @@
+// Which vCPU runs next, where, and until when: policy alone. Time comes in, decisions go out; the
+// mechanism (vmx/loop.c) holds one lock around each call.
+//
+// All CPUs draw from one queue, ordered by virtual run time (time received, divided by weight), so
+// shares follow the weights on the whole machine; vCPUs pinned to one CPU wait in that CPU's own
+// queue beside it. A vCPU that slept comes back at most one slice ahead of the others, so it runs
+// soon and cannot save up. Queues are heaps: O(log n).
+#pragma once
+
+#include "lib/status.h"
+
+#define SCHED_CPUS    128
+#define SCHED_VCPUS   4096
+#define SCHED_ANY_CPU UINT16_MAX
+
+#define SCHED_WEIGHT_DEFAULT 256 // 1 to 65535
+#define SCHED_WEIGHT_MAX     65535
+
+// Nanoseconds.
+#define SCHED_SLICE      UINT64_C(10000000)
+#define SCHED_CAP_PERIOD UINT64_C(100000000)
+
+enum sched_state {
+    SCHED_PARKED = 0, // not scheduled: new, paused or gone
+    SCHED_QUEUED,     // can run
+    SCHED_RUNNING,
+    SCHED_BLOCKED,   // waits for an event or its deadline
+    SCHED_THROTTLED, // has used up its cap for this period
+};
+
+struct sched_heap;
+
+struct sched_entity {
+    // Set before sched_add().
+    uint32_t weight;
+    uint32_t cap;    // percent of one CPU; 0: none
+    uint16_t pinned; // a CPU, or SCHED_ANY_CPU
+    void *group;     // the vCPUs of one VM share it
+
+    _Atomic uint8_t state;   // enum sched_state
+    uint16_t cpu;            // where it runs or ran last
+    uint64_t vruntime;       // nanoseconds at SCHED_WEIGHT_DEFAULT
+    uint64_t since;          // RUNNING: when it began
+    uint64_t received;       // nanoseconds in all
+    uint64_t key;            // in its heap: vruntime, or a time
+    struct sched_heap *heap; // that holds it, or NULL
+    uint32_t index;          // in that heap
+    uint64_t period;         // when the cap's present period began
+    uint64_t used;           // in that period
+};
+
+struct sched_heap {
+    struct sched_entity **slot;
+    uint32_t count, capacity;
+};
+
+struct sched_cpu {
+    struct sched_heap pinned; // QUEUED, by vruntime
+    struct sched_heap timers; // BLOCKED and THROTTLED here, by time
+    struct sched_entity *current;
+    struct sched_entity *next; // asked for by a directed yield
+    bool idle;
+};
+
+struct sched {
+    unsigned cpu_count;
+    struct sched_heap queue; // QUEUED on no CPU in particular, by vruntime
+    uint64_t floor;          // no vCPU that wakes begins further back than one slice below this
+    unsigned idle_count;
+    struct sched_cpu cpu[SCHED_CPUS];
+};
+
+// `slots` is memory for sched_slots(cpu_count) pointers.
+void sched_init(struct sched *sched, unsigned cpu_count, struct sched_entity **slots);
+size_t sched_slots(unsigned cpu_count);
+
+// PARKED to QUEUED. Returns the CPU that should look around now, or -1. STATUS_FULL cannot happen
+// below SCHED_VCPUS.
+int sched_add(struct sched *sched, struct sched_entity *entity);
+
+// QUEUED, BLOCKED or THROTTLED to PARKED. False: it runs; its CPU must stop it first.
+bool sched_park(struct sched *sched, struct sched_entity *entity);
+
+// An event for a BLOCKED one: it becomes QUEUED. Returns the CPU that should look around now, or
+// -1. Others are left alone.
+int sched_wake(struct sched *sched, struct sched_entity *entity);
+
+// Chooses for a CPU; the chosen one is RUNNING from `now` on and should stop at *until at the
+// latest. NULL: nothing to run before *until (NEVER: no time known).
+struct sched_entity *sched_pick(struct sched *sched, unsigned cpu, uint64_t now, uint64_t *until);
+
+// The one that runs on `cpu` stops: it can go on (QUEUED or THROTTLED), waits until `deadline`
+// (BLOCKED), or leaves (PARKED).
+void sched_stop(struct sched *sched, unsigned cpu, uint64_t now, enum sched_state to,
+                uint64_t deadline);
+
+// The one that runs on `cpu` spins and is about to stop: prefer another of its group there next.
+// `siblings` are its group's entities.
+void sched_yield_to(struct sched *sched, unsigned cpu, struct sched_entity *const *siblings,
+                    unsigned count);
