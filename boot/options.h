@@ -5,8 +5,7 @@
 //   report                 print what this machine can do, then power off
 //   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
 //   loglevel=info          error, warning, info or debug: the least urgent lines that are printed
-//   features=-vpid,-pml    CPU features that Corbel must not use (-) or may use again (+ or
-//   nothing)
+//   features=-vpid,-pml    CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
 #include "lib/notes.h"
