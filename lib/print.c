@@ -61,7 +61,8 @@ static void print_string(struct printer *to, const struct conversion *given, con
     print_padded(to, &c, "", text, (int)strnlen(text, limit));
 }
 
-// `signed_value` and the unsigned twin read the next argument in the width that the length modifier names.
+// `signed_value` and the unsigned twin read the next argument in the width that the length modifier
+// names.
 static int64_t signed_argument(char length, va_list *arguments)
 {
     if (length == 'l')

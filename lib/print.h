@@ -1,6 +1,8 @@
-// Formatted text, without allocation: into a buffer, or into a printer (anything that takes characters).
+// Formatted text, without allocation: into a buffer, or into a printer (anything that takes
+// characters).
 //
-// Conversions: %d %i %u %x %X %c %s %p %%, flags - 0 # +, width and precision (also *), lengths hh h l ll z j t.
+// Conversions: %d %i %u %x %X %c %s %p %%, flags - 0 # +, width and precision (also *), lengths hh
+// h l ll z j t.
 #pragma once
 
 #include <stdarg.h>
@@ -11,8 +13,8 @@ struct printer {
     void (*write)(struct printer *, const char *text, size_t length);
 };
 
-// Writes at most `size` bytes including the terminating NUL (none if `size` is 0). Returns the length of the whole
-// text, as snprintf does.
+// Writes at most `size` bytes including the terminating NUL (none if `size` is 0). Returns the
+// length of the whole text, as snprintf does.
 __attribute__((format(printf, 3, 4))) size_t format_text(char *buffer, size_t size,
                                                          const char *format, ...);
 __attribute__((format(printf, 3, 0))) size_t format_text_va(char *buffer, size_t size,

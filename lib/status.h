@@ -1,4 +1,5 @@
-// One enum for what can go wrong in code that is ours, and a line of text for the person who must mend it.
+// One enum for what can go wrong in code that is ours, and a line of text for the person who must
+// mend it.
 #pragma once
 
 #include "lib/bits.h"
@@ -15,11 +16,13 @@ typedef enum status {
     STATUS_FULL, // a table of fixed size has no room left
 } status_t;
 
-// Where a failing function leaves its explanation: one line that names the thing, the value and the remedy.
+// Where a failing function leaves its explanation: one line that names the thing, the value and the
+// remedy.
 struct explanation {
     char text[200];
 };
 
-// Formats the line into `why` (which may be NULL) and returns `status`: `return explain(why, STATUS_RANGE, ...)`.
+// Formats the line into `why` (which may be NULL) and returns `status`: `return explain(why,
+// STATUS_RANGE, ...)`.
 __attribute__((format(printf, 3, 4))) status_t explain(struct explanation *why, status_t status,
                                                        const char *format, ...);

@@ -1,4 +1,5 @@
-// The few functions of C's <string.h> that a compiler expects and we use, with its prototypes and meanings.
+// The few functions of C's <string.h> that a compiler expects and we use, with its prototypes and
+// meanings.
 #pragma once
 
 #include <stddef.h>

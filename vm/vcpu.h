@@ -181,8 +181,8 @@ struct vcpu {
     struct events events;
     struct lapic lapic;
     struct msr_state msr;
-    uint64_t tsc_offset; // guest TSC = host TSC + tsc_offset
-    void *fpu;           // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
+    uint64_t tsc_offset;    // guest TSC = host TSC + tsc_offset
+    void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
     uint8_t unemulated[15]; // with STOP_UNEMULATED: the bytes at the instruction
     uint8_t unemulated_length;
     struct exit_stats stats;

@@ -1,5 +1,5 @@
-// What an exit handler decides. Built by the constructors below and by nothing else; returned in RAX.
-// Zero is invalid on purpose: a forgotten verdict stops the VM as our bug.
+// What an exit handler decides. Built by the constructors below and by nothing else; returned in
+// RAX. Zero is invalid on purpose: a forgotten verdict stops the VM as our bug.
 #pragma once
 
 #include "lib/bits.h"
@@ -38,8 +38,8 @@ const char *stop_reason_text(enum stop_reason reason);
 
 typedef struct {
     uint8_t kind;
-    uint8_t detail;      // NEXT, WAIT, YIELD: length, 0 for the VMCS's; FAULT: vector; STOP: reason
-    uint8_t has_error;   // FAULT: whether an error code is pushed
+    uint8_t detail;    // NEXT, WAIT, YIELD: length, 0 for the VMCS's; FAULT: vector; STOP: reason
+    uint8_t has_error; // FAULT: whether an error code is pushed
     uint8_t reserved;
     uint32_t value; // FAULT: error code; STOP: code of the reason; NEED: groups
 } verdict_t;
@@ -107,7 +107,8 @@ static inline verdict_t stop(enum stop_reason reason, uint32_t code)
     return (verdict_t){.kind = VERDICT_STOP, .detail = (uint8_t)reason, .value = code};
 }
 
-// STATE_ groups and FACT_ bits of vm/exit.h that this row does not always fetch. The handler must have changed nothing.
+// STATE_ groups and FACT_ bits of vm/exit.h that this row does not always fetch. The handler must
+// have changed nothing.
 static inline verdict_t need(uint32_t groups)
 {
     return (verdict_t){.kind = VERDICT_NEED, .value = groups};

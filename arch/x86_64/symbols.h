@@ -1,5 +1,5 @@
-// The image's functions by address, for backtraces. tools/symbols writes the table after a first link; linker.ld puts
-// it behind everything else, so that the second link moves nothing.
+// The image's functions by address, for backtraces. tools/symbols writes the table after a first
+// link; linker.ld puts it behind everything else, so that the second link moves nothing.
 #pragma once
 
 #include "lib/bits.h"

@@ -1,5 +1,6 @@
-// Round trips counted in instructions: on an emulator that ticks once an instruction, the TSC around a loop is exact.
-// Each figure is the whole loop's, so the loop's own two or three instructions are in it. Prints `cost NAME VALUE`.
+// Round trips counted in instructions: on an emulator that ticks once an instruction, the TSC
+// around a loop is exact. Each figure is the whole loop's, so the loop's own two or three
+// instructions are in it. Prints `cost NAME VALUE`.
 
 #include "tests/guests/lib/guest.h"
 
@@ -67,10 +68,8 @@ static void instructions(void)
     MEASURE("io_device", (void)in8(PORT_ELCR));
     MEASURE("io_device_out", out8(PORT_ELCR, 0));
     MEASURE("io_unclaimed", (void)in32(PORT_NOTHING));
-    MEASURE("rd_tsc_adjust",
-            __asm__ volatile("rdmsr" : "=a"(a), "=d"(d) : "c"(MSR_TSC_ADJUST)));
-    MEASURE("wr_tsc_adjust",
-            __asm__ volatile("wrmsr" : : "c"(MSR_TSC_ADJUST), "a"(0), "d"(0)));
+    MEASURE("rd_tsc_adjust", __asm__ volatile("rdmsr" : "=a"(a), "=d"(d) : "c"(MSR_TSC_ADJUST)));
+    MEASURE("wr_tsc_adjust", __asm__ volatile("wrmsr" : : "c"(MSR_TSC_ADJUST), "a"(0), "d"(0)));
     __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
     MEASURE("cr0_wp", __asm__ volatile("mov %0, %%cr0; mov %1, %%cr0"
                                        :
@@ -81,8 +80,9 @@ static void instructions(void)
     MEASURE("mov_dr7", __asm__ volatile("mov %0, %%dr7" : : "r"(0x400UL)));
     MEASURE("invlpg", __asm__ volatile("invlpg (%0)" : : "r"(0x5000UL) : "memory"));
     MEASURE("rdtsc", __asm__ volatile("rdtsc" : "=a"(a), "=d"(d)));
-    MEASURE("wr_kernel_gs_base",
-            __asm__ volatile("wrmsr" : : "c"(MSR_KERNEL_GS_BASE), "a"(0), "d"(0)));
+    MEASURE("wr_kernel_gs_base", __asm__ volatile("wrmsr"
+                                                  :
+                                                  : "c"(MSR_KERNEL_GS_BASE), "a"(0), "d"(0)));
 }
 
 static void interrupts(void)
@@ -92,16 +92,19 @@ static void interrupts(void)
     write_msr(X2APIC_SVR, 0x1ff);
     MEASURE("eoi", __asm__ volatile("wrmsr" : : "c"(X2APIC_EOI), "a"(0), "d"(0)));
     // One interrupt becomes pending and stays so: interrupts are off.
-    MEASURE("icr_write",
-            __asm__ volatile("wrmsr" : : "c"(X2APIC_ICR), "a"(1U << 18 | VECTOR), "d"(0)));
+    MEASURE("icr_write", __asm__ volatile("wrmsr"
+                                          :
+                                          : "c"(X2APIC_ICR), "a"(1U << 18 | VECTOR), "d"(0)));
     __asm__ volatile("sti; nop; nop; cli");
-    MEASURE("self_ipi", __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
-                                         :
-                                         : "c"(X2APIC_SELF_IPI), "a"(VECTOR), "d"(0), "b"(taken)));
+    MEASURE("self_ipi",
+            __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
+                             :
+                             : "c"(X2APIC_SELF_IPI), "a"(VECTOR), "d"(0), "b"(taken)));
     write_msr(X2APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR);
-    MEASURE("tsc_deadline", __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
-                                             :
-                                             : "c"(MSR_TSC_DEADLINE), "a"(1), "d"(0), "b"(taken)));
+    MEASURE("tsc_deadline",
+            __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
+                             :
+                             : "c"(MSR_TSC_DEADLINE), "a"(1), "d"(0), "b"(taken)));
     say("interrupts taken: %u\n", taken);
 }
 

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-// A panic in tested code fails the test; panics_expected() lets the next one return to the test instead.
+// A panic in tested code fails the test; panics_expected() lets the next one return to the test
+// instead.
 #define expect_panic(call)                                                                         \
     do {                                                                                           \
         panic_expected = 1;                                                                        \
