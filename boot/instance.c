@@ -152,7 +152,8 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
     if (status == STATUS_OK)
         status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
                              files.module, files.module_count, why);
-    start_clock(instance, inputs);
+    if (status == STATUS_OK)
+        start_clock(instance, inputs);
     return status;
 }
 
