@@ -74,8 +74,10 @@ static void serial_drain_all(void)
     int byte;
     while ((byte = ring_get(&console.ring)) >= 0) {
         uint8_t bytes[1] = {(uint8_t)byte};
-        if (!uart_write(&console.uart, bytes, 1))
+        if (!uart_write(&console.uart, bytes, 1)) {
+            console.lost++;
             return;
+        }
     }
 }
 
@@ -88,7 +90,8 @@ static void serial_put(uint8_t byte)
         return;
     }
     serial_drain_all();
-    ring_put(&console.ring, byte);
+    if (!ring_put(&console.ring, byte))
+        console.lost++;
 }
 
 // Says in the stream itself how much is missing there, as soon as the line fits.

@@ -89,6 +89,7 @@ size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length)
     size_t taken = MIN(length, uart->has_fifo ? UART_FIFO_BYTES : (size_t)1);
     for (size_t i = 0; i < taken; i++)
         uart_set(uart, UART_DATA, bytes[i]);
+    uart->is_stuck = false;
     return taken;
 }
 
@@ -102,10 +103,11 @@ bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length)
         uint64_t now = rdtsc();
         if (taken > 0)
             since = now;
-        else if (now - since > STUCK_TICKS)
-            uart->port = 0;
-        else
-            pause();
+        else if (uart->is_stuck || now - since > STUCK_TICKS)
+            uart->is_stuck = true;
+        if (uart->is_stuck)
+            return false;
+        pause();
     }
     return uart->port != 0;
 }
@@ -113,7 +115,7 @@ bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length)
 void uart_flush(struct uart *uart)
 {
     uint64_t since = rdtsc();
-    while (uart->port != 0 && (uart_get(uart, UART_LSR) & LSR_IDLE) == 0 &&
+    while (uart->port != 0 && !uart->is_stuck && (uart_get(uart, UART_LSR) & LSR_IDLE) == 0 &&
            rdtsc() - since <= STUCK_TICKS)
         pause();
 }

@@ -9,6 +9,8 @@
 struct uart {
     uint16_t port; // 0: there is none
     bool has_fifo;
+    bool is_stuck; // it took nothing for too long: nobody waits for it until it takes something
+                   // again
 };
 
 // Looks for a UART at `port` and programs it: 115200 baud, 8 data bits, no parity, 1 stop bit,
@@ -20,8 +22,8 @@ bool uart_init(struct uart *uart, uint16_t port);
 // 0 while it is busy.
 size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length);
 
-// Sends all bytes, waiting for room. Returns false if the transmitter is stuck: it stays unused
-// from then on.
+// Sends all bytes, waiting for room. Returns false if the transmitter is stuck: the rest is not
+// sent.
 bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length);
 
 // Waits until the last byte has left the transmitter (a power-off would cut it), but not for a
