@@ -2,7 +2,7 @@
 
 #include "drivers/host/rtc.h"
 #include "arch/x86_64/io.h"
-#include "drivers/host/calendar.h"
+#include "drivers/host/rtc_date.h"
 #include "drivers/host/tsc.h"
 #include "lib/string.h"
 
@@ -59,7 +59,7 @@ uint64_t rtc_read(uint8_t century_index)
         now = read_registers(century_index);
         uint64_t seconds;
         if (has_before && memcmp(&now, &before, sizeof(now)) == 0)
-            return calendar_decode(&now, &seconds) ? seconds : 0;
+            return rtc_date_decode(&now, &seconds) ? seconds : 0;
         before = now;
         has_before = true;
     }

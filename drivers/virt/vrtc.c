@@ -2,7 +2,7 @@
 // port bus, and by board_tick() for the interrupts that the guest has enabled.
 #include "drivers/virt/vrtc.h"
 
-#include "drivers/virt/calendar.h"
+#include "lib/calendar.h"
 #include "drivers/virt/frequency.h"
 #include "vm/vm.h"
 

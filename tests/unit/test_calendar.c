@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "drivers/virt/calendar.h"
+#include "lib/calendar.h"
 
 static unsigned month_length(int year, unsigned month)
 {

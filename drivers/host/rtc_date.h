@@ -12,4 +12,4 @@ struct rtc_registers {
 
 // Decodes BCD or binary, 12 or 24 hours. Returns false if the registers show no date from 1970 to
 // 2199. `*seconds` counts from the beginning of 1970, in the time zone that the RTC is set to.
-bool calendar_decode(const struct rtc_registers *registers, uint64_t *seconds);
+bool rtc_date_decode(const struct rtc_registers *registers, uint64_t *seconds);

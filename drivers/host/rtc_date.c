@@ -1,21 +1,11 @@
 // Dates of the RTC: see calendar.h.
 
-#include "drivers/host/calendar.h"
+#include "drivers/host/rtc_date.h"
+#include "lib/calendar.h"
 
 #define STATUS_B_24_HOURS BIT32(1)
 #define STATUS_B_BINARY   BIT32(2)
 #define HOUR_PM           0x80U
-
-static bool is_leap(uint32_t year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static uint32_t days_in_month(uint32_t year, uint32_t month)
-{
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return month == 2 && is_leap(year) ? 29 : days[month - 1];
-}
 
 // False if a BCD digit is above 9.
 static bool decode(uint8_t value, bool is_binary, uint32_t *number)
@@ -51,7 +41,7 @@ static bool decode_year(const struct rtc_registers *registers, bool is_binary, u
     return *year >= 1970;
 }
 
-bool calendar_decode(const struct rtc_registers *registers, uint64_t *seconds)
+bool rtc_date_decode(const struct rtc_registers *registers, uint64_t *seconds)
 {
     bool is_binary = registers->status_b & STATUS_B_BINARY;
     uint32_t second, minute, hour, day, month, year;
@@ -59,14 +49,11 @@ bool calendar_decode(const struct rtc_registers *registers, uint64_t *seconds)
         !decode(registers->minute, is_binary, &minute) || minute > 59 ||
         !decode_hour(registers, is_binary, &hour) || hour > 23 ||
         !decode_year(registers, is_binary, &year) || !decode(registers->month, is_binary, &month) ||
-        month < 1 || month > 12 || !decode(registers->day, is_binary, &day) || day < 1 ||
-        day > days_in_month(year, month))
+        month < 1 || month > 12 || !decode(registers->day, is_binary, &day) || day < 1)
         return false;
-    uint64_t days = day - 1;
-    for (uint32_t y = 1970; y < year; y++)
-        days += is_leap(y) ? 366 : 365;
-    for (uint32_t m = 1; m < month; m++)
-        days += days_in_month(year, m);
-    *seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    int64_t days = days_from_date((struct date){(int32_t)year, month, day});
+    if (date_from_days(days).day != day) // beyond its month's end
+        return false;
+    *seconds = (((uint64_t)days * 24 + hour) * 60 + minute) * 60 + second;
     return true;
 }

@@ -1,6 +1,6 @@
 // The calendar, counted in years that begin on the first of March: the leap day is then the last of
-// its year, and months follow one rule. Called by vrtc.c.
-#include "drivers/virt/calendar.h"
+// its year, and months follow one rule.
+#include "lib/calendar.h"
 
 #define DAYS_IN_400_YEARS 146097
 #define DAYS_IN_4_YEARS   1461
