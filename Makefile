@@ -65,7 +65,7 @@ TARGET_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexe
 PURE_OBJECTS := $(PURE_ALL:%.c=$(OUT)/target/%.o)
 MACHINE_OBJECTS := $(MACHINE:%.c=$(OUT)/target/%.o) $(ASSEMBLY:%=$(OUT)/target/%.o)
 # Others add generated objects here.
-IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS) $(OUT)/target/font.o
+IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS) $(OUT)/target/font.o $(OUT)/target/selftest.o
 
 image: deps-build
 	@$(MAKE) --no-print-directory $(IMAGE)
@@ -94,6 +94,12 @@ $(BUILD)/font.c: tools/font2c
 $(OUT)/target/font.o: $(BUILD)/font.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
+
+# selftest: the built-in guest, as a file inside the image.
+$(OUT)/target/selftest.o: $(BUILD)/guests/selftest.elf
+	@mkdir -p $(@D)
+	$(call say,INCBIN,$<)printf '%s\n' 'section .rodata align=16' 'global selftest_image, selftest_image_end' \
+		'selftest_image: incbin "$<"' 'selftest_image_end:' > $(@:.o=.asm) && $(NASM) -f elf64 -o $@ $(@:.o=.asm)
 
 # symbols: the image is linked without its symbol table, and again with it; the table lies last, so nothing moves.
 $(OUT)/corbel-bare.elf: $(IMAGE_OBJECTS) $(OUT)/target/symbols-none.o linker.ld
@@ -198,9 +204,9 @@ fuzz: deps-fuzz $(addprefix $(BUILD)/fuzz/,$(or $(T),$(FUZZ_TARGETS)))
 	@tests/fuzz/run $(FUZZ_SECONDS) $(filter $(BUILD)/fuzz/fuzz_%,$^)
 
 # ---- small guests --------------------------------------------------------------------------------------------------
-# Each tests/guests/NAME.c or NAME.asm becomes a Multiboot kernel with the help of tests/guests/lib/. The code is 64-bit; the
-# file is ELF32, as Multiboot asks for.
-GUEST_NAMES := $(sort $(basename $(notdir $(wildcard tests/guests/*.c tests/guests/*.asm))))
+# Each tests/guests/NAME.c or NAME.asm, and all of selftest/, becomes a Multiboot kernel with the help of
+# tests/guests/lib/. The code is 64-bit; the file is ELF32, as Multiboot asks for.
+GUEST_NAMES := selftest $(sort $(basename $(notdir $(wildcard tests/guests/*.c tests/guests/*.asm))))
 GUEST_LIB := $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/lib/*.c tests/guests/lib/*.asm) \
                lib/print.c lib/string.c)
 GUEST_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
@@ -224,6 +230,7 @@ define guest_objects
 $(BUILD)/guests/$(1).elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/$(1).c tests/guests/$(1).asm))
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
+$(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(BUILD)/guests/objects/tests/bench/costs.c.o
 
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64

@@ -2,6 +2,7 @@
 
 #include "boot/start.h"
 
+#include "arch/x86_64/cpu.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/machine.h"
@@ -10,7 +11,12 @@
 #include "lib/string.h"
 #include "vmx/machine.h"
 
-#define CONFIG_FILE "vms.conf"
+#define CONFIG_FILE   "vms.conf"
+#define BUILT_IN_NAME "selftest" // of the VM, and of its kernel among the boot modules
+#define BUILT_IN_CPUS 2U
+
+// The built-in guest: selftest/, linked into this image as a file.
+extern const uint8_t selftest_image[], selftest_image_end[];
 
 static struct vm_config configs[CONFIG_VMS];
 static struct cpuid_leaves host_cpuid;
@@ -22,12 +28,22 @@ static void read_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *resul
     *result = (struct cpuid_leaf){leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx};
 }
 
-static void init_vms(const struct boot_info *info)
+// The boot modules; behind them, so that a module of its name comes first, the built-in guest.
+static unsigned name_images(const struct boot_info *info)
 {
-    for (unsigned i = 0; i < info->module_count; i++)
+    unsigned count = info->module_count;
+    for (unsigned i = 0; i < count; i++)
         images[i] = (struct image){.name = info->modules[i].name,
                                    .bytes = (const uint8_t *)info->modules[i].start,
                                    .size = info->modules[i].end - info->modules[i].start};
+    images[count] = (struct image){.name = BUILT_IN_NAME,
+                                   .bytes = selftest_image,
+                                   .size = (uint64_t)(selftest_image_end - selftest_image)};
+    return count + 1;
+}
+
+static void init_vms(const struct boot_info *info)
+{
     cpuid_collect(&host_cpuid, read_cpuid);
     struct vms_inputs inputs = {
         .host_cpuid = &host_cpuid,
@@ -39,10 +55,29 @@ static void init_vms(const struct boot_info *info)
                            (machine_uses(FEATURE_XSAVES) ? CPUID_HOST_XSAVES : 0U) |
                            (machine_uses(FEATURE_USER_WAIT) ? CPUID_HOST_USER_WAIT : 0U)},
         .images = images,
-        .image_count = info->module_count,
+        .image_count = name_images(info),
     };
     inputs.wall_clock = machine_wall_clock(&inputs.wall_tsc);
     vms_init(&inputs);
+}
+
+static unsigned online_cpus(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < cpu_count; i++)
+        count += cpus[i].online;
+    return count;
+}
+
+// The VM that runs without a vms.conf. The test device lets it end with its result.
+static unsigned built_in_config(void)
+{
+    config_defaults(&configs[0]);
+    configs[0].memory = UINT64_C(32) << 20;
+    configs[0].cpus = MIN(online_cpus(), BUILT_IN_CPUS);
+    configs[0].testdev = true;
+    format_text(configs[0].name, sizeof(configs[0].name), BUILT_IN_NAME);
+    return 1;
 }
 
 static unsigned read_config(const struct boot_info *info)
@@ -51,7 +86,7 @@ static unsigned read_config(const struct boot_info *info)
     unsigned count = 0;
     const struct boot_module *module = bootinfo_find_module(info, CONFIG_FILE);
     if (!module)
-        return 0;
+        return built_in_config();
     status_t status = config_parse((const char *)module->start, module->end - module->start,
                                    configs, CONFIG_VMS, &count, &errors);
     for (unsigned i = 0; i < errors.count; i++)
@@ -67,11 +102,14 @@ void start_vms(const struct boot_info *info, uint64_t begin)
     struct explanation why;
     init_vms(info);
     unsigned count = read_config(info), started = 0;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        if (!configs[i].kernel[0])
+            format_text(configs[i].kernel, sizeof(configs[i].kernel), BUILT_IN_NAME);
         if (vms_start(&configs[i], &why) == STATUS_OK)
             started++;
         else
             print_to(console_printer(), "corbel: %s\n", why.text);
+    }
     print_to(console_printer(),
              "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", started,
              started == 1 ? "" : "s", (rdtsc() - begin) / 1000);

@@ -2,11 +2,6 @@
 // happens.
 #include "tests/guests/lib/guest.h"
 
-#define VECTOR_DE 0
-#define VECTOR_UD 6
-#define VECTOR_GP 13
-#define VECTOR_PF 14
-
 #define CPUID_1_ECX_VMX     (1u << 5)
 #define CPUID_1_ECX_SMX     (1u << 6)
 #define MSR_NOBODY          0x5eed

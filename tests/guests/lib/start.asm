@@ -8,8 +8,8 @@ CR0_PG equ 1 << 31
 CR4_PAE equ 1 << 5
 MSR_EFER equ 0xc0000080
 EFER_LME equ 1 << 8
-PAGE_LARGE equ 0x83                     ; present, writable, 2 MiB
-PAGE_TABLE equ 3                        ; present, writable
+PAGE_LARGE equ 0x87                     ; present, writable, user, 2 MiB
+PAGE_TABLE equ 7                        ; present, writable, user
 STACK_SIZE equ 32768
 
 extern guest_main, guest_begin, guest_trap, guest_power_off, fault_resume
@@ -88,12 +88,15 @@ try_call:
     push r13
     push r14
     push r15
+    pushf
     mov [fault_resume], rsp
     call rdi
     mov eax, 256
 fault_return:                           ; the trap handler comes here with the vector in RAX
     mov rsp, [fault_resume]
     mov qword [fault_resume], 0
+    popf
+    cld
     pop r15
     pop r14
     pop r13
@@ -167,7 +170,8 @@ guest_gdt:
     dq 0x00cf9b000000ffff               ; 18: code, 32 bit
     dq 0x00cff3000000ffff               ; 20: data, CPL 3
     dq 0x00affb000000ffff               ; 28: code, 64 bit, CPL 3
-    dq 0, 0                             ; 30: for a TSS
+    dq 0, 0                             ; 30: the TSS
+    dq 0, 0                             ; 40: a test's own
 gdt_end:
 gdt_pointer:
     dw gdt_end - guest_gdt - 1

@@ -1,0 +1,29 @@
+// The built-in guest: it runs when there is no vms.conf, looks at its machine from inside and says
+// what is not as it should be. It ends by power-off if everything is, else with FAILED on the
+// debug-exit port.
+#include "selftest/groups.h"
+
+#define FAILED 8
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} groups[] = {
+    {"CPUID", check_cpuid},
+    {"model-specific registers", check_msrs},
+    {"control registers and paging", check_control},
+    {"exceptions", check_faults},
+};
+
+void guest_main(uint32_t magic, uint64_t information)
+{
+    (void)magic;
+    (void)information;
+    for (unsigned i = 0; i < ARRAY_LENGTH(groups); i++) {
+        say("self-test: %s\n", groups[i].name);
+        groups[i].run();
+    }
+    say("self-test: %u passed, %u failed\n", checks_passed, checks_failed);
+    if (checks_failed)
+        guest_debug_exit(FAILED);
+}
