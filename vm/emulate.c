@@ -43,7 +43,12 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     if (missing)
         return need(missing);
 
-    struct emulation emulation = {.vcpu = vcpu, .now = exit->now, .rflags = vcpu->rflags};
+    struct emulation emulation; // large, and most of it is written before it is read
+    emulation.vcpu = vcpu;
+    emulation.now = exit->now;
+    emulation.rflags = vcpu->rflags;
+    emulation.address_offset = 0;
+    emulation.alignment = 0;
     uint8_t bytes[INSTRUCTION_MAX];
     unsigned count = 0;
     enum decode_result result;

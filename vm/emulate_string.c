@@ -145,7 +145,10 @@ static bool comparison_ends(const struct emulation *emulation)
 verdict_t emulate_string(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
-    struct string string = {.emulation = emulation, .size = instruction->operand_size};
+    struct string string;
+    string.emulation = emulation;
+    string.size = instruction->operand_size;
+    string.ready = 0;
     if (instruction->repeat == REPEAT_NONE)
         return iterate(&string) ? emulation_done(emulation) : emulation->fault;
 

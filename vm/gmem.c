@@ -7,26 +7,19 @@
 
 #include "lib/string.h"
 
-static const struct gmem_region *region_of(const struct gmem *memory, uint64_t at)
-{
-    for (unsigned i = 0; i < memory->count; i++) {
-        const struct gmem_region *region = &memory->region[i];
-        if (at >= region->start.value && at - region->start.value < region->size)
-            return region;
-    }
-    return NULL;
-}
-
 // The RAM at `at` and how many bytes follow it in its region, at most `*length`. NULL: no RAM
 // there.
 static uint8_t *piece_at(const struct gmem *memory, uint64_t at, uint64_t *length)
 {
-    const struct gmem_region *region = region_of(memory, at);
-    if (!region)
-        return NULL;
-    uint64_t offset = at - region->start.value;
-    *length = MIN(*length, region->size - offset);
-    return region->bytes + offset;
+    for (unsigned i = 0; i < memory->count; i++) {
+        const struct gmem_region *region = &memory->region[i];
+        uint64_t offset = at - region->start.value; // huge if it lies below
+        if (offset < region->size) {
+            *length = MIN(*length, region->size - offset);
+            return region->bytes + offset;
+        }
+    }
+    return NULL;
 }
 
 void *gmem_at(const struct gmem *memory, gpa_t at, uint64_t length)

@@ -125,8 +125,8 @@ static bool read_entry(struct walker *walker, uint64_t table, unsigned index, ui
 {
     struct walk *walk = walker->walk;
     gpa_t at = gpa(table + (uint64_t)index * walk->entry_size);
-    *entry = 0;
-    if (!gmem_read(&walker->vcpu->vm->memory, at, entry, walk->entry_size)) {
+    const void *ram = gmem_at(&walker->vcpu->vm->memory, at, walk->entry_size);
+    if (!ram) {
         // Nothing there reads as all ones, with reserved bits set. User code gets that fault; a
         // kernel whose own tables are gone is better stopped than left in a loop of faults.
         if (walker->vcpu->cpl == 3)
@@ -134,6 +134,8 @@ static bool read_entry(struct walker *walker, uint64_t table, unsigned index, ui
         *walker->fault = stop(STOP_BAD_MEMORY, 0);
         return false;
     }
+    *entry = 0;
+    gmem_load(ram, entry, walk->entry_size);
     if (!(*entry & ENTRY_PRESENT))
         return page_fault(walker, 0);
     walker->rights.writable &= (*entry & ENTRY_WRITABLE) != 0;
