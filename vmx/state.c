@@ -168,7 +168,7 @@ static void write_debug(const struct vcpu *vcpu)
 void state_fetch(struct vmx_vcpu *v, uint32_t groups)
 {
     struct vcpu *vcpu = &v->guest;
-    uint32_t wanted = groups & ~vcpu->fetched;
+    uint32_t wanted = groups & ~(vcpu->fetched | vcpu->dirty); // dirty: ours is newer
     if (wanted & STATE_FLOW) {
         vcpu->rip = vmread(VMCS_GUEST_RIP);
         vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
