@@ -106,13 +106,13 @@ static void serial_report_lost(void)
         ring_put(&console.ring, (uint8_t)text[i]);
 }
 
-static void serial_write(const char *text, size_t length)
+static void serial_write(const char *text, size_t length, bool is_raw)
 {
     if (console.uart.port == 0)
         return;
     serial_report_lost();
     for (size_t i = 0; i < length; i++) {
-        if (text[i] == '\n')
+        if (text[i] == '\n' && !is_raw)
             serial_put('\r');
         serial_put((uint8_t)text[i]);
     }
@@ -179,6 +179,15 @@ static void screen_print(const char *text, size_t length)
 
 // ---- the whole ----
 
+static void write_everywhere(const char *text, size_t length, bool is_raw)
+{
+    uint64_t flags = console_lock();
+    debugport_write((const uint8_t *)text, length);
+    serial_write(text, length, is_raw);
+    screen_print(text, length);
+    console_unlock(flags);
+}
+
 static void console_panic_print(struct printer *printer, const char *text, size_t length)
 {
     (void)printer;
@@ -186,13 +195,13 @@ static void console_panic_print(struct printer *printer, const char *text, size_
         interrupts_save();
         console.is_seized = true;
     }
-    console_write(text, length);
+    write_everywhere(text, length, false);
 }
 
 static void console_print(struct printer *printer, const char *text, size_t length)
 {
     (void)printer;
-    console_write(text, length);
+    write_everywhere(text, length, false);
 }
 
 bool console_init(uint16_t uart_port)
@@ -245,11 +254,7 @@ struct printer *console_panic_printer(void)
 
 void console_write(const char *text, size_t length)
 {
-    uint64_t flags = console_lock();
-    debugport_write((const uint8_t *)text, length);
-    serial_write(text, length);
-    screen_print(text, length);
-    console_unlock(flags);
+    write_everywhere(text, length, true);
 }
 
 bool console_has_room(size_t bytes)

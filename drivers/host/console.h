@@ -25,6 +25,7 @@ bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mod
 // The console as a printer for print_to(). LF becomes CR LF on the serial line.
 struct printer *console_printer(void);
 
+// The bytes as they are: a guest's output.
 void console_write(const char *text, size_t length);
 
 // Whether `bytes` more would find room on the serial line's ring, with something left for Corbel's

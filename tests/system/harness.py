@@ -40,7 +40,7 @@ class Console:
     """A machine under tools/run, and a person at its terminal."""
 
     def __init__(self, command, log):
-        self.log = open(log, "a", encoding="utf-8", errors="replace")
+        self.log = open(log, "a", encoding="utf-8", errors="replace", newline="")
         self.child = pexpect.spawn(command[0], [str(word) for word in command[1:]], encoding="utf-8",
                                    codec_errors="replace", dimensions=(50, 200), timeout=60, echo=False)
         self.child.logfile_read = self.log
@@ -150,15 +150,22 @@ class Case:
         done = subprocess.run(self.command(iso, True, **machine), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         text = plain(done.stdout.decode(errors="replace"))
-        with open(self.log, "a", encoding="utf-8") as log:
-            log.write(text)
+        with open(self.log, "ab") as log:
+            log.write(done.stdout)
         if done.returncode != status:
             raise Failure(f"exit status {done.returncode} where {status} was expected")
         return text
 
+    def seen(self):
+        """All that the machines of this case have printed, as it came."""
+        for console in self.consoles:
+            if not console.log.closed:
+                console.log.flush()
+        return self.log.read_bytes().decode(errors="replace")
+
     def tail(self, lines=25):
         """The last that was seen, for a failure's report."""
-        text = plain(self.log.read_text(encoding="utf-8", errors="replace"))
+        text = plain(self.seen())
         return "".join(f"        | {line}\n" for line in text.splitlines()[-lines:]) + f"        whole: {self.log}"
 
     def close(self):
