@@ -77,7 +77,8 @@ static bool move_element(struct string_io *io, verdict_t *fault)
 verdict_t string_io(struct vcpu *vcpu, const struct exit *exit)
 {
     bool is_stepped = vcpu->rflags & RFLAGS_TF;
-    uint32_t missing = linear_missing(vcpu) | (is_stepped ? STATE_DEBUG & ~vcpu->fetched : 0);
+    uint32_t missing = linear_missing(vcpu) | (FACT_INSTRUCTION_INFO & ~vcpu->fetched) |
+                       (is_stepped ? STATE_DEBUG & ~vcpu->fetched : 0);
     if (missing)
         return need(missing);
 

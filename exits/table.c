@@ -49,7 +49,7 @@ const struct exit_row exit_table[] = {
     [EXIT_RDPMC] = INSTRUCTION(exit_rdpmc, 0, "RDPMC"),
     [EXIT_RDTSC] = INSTRUCTION(exit_rdtsc, STATE_CONTROL | STATE_CPL | FACT_TIME, "RDTSC"),
     [EXIT_RSM] = REFUSED("RSM"),
-    [EXIT_VMCALL] = INSTRUCTION(exit_vmcall, STATE_CPL, "VMCALL"),
+    [EXIT_VMCALL] = INSTRUCTION(exit_vmcall, 0, "VMCALL"),
     [EXIT_VMCLEAR] = REFUSED("VMCLEAR"),
     [EXIT_VMLAUNCH] = REFUSED("VMLAUNCH"),
     [EXIT_VMPTRLD] = REFUSED("VMPTRLD"),
@@ -63,9 +63,8 @@ const struct exit_row exit_table[] = {
         INSTRUCTION(exit_cr_access, STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION,
                     "control-register access"),
     [EXIT_MOV_DR] = INSTRUCTION(exit_mov_dr, FACT_QUALIFICATION, "MOV DR"),
-    [EXIT_IO] =
-        INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_TIME, "port I/O"),
-    [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, FACT_TIME, "RDMSR"),
+    [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_TIME, "port I/O"),
+    [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, 0, "RDMSR"),
     [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, FACT_TIME, "WRMSR"),
     [EXIT_ENTRY_GUEST_STATE] =
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: guest state"),

@@ -143,6 +143,7 @@ __attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const st
     // fact.
     for (unsigned i = 0; verdict.kind == VERDICT_NEED && i < 16; i++) {
         fetch(v, verdict.value & ~(uint32_t)FACT_IDT, exit);
+        vcpu->fetched |= verdict.value; // facts too: the handler asks by them whether it was served
         verdict = row->handler(vcpu, exit);
     }
     uint32_t length = verdict.detail ? verdict.detail : exit->instruction_length;

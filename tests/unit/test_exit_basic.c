@@ -103,16 +103,45 @@ static void hlt_waits_and_pause_yields(void **state)
     assert_verdict(exit_run(&exit), yield());
 }
 
-static void an_unknown_hypercall_is_answered_by_privilege(void **state)
+static verdict_t hypercall(uint64_t number, uint64_t low, uint64_t first, uint64_t icr)
+{
+    struct exit exit = {.reason = EXIT_VMCALL};
+    VCPU->gpr[RAX] = number;
+    VCPU->gpr[RBX] = low;
+    VCPU->gpr[RCX] = 0;
+    VCPU->gpr[RDX] = first;
+    VCPU->gpr[RSI] = icr;
+    return exit_run(&exit, FIELD(gpr[RAX]), FIELD(lapic), FIELD(events));
+}
+
+static void an_unknown_hypercall_says_so(void **state)
 {
     (void)state;
     struct exit exit = {.reason = EXIT_VMCALL};
     VCPU->gpr[RAX] = 77;
     assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
     assert_int_equal(VCPU->gpr[RAX], (uint64_t)-1000);
+    assert_int_equal(exit_table[EXIT_VMCALL].needs, 0);
+}
+
+static void an_ipi_by_hypercall_reaches_the_apics_in_the_bitmap(void **state)
+{
+    (void)state;
+    lapic_virtual_wire(VCPU); // an APIC that is off takes nothing
+    assert_verdict(hypercall(10, 1, 0, 0x41), next());
+    assert_int_equal(VCPU->gpr[RAX], 1);
+    assert_int_equal(lapic_get(&VCPU->lapic, LAPIC_IRR + 0x20), 2);
+    assert_verdict(hypercall(10, 3, 5, 0x42), next()); // nobody there
+    assert_int_equal(VCPU->gpr[RAX], 0);
+    static const uint64_t wrong[] = {0x541, 0x141, 0x80041, 0x1041, UINT64_C(0x100000041)};
+    for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        assert_verdict(hypercall(10, 1, 0, wrong[i]), next());
+        assert_int_equal(VCPU->gpr[RAX], (uint64_t)-22);
+    }
     VCPU->cpl = 3;
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
+    assert_verdict(hypercall(10, 1, 0, 0x43), next());
     assert_int_equal(VCPU->gpr[RAX], (uint64_t)-1);
+    assert_int_equal(lapic_get(&VCPU->lapic, LAPIC_IRR + 0x20), 2);
 }
 
 int main(void)
@@ -125,7 +154,8 @@ int main(void)
         cmocka_unit_test_setup(windows_and_timers_look_for_events_and_resume, set_up),
         cmocka_unit_test_setup(the_ends_of_a_vm_have_names, set_up),
         cmocka_unit_test_setup(hlt_waits_and_pause_yields, set_up),
-        cmocka_unit_test_setup(an_unknown_hypercall_is_answered_by_privilege, set_up),
+        cmocka_unit_test_setup(an_unknown_hypercall_says_so, set_up),
+        cmocka_unit_test_setup(an_ipi_by_hypercall_reaches_the_apics_in_the_bitmap, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
