@@ -33,12 +33,6 @@ static const void *map_table(void *context, uint64_t physical, uint64_t length)
     return (const void *)physical;
 }
 
-static void say_notes(const struct notes *notes)
-{
-    for (unsigned i = 0; i < notes->count; i++)
-        print_to(console_printer(), "acpi: %s\n", notes->notes[i].line.text);
-}
-
 // CPU 0 is the one that runs; the others in the order of the table.
 static void number_cpus(void)
 {
@@ -70,7 +64,7 @@ void machine_read_tables(const struct boot_info *info)
         print_to(console_printer(), "acpi: no RSDP: one CPU, no power switch\n");
     else
         (void)acpi_parse(&acpi, rsdp, size, map_table, NULL);
-    say_notes(&acpi.notes);
+    notes_print(console_printer(), "acpi: ", &acpi.notes);
     number_cpus();
 }
 

@@ -49,14 +49,6 @@ __attribute__((noreturn)) static void refuse(const char *why)
     end("refused");
 }
 
-static void say_notes(const struct notes *notes)
-{
-    for (unsigned i = 0; i < notes->count; i++)
-        say("corbel: %s\n", notes->notes[i].line.text);
-    if (notes->left_out)
-        say("corbel: and %u more\n", notes->left_out);
-}
-
 static void early_cpu(void)
 {
     traps_init();
@@ -80,8 +72,8 @@ static void read_boot_information(uint64_t magic, uint64_t information)
     if (options.console_port != 0x3f8)
         console_init(options.console_port);
     say("\nCorbel, a hypervisor for Intel VMX\n");
-    say_notes(&notes);
-    say_notes(&info.notes);
+    notes_print(console_printer(), "corbel: ", &notes);
+    notes_print(console_printer(), "corbel: ", &info.notes);
     if (status != STATUS_OK)
         end("refused");
 }

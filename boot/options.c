@@ -70,23 +70,6 @@ static bool set_console(struct boot_options *options, struct span value)
     return true;
 }
 
-static bool set_log_level(struct boot_options *options, struct span value)
-{
-    static const char *const names[] = {
-        [LOG_ERROR] = "error",
-        [LOG_WARNING] = "warning",
-        [LOG_INFO] = "info",
-        [LOG_DEBUG] = "debug",
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        if (span_is(value, names[i])) {
-            options->log_level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool set_features(struct boot_options *options, struct span value)
 {
     size_t used = strlen(options->features);
@@ -107,7 +90,6 @@ static const struct option {
 } table[] = {
     {"report", false, set_report, "no value"},
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
-    {"loglevel", true, set_log_level, "error, warning, info or debug"},
     {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
 };
 
@@ -131,15 +113,14 @@ static void apply_word(struct boot_options *options, struct span word, struct no
                        table[i].key, table[i].expected);
         return;
     }
-    notes_warn(
-        notes,
-        "command line: \"%.*s\" is ignored: the words are report, console=, loglevel=, features=",
-        shown, word.text);
+    notes_warn(notes,
+               "command line: \"%.*s\" is ignored: the words are report, console=, features=",
+               shown, word.text);
 }
 
 void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes)
 {
-    *options = (struct boot_options){.console_port = 0x3f8, .log_level = LOG_INFO};
+    *options = (struct boot_options){.console_port = 0x3f8};
     for (;;) {
         while (is_blank(*cmdline))
             cmdline++;

@@ -4,7 +4,6 @@
 //
 //   report                 print what this machine can do, then power off
 //   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
-//   loglevel=info          error, warning, info or debug: the least urgent lines that are printed
 //   features=-vpid,-pml    CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
@@ -12,12 +11,9 @@
 
 #define OPTIONS_FEATURES_MAX 256
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
-
 struct boot_options {
     bool report;
-    uint16_t console_port; // 0: no serial console
-    enum log_level log_level;
+    uint16_t console_port;               // 0: no serial console
     char features[OPTIONS_FEATURES_MAX]; // the value of features=, for options_next_feature()
 };
 

@@ -1,6 +1,7 @@
 // The list of what was wrong with an input: see notes.h.
 
 #include "lib/notes.h"
+
 #include "lib/print.h"
 
 void notes_init(struct notes *list)
@@ -51,4 +52,12 @@ status_t notes_fail(struct notes *list, status_t status, const char *format, ...
     if (list->status == STATUS_OK)
         list->status = status;
     return status;
+}
+
+void notes_print(struct printer *to, const char *prefix, const struct notes *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        print_to(to, "%s%s\n", prefix, list->notes[i].line.text);
+    if (list->left_out)
+        print_to(to, "%sand %u more\n", prefix, list->left_out);
 }

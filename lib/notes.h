@@ -30,3 +30,8 @@ __attribute__((format(printf, 2, 3))) void notes_warn(struct notes *list, const 
 // replaces the last warning of a full list.
 __attribute__((format(printf, 3, 4))) status_t notes_fail(struct notes *list, status_t status,
                                                           const char *format, ...);
+
+struct printer;
+
+// Prints each line after `prefix` ("acpi: "), and how many found no room.
+void notes_print(struct printer *to, const char *prefix, const struct notes *list);
