@@ -1,5 +1,5 @@
 // CPUID: looks the leaf up in the VM's policy and patches what shows the vCPU's own state. One of
-// the hottest exits: a look-up is two array accesses. Called through exit_table[]. SDM: "CPUID-CPU
+// the hottest exits: a look-up is one array access. Called through exit_table[]. SDM: "CPUID-CPU
 // Identification".
 
 #include "exits/handlers.h"
@@ -52,36 +52,41 @@ static void patch(const struct vcpu *vcpu, enum cpuid_live live, uint32_t sublea
     }
 }
 
-static verdict_t answer(struct vcpu *vcpu, const struct cpuid_leaf *leaf)
+static void answer(struct vcpu *vcpu, uint32_t eax, uint32_t ebx, uint32_t ecx, uint32_t edx)
 {
-    vcpu->gpr[RAX] = leaf->eax;
-    vcpu->gpr[RBX] = leaf->ebx;
-    vcpu->gpr[RCX] = leaf->ecx;
-    vcpu->gpr[RDX] = leaf->edx;
-    return next();
+    vcpu->gpr[RAX] = eax;
+    vcpu->gpr[RBX] = ebx;
+    vcpu->gpr[RCX] = ecx;
+    vcpu->gpr[RDX] = edx;
 }
 
-// Apart from the rest, which then needs no stack.
-__attribute__((noinline)) static verdict_t answer_live(struct vcpu *vcpu,
-                                                       const struct cpuid_leaf *leaf,
-                                                       enum cpuid_live live, uint32_t subleaf)
+// A leaf with sub-leaves or with something of the vCPU's own. Out of line: the others need no
+// stack.
+__attribute__((noinline)) static verdict_t find_and_patch(struct vcpu *vcpu)
 {
-    struct cpuid_leaf patched = *leaf;
-    patch(vcpu, live, subleaf, &patched);
-    return answer(vcpu, &patched);
+    const struct cpuid_policy *policy = &vcpu->vm->cpuid;
+    uint32_t at = cpuid_slot_of((uint32_t)vcpu->gpr[RAX]), subleaf = (uint32_t)vcpu->gpr[RCX];
+    const struct cpuid_slot *slot = at < CPUID_SLOTS ? &policy->slot[at] : &policy->beyond;
+
+    struct cpuid_leaf leaf = policy->leaves.leaf[policy->zero];
+    if (slot->count == 0)
+        leaf = policy->leaves.leaf[slot->first];
+    else if (subleaf < slot->count)
+        leaf = policy->leaves.leaf[slot->first + subleaf];
+    patch(vcpu, slot->live, subleaf, &leaf);
+    answer(vcpu, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
+    return next();
 }
 
 verdict_t exit_cpuid(struct vcpu *vcpu, const struct exit *exit)
 {
     (void)exit;
-    const struct cpuid_policy *policy = &vcpu->vm->cpuid;
-    uint32_t number = (uint32_t)vcpu->gpr[RAX], subleaf = (uint32_t)vcpu->gpr[RCX];
-    uint32_t range = number >> 30, index = number & 0x3fffffff;
-
-    const struct cpuid_slot *slot =
-        range < CPUID_RANGES && index < CPUID_SLOTS ? &policy->slot[range][index] : &policy->beyond;
-    const struct cpuid_leaf *leaf = &policy->leaves.leaf[slot->first];
-    if (slot->count)
-        leaf = subleaf < slot->count ? leaf + subleaf : &policy->leaves.leaf[policy->zero];
-    return slot->live ? answer_live(vcpu, leaf, slot->live, subleaf) : answer(vcpu, leaf);
+    uint32_t at = cpuid_slot_of((uint32_t)vcpu->gpr[RAX]);
+    if (at >= CPUID_SLOTS)
+        return find_and_patch(vcpu);
+    const struct cpuid_slot *slot = vcpu->vm->cpuid.slot + at;
+    if (!slot->is_plain)
+        return find_and_patch(vcpu);
+    answer(vcpu, slot->eax, slot->ebx, slot->ecx, slot->edx);
+    return next();
 }

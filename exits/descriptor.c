@@ -33,7 +33,7 @@ static verdict_t store_table(struct vcpu *vcpu, const struct exit *exit,
     if (!may_store(vcpu))
         return fault_gp(0);
     if (!operand_linear(vcpu, exit, size, true, &linear, &fault) ||
-        !linear_write(vcpu, linear, bytes, size, vcpu->cpl == 3, exit->now, &fault))
+        !linear_write(vcpu, linear, bytes, size, vcpu->cpl == 3, exit_now(vcpu, exit), &fault))
         return fault;
     return next();
 }
@@ -51,7 +51,7 @@ static verdict_t load_table(struct vcpu *vcpu, const struct exit *exit,
     if (vcpu->cpl > 0)
         return fault_gp(0);
     if (!operand_linear(vcpu, exit, size, false, &linear, &fault) ||
-        !linear_read(vcpu, linear, bytes, size, false, exit->now, &fault))
+        !linear_read(vcpu, linear, bytes, size, false, exit_now(vcpu, exit), &fault))
         return fault;
     memcpy(&limit, bytes, sizeof(limit));
     memcpy(&base, bytes + sizeof(limit), sizeof(base));
@@ -105,8 +105,8 @@ static verdict_t store_selector(struct vcpu *vcpu, const struct exit *exit, uint
         return fault_gp(0);
     if (!(exit->instruction_info & OPERAND_IS_REGISTER)) {
         if (!operand_linear(vcpu, exit, sizeof(selector), true, &linear, &fault) ||
-            !linear_write(vcpu, linear, &selector, sizeof(selector), vcpu->cpl == 3, exit->now,
-                          &fault))
+            !linear_write(vcpu, linear, &selector, sizeof(selector), vcpu->cpl == 3,
+                          exit_now(vcpu, exit), &fault))
             return fault;
         return next();
     }
@@ -132,7 +132,8 @@ static verdict_t load_system(struct vcpu *vcpu, const struct exit *exit, uint16_
 
     if (selector & SELECTOR_LOCAL)
         return fault_gp(error);
-    if (!descriptor_read(vcpu, selector, is_wide, VECTOR_GP, exit->now, &descriptor, &fault))
+    if (!descriptor_read(vcpu, selector, is_wide, VECTOR_GP, exit_now(vcpu, exit), &descriptor,
+                         &fault))
         return fault;
     uint32_t access = descriptor_access(&descriptor), type = access & (AR_TYPE | AR_CODE_DATA);
     bool is_right = is_task
@@ -144,7 +145,7 @@ static verdict_t load_system(struct vcpu *vcpu, const struct exit *exit, uint16_
     if (!(access & AR_PRESENT))
         return fault_code(VECTOR_NP, error);
     if (is_task) {
-        if (!descriptor_mark(vcpu, &descriptor, TYPE_TSS_BUSY, 0, exit->now, &fault))
+        if (!descriptor_mark(vcpu, &descriptor, TYPE_TSS_BUSY, 0, exit_now(vcpu, exit), &fault))
             return fault;
         segment.access |= TYPE_TSS_BUSY;
     }
@@ -164,7 +165,8 @@ static verdict_t load_selector(struct vcpu *vcpu, const struct exit *exit, bool 
         selector =
             (uint16_t)vcpu->gpr[FIELD_GET(OPERAND_REGISTER_1, (uint64_t)exit->instruction_info)];
     else if (!operand_linear(vcpu, exit, sizeof(selector), false, &linear, &fault) ||
-             !linear_read(vcpu, linear, &selector, sizeof(selector), false, exit->now, &fault))
+             !linear_read(vcpu, linear, &selector, sizeof(selector), false, exit_now(vcpu, exit),
+                          &fault))
         return fault;
     if (selector & ~SELECTOR_RPL)
         return load_system(vcpu, exit, selector, is_task);

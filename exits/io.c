@@ -17,7 +17,7 @@ verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
     struct access access = {
         .offset = FIELD_GET(IO_PORT, exit->qualification),
         .value = vcpu->gpr[RAX] & mask,
-        .now = exit->now,
+        .now = exit_now(vcpu, exit),
         .size = (uint8_t)size,
         .write = !(exit->qualification & IO_IN),
     };

@@ -52,7 +52,7 @@ static bool write_msr(struct vcpu *vcpu, const struct msr_row *row, uint32_t ind
         (row->is_canonical && !is_canonical(value, 48)))
         return false;
     *field_of(vcpu, row) = value;
-    vcpu->dirty |= row->groups & STATE_ALL;
+    vcpu->dirty |= row->groups;
     return true;
 }
 
@@ -69,7 +69,7 @@ verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
     uint64_t value;
-    if (!read_msr(vcpu, row, index, &value, exit->now))
+    if (!read_msr(vcpu, row, index, &value, exit_now(vcpu, exit)))
         return fault_gp(0);
     set_result(vcpu, value);
     return next();
@@ -81,12 +81,12 @@ verdict_t exit_wrmsr(struct vcpu *vcpu, const struct exit *exit)
     uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
     // EOI and ICR are written for every interrupt: no look-up.
     if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
-        return lapic_write_msr(vcpu, index, value, exit->now) ? next() : fault_gp(0);
+        return lapic_write_msr(vcpu, index, value, exit_now(vcpu, exit)) ? next() : fault_gp(0);
 
     const struct msr_row *row = msr_find(index);
     if (!row)
         return unknown(vcpu, index);
-    if (row->groups & STATE_ALL & ~vcpu->fetched)
-        return need(row->groups & STATE_ALL);
-    return write_msr(vcpu, row, index, value, exit->now) ? next() : fault_gp(0);
+    if (row->groups & ~vcpu->fetched)
+        return need(row->groups);
+    return write_msr(vcpu, row, index, value, exit_now(vcpu, exit)) ? next() : fault_gp(0);
 }

@@ -12,7 +12,7 @@ static bool is_denied(const struct vcpu *vcpu)
 
 static void set_tsc(struct vcpu *vcpu, const struct exit *exit)
 {
-    uint64_t tsc = clock_tsc(&vcpu->vm->clock, exit->now) + vcpu->tsc_offset;
+    uint64_t tsc = exit->tsc + vcpu->tsc_offset;
     vcpu->gpr[RAX] = (uint32_t)tsc;
     vcpu->gpr[RDX] = tsc >> 32;
 }

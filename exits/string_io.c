@@ -85,7 +85,7 @@ verdict_t string_io(struct vcpu *vcpu, const struct exit *exit)
     uint64_t address_size = FIELD_GET(INFO_ADDRESS_SIZE, exit->instruction_info);
     struct string_io io = {
         .vcpu = vcpu,
-        .now = exit->now,
+        .now = exit_now(vcpu, exit),
         .address_mask = size_mask(2U << MIN(address_size, UINT64_C(2))),
         .size = (unsigned)(exit->qualification & IO_SIZE) + 1,
         .port = (uint16_t)FIELD_GET(IO_PORT, exit->qualification),

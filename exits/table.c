@@ -10,19 +10,19 @@
 
 #define INSTRUCTION(function, facts, text)                                                         \
     {                                                                                              \
-        function, facts, true, text                                                                \
+        function, FACT_INSTRUCTION | (facts), text                                                 \
     }
 #define EVENT(function, facts, text)                                                               \
     {                                                                                              \
-        function, facts, false, text                                                               \
+        function, facts, text                                                                      \
     }
 #define REFUSED(text)                                                                              \
     {                                                                                              \
-        exit_undefined, 0, true, text                                                              \
+        exit_undefined, FACT_INSTRUCTION, text                                                     \
     }
 #define UNUSED(text)                                                                               \
     {                                                                                              \
-        exit_unknown, 0, false, text                                                               \
+        exit_unknown, 0, text                                                                      \
     }
 
 const struct exit_row exit_table[] = {
@@ -39,7 +39,7 @@ const struct exit_row exit_table[] = {
     [EXIT_NMI_WINDOW] = EVENT(exit_resume, 0, "NMI window"),
     [EXIT_TASK_SWITCH] = EVENT(exit_task_switch,
                                STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
-                                   STATE_DEBUG | FACT_QUALIFICATION | FACT_TIME | DELIVERY,
+                                   STATE_DEBUG | FACT_QUALIFICATION | DELIVERY,
                                "task switch"),
     [EXIT_CPUID] = INSTRUCTION(exit_cpuid, 0, "CPUID"),
     [EXIT_GETSEC] = REFUSED("GETSEC"),
@@ -47,7 +47,7 @@ const struct exit_row exit_table[] = {
     [EXIT_INVD] = INSTRUCTION(exit_cache, 0, "INVD"),
     [EXIT_INVLPG] = INSTRUCTION(exit_invlpg, 0, "INVLPG"),
     [EXIT_RDPMC] = INSTRUCTION(exit_rdpmc, 0, "RDPMC"),
-    [EXIT_RDTSC] = INSTRUCTION(exit_rdtsc, STATE_CONTROL | STATE_CPL | FACT_TIME, "RDTSC"),
+    [EXIT_RDTSC] = INSTRUCTION(exit_rdtsc, STATE_CONTROL | STATE_CPL, "RDTSC"),
     [EXIT_RSM] = REFUSED("RSM"),
     [EXIT_VMCALL] = INSTRUCTION(exit_vmcall, 0, "VMCALL"),
     [EXIT_VMCLEAR] = REFUSED("VMCLEAR"),
@@ -63,9 +63,9 @@ const struct exit_row exit_table[] = {
         INSTRUCTION(exit_cr_access, STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION,
                     "control-register access"),
     [EXIT_MOV_DR] = INSTRUCTION(exit_mov_dr, FACT_QUALIFICATION, "MOV DR"),
-    [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION | FACT_TIME, "port I/O"),
+    [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION, "port I/O"),
     [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, 0, "RDMSR"),
-    [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, FACT_TIME, "WRMSR"),
+    [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, 0, "WRMSR"),
     [EXIT_ENTRY_GUEST_STATE] =
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: guest state"),
     [EXIT_ENTRY_MSR_LOADING] =
@@ -84,22 +84,20 @@ const struct exit_row exit_table[] = {
     [EXIT_VIRTUALIZED_EOI] = UNUSED("virtualized EOI"),
     [EXIT_GDTR_IDTR] = INSTRUCTION(exit_gdtr_idtr,
                                    STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
-                                       FACT_QUALIFICATION | FACT_INSTRUCTION_INFO | FACT_TIME,
+                                       FACT_QUALIFICATION | FACT_INSTRUCTION_INFO,
                                    "access to GDTR or IDTR"),
     [EXIT_LDTR_TR] = INSTRUCTION(exit_ldtr_tr,
                                  STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
-                                     FACT_INSTRUCTION_INFO | FACT_TIME,
+                                     FACT_INSTRUCTION_INFO,
                                  "access to LDTR or TR"),
-    [EXIT_EPT_VIOLATION] =
-        EVENT(exit_ept_violation,
-              STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
-                  FACT_LINEAR | FACT_PHYSICAL | FACT_TIME | DELIVERY,
-              "EPT violation"),
+    [EXIT_EPT_VIOLATION] = EVENT(exit_ept_violation,
+                                 STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
+                                     FACT_QUALIFICATION | FACT_LINEAR | FACT_PHYSICAL | DELIVERY,
+                                 "EPT violation"),
     [EXIT_EPT_MISCONFIGURATION] =
         EVENT(exit_ept_misconfiguration, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
     [EXIT_INVEPT] = REFUSED("INVEPT"),
-    [EXIT_RDTSCP] =
-        INSTRUCTION(exit_rdtscp, STATE_CONTROL | STATE_CPL | STATE_MSR | FACT_TIME, "RDTSCP"),
+    [EXIT_RDTSCP] = INSTRUCTION(exit_rdtscp, STATE_CONTROL | STATE_CPL | STATE_MSR, "RDTSCP"),
     [EXIT_PREEMPTION_TIMER] = EVENT(exit_resume, 0, "VMX-preemption timer"),
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
@@ -108,7 +106,7 @@ const struct exit_row exit_table[] = {
     [EXIT_RDRAND] = REFUSED("RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_invpcid,
                                  STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
-                                     FACT_INSTRUCTION_INFO | FACT_TIME,
+                                     FACT_INSTRUCTION_INFO,
                                  "INVPCID"),
     [EXIT_VMFUNC] = REFUSED("VMFUNC"),
     [EXIT_ENCLS] = REFUSED("ENCLS"),

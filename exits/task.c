@@ -289,7 +289,7 @@ verdict_t exit_task_switch(struct vcpu *vcpu, const struct exit *exit)
         return need(missing);
     struct task_switch t = {
         .vcpu = vcpu,
-        .now = exit->now,
+        .now = exit_now(vcpu, exit),
         .source = (enum switch_source)FIELD_GET(SWITCH_SOURCE, exit->qualification),
         .selector = (uint16_t)(exit->qualification & SWITCH_SELECTOR),
     };

@@ -46,7 +46,7 @@ static inline uint64_t size_mask(unsigned size)
 // Index of the highest and the lowest bit set. `value` must not be zero.
 static inline unsigned highest_bit(uint64_t value)
 {
-    return 63U ^ (unsigned)__builtin_clzll(value);
+    return (unsigned)(UINT64_C(63) ^ (uint64_t)__builtin_clzll(value));
 }
 
 static inline unsigned lowest_bit(uint64_t value)

@@ -180,15 +180,13 @@ static const struct {
 static void index_leaves(struct cpuid_policy *policy)
 {
     struct cpuid_leaves *leaves = &policy->leaves;
-    const uint32_t last[CPUID_RANGES] = {cpuid_find(leaves, 0, 0)->eax, MAX_HYPERVISOR,
-                                         MAX_EXTENDED};
+    const uint32_t last[] = {cpuid_find(leaves, 0, 0)->eax, MAX_HYPERVISOR, MAX_EXTENDED};
 
-    for (unsigned range = 0; range < CPUID_RANGES; range++)
-        for (unsigned i = 0; i < CPUID_SLOTS; i++)
-            policy->slot[range][i] = (struct cpuid_slot){.first = policy->zero};
+    for (unsigned i = 0; i < CPUID_SLOTS; i++)
+        policy->slot[i] = (struct cpuid_slot){.first = policy->zero};
     for (unsigned i = 0; i < policy->zero; i++) {
         const struct cpuid_leaf *leaf = &leaves->leaf[i];
-        struct cpuid_slot *slot = &policy->slot[leaf->leaf >> 30][leaf->leaf & (CPUID_SLOTS - 1)];
+        struct cpuid_slot *slot = &policy->slot[cpuid_slot_of(leaf->leaf)];
         if (leaf->subleaf == 0)
             slot->first = (uint8_t)i;
         for (unsigned k = 0; k < ARRAY_LENGTH(kinds); k++)
@@ -197,10 +195,19 @@ static void index_leaves(struct cpuid_policy *policy)
                 slot->count = (uint8_t)(slot->count + kinds[k].has_subleaves);
             }
     }
-    policy->beyond = policy->slot[0][last[0]];
-    for (unsigned range = 0; range < CPUID_RANGES; range++)
-        for (unsigned i = (last[range] & (CPUID_SLOTS - 1)) + 1; i < CPUID_SLOTS; i++)
-            policy->slot[range][i] = policy->beyond;
+    policy->beyond = policy->slot[cpuid_slot_of(last[0])];
+    for (uint32_t at = 0; at < CPUID_SLOTS; at++) {
+        uint32_t range = at % CPUID_RANGES, index = at / CPUID_RANGES;
+        struct cpuid_slot *slot = &policy->slot[at];
+        if (range >= ARRAY_LENGTH(last) || index > (last[range] & (CPUID_LEAVES_OF_RANGE - 1)))
+            *slot = policy->beyond;
+        const struct cpuid_leaf *leaf = &leaves->leaf[slot->first];
+        slot->eax = leaf->eax;
+        slot->ebx = leaf->ebx;
+        slot->ecx = leaf->ecx;
+        slot->edx = leaf->edx;
+        slot->is_plain = slot->count == 0 && slot->live == CPUID_FIXED;
+    }
 }
 
 static void add_limits(struct cpuid_policy *policy, const struct cpuid_leaves *host)

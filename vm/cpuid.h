@@ -96,21 +96,34 @@ enum cpuid_live {
     CPUID_LIVE_TOPOLOGY,   // leaves 0BH, 1FH: x2APIC ID
 };
 
-#define CPUID_RANGES 3  // basic, 40000000H (hypervisor), 80000000H (extended)
-#define CPUID_SLOTS  32 // leaves of each range
-
+// What a leaf answers; for most, the registers themselves.
 struct cpuid_slot {
-    uint8_t first; // index of its sub-leaf 0
-    uint8_t count; // sub-leaves, in order; 0: ECX does not matter
-    uint8_t live;  // enum cpuid_live
-    uint8_t reserved;
+    uint32_t eax, ebx, ecx, edx; // of sub-leaf 0, as listed
+    uint8_t first;               // index of its sub-leaf 0
+    uint8_t count;               // sub-leaves, in order; 0: ECX does not matter
+    uint8_t live;                // enum cpuid_live
+    bool is_plain; // neither sub-leaves nor anything live: the registers are the answer
+    uint8_t reserved[12];
 };
+_Static_assert(sizeof(struct cpuid_slot) == 32, "a look-up is one shift");
+
+#define CPUID_RANGES          4 // basic, 40000000H (hypervisor), 80000000H (extended), C0000000H (nothing)
+#define CPUID_LEAVES_OF_RANGE 32
+
+// Where a leaf's slot is: the range, in bits 31:30, turns down to bits 1:0. Not below CPUID_SLOTS:
+// it has none.
+#define CPUID_SLOTS (CPUID_RANGES * CPUID_LEAVES_OF_RANGE)
+
+static inline uint32_t cpuid_slot_of(uint32_t leaf)
+{
+    return leaf << 2 | leaf >> 30;
+}
 
 struct cpuid_policy {
-    struct cpuid_leaves leaves; // what the guest sees, sorted
-    struct cpuid_slot slot[CPUID_RANGES][CPUID_SLOTS];
-    struct cpuid_slot beyond; // any other leaf: shows the highest basic one
-    uint8_t zero;             // index of a leaf that is all zero
+    struct cpuid_leaves leaves;          // what the guest sees, sorted
+    struct cpuid_slot slot[CPUID_SLOTS]; // by cpuid_slot_of()
+    struct cpuid_slot beyond;            // any other leaf: shows the highest basic one
+    uint8_t zero;                        // index of a leaf that is all zero
     uint64_t xcr0_allowed;
     uint64_t arch_capabilities;
     uint64_t tsc_hz;

@@ -5,6 +5,7 @@
 
 #include "lib/string.h"
 #include "vm/emulation.h"
+#include "vm/vm.h"
 
 #define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS | STATE_STACK)
 
@@ -45,7 +46,7 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
 
     struct emulation emulation; // large, and most of it is written before it is read
     emulation.vcpu = vcpu;
-    emulation.now = exit->now;
+    emulation.now = exit_now(vcpu, exit);
     emulation.rflags = vcpu->rflags;
     emulation.address_offset = 0;
     emulation.alignment = 0;

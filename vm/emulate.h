@@ -4,7 +4,7 @@
 #include "vm/exit.h"
 
 // Fetches, decodes and executes the instruction at CS:RIP; its operands may be registers, RAM and
-// devices. Reads of the exit only `now` (FACT_TIME); an exit during event delivery is not its
+// devices. Reads of the exit only the time; an exit during event delivery is not its
 // business. Verdicts:
 //   next       done; the length is the decoder's
 //   again      a repeated string instruction has iterations left, or another CPU changed what a

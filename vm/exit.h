@@ -108,10 +108,12 @@ enum exit_fact {
     FACT_LINEAR = BIT32(18),       // guest-linear address
     FACT_PHYSICAL = BIT32(19),     // guest-physical address
     FACT_INTERRUPTION = BIT32(20), // interruption information and error code
-    FACT_TIME = BIT32(21),         // the VM's time
-    FACT_LENGTH = BIT32(22),       // instruction length (always fetched for instruction exits)
+    FACT_LENGTH = BIT32(22),       // instruction length, for events that an instruction raised
     FACT_IDT =
         BIT32(23), // IDT-vectoring (fetched for every exit that can happen during event delivery)
+    // The guest executed an instruction that exits: it may be stepped over, and STATE_FLOW is
+    // fetched.
+    FACT_INSTRUCTION = BIT32(24),
 };
 
 struct exit {
@@ -125,7 +127,12 @@ struct exit {
     uint32_t interruption_error;
     uint32_t idt_info;
     uint32_t idt_error;
-    uint64_t now; // VM time, nanoseconds
+    union {
+        uint64_t tsc; // of the host, at the exit; always valid
+        struct {
+            uint32_t tsc_low, tsc_high; // as RDTSC gives it
+        };
+    };
 };
 
 struct vcpu;
@@ -134,10 +141,9 @@ typedef verdict_t exit_handler(struct vcpu *, const struct exit *);
 
 struct exit_row {
     exit_handler *handler;
-    uint32_t needs;      // STATE_ groups and FACT_ bits
-    bool is_instruction; // the guest executed an instruction that exits: it may be stepped over
+    uint32_t needs; // STATE_ groups and FACT_ bits
     const char *name;
-};
+} __attribute__((aligned(32))); // a power of two: its address is one shift away
 
 // exits/table.c: one row for every basic exit reason, unassigned ones included.
 extern const struct exit_row exit_table[EXIT_REASONS];

@@ -273,12 +273,11 @@ static const struct msr_row rows[] = {
     {ONE(0x3b), IN(msr.tsc_adjust), .write = write_tsc_adjust},
     {.first = MSR_X2APIC_FIRST,
      .last = MSR_X2APIC_LAST,
-     .groups = FACT_TIME,
      .read = lapic_read_msr,
      .write = lapic_write_msr},
-    {ONE(MSR_TSC_DEADLINE), .groups = FACT_TIME, .read = lapic_read_msr, .write = lapic_write_msr},
+    {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
-    {ONE(0x10), .groups = FACT_TIME, .read = read_tsc, .write = write_tsc},
+    {ONE(0x10), .read = read_tsc, .write = write_tsc},
 
     // In the VMCS.
     {ONE(0xc0000080), .groups = STATE_CONTROL, IN(efer), .write = write_efer},

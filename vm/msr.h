@@ -43,8 +43,7 @@ typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint6
 struct msr_row {
     uint32_t first;
     uint32_t last;
-    uint32_t groups;   // STATE_ groups that must be fetched, and are dirty after a write; FACT_TIME
-                       // if a read needs it
+    uint32_t groups;   // STATE_ groups that must be fetched, and are dirty after a write
     uint32_t feature;  // CPUID_BIT of vm/cpuid.h without which it does not exist; 0: always there
     uint16_t field;    // offset of its uint64_t in struct vcpu; 0: none
     bool is_canonical; // a linear address: writes must be canonical

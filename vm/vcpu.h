@@ -134,7 +134,7 @@ struct vcpu {
     uint32_t dirty;   // STATE_ groups that a handler changed
 
     // STATE_FLOW
-    uint32_t interruptibility;
+    uint64_t interruptibility; // 32 bits: all fields of the group are stored by VMREAD itself
     uint64_t rip;
     uint64_t rflags;
 

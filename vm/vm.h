@@ -74,6 +74,12 @@ struct vm {
     struct tally msr_tally;
 };
 
+// VM time at the exit, nanoseconds.
+static inline uint64_t exit_now(const struct vcpu *vcpu, const struct exit *exit)
+{
+    return clock_ns(&vcpu->vm->clock, exit->tsc);
+}
+
 // Ends the VM: the first reason wins, every vCPU is asked to leave its loop. Any CPU may call it.
 // `stop_code` is valid once every vCPU has left.
 void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);

@@ -30,7 +30,7 @@ void dump_registers(struct vmx_vcpu *v)
     state_fetch(v, STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS);
     const struct vcpu *c = &v->guest;
     const uint64_t *r = c->gpr;
-    log_line(v, "vCPU %u: RIP %016lx RFLAGS %08lx interruptibility %x", c->id, c->rip, c->rflags,
+    log_line(v, "vCPU %u: RIP %016lx RFLAGS %08lx interruptibility %lx", c->id, c->rip, c->rflags,
              c->interruptibility);
     log_line(v, "RAX %016lx RCX %016lx RDX %016lx RBX %016lx", r[RAX], r[RCX], r[RDX], r[RBX]);
     log_line(v, "RSP %016lx RBP %016lx RSI %016lx RDI %016lx", r[RSP], r[RBP], r[RSI], r[RDI]);

@@ -7,13 +7,6 @@
 #include "vm/vm.h"
 #include "vmx/choice.h"
 
-// Where enter.asm keeps our place while a guest runs; HOST_RSP is its address.
-struct host_frame {
-    uint64_t below[8]; // pushed to by the exit path
-    struct vcpu *vcpu;
-    uint64_t rsp;
-};
-
 enum enter_result {
     ENTER_EXITED = 0,
     ENTER_REQUESTED, // somebody asked for something: not entered
@@ -25,7 +18,6 @@ struct vmx_vcpu;
 // One CPU in VMX root operation.
 struct vmx_cpu {
     struct cpu *cpu;
-    struct host_frame frame;
     struct vmx_vcpu *running; // chosen by the scheduler, or NULL
     struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
     volatile uint32_t wake;   // set by a kick: idle CPUs look around again
@@ -48,7 +40,10 @@ struct vmx_vm {
 
 // One vCPU.
 struct vmx_vcpu {
-    struct vcpu guest; // first: one pointer serves both halves
+    struct vcpu guest;   // first: one pointer serves both halves; HOST_RSP points at it
+    uint64_t host_rsp;   // our stack while the guest runs
+    int64_t timer_slack; // root cycles, which the preemption timer does not count, until it is
+                         // armed anew
     struct vmx_vm *vm;
     void *vmcs;          // one frame
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
@@ -63,11 +58,10 @@ struct vmx_vcpu {
     struct event planned;  // what the last plan injects, until it is known to be delivered
     uint8_t tpr_threshold; // as last written
     uint32_t timer_rate;
-    uint64_t deadline;       // host TSC for which the preemption timer is armed
-    uint64_t slice_end;      // host TSC
-    uint32_t root_cycles;    // since the timer was armed: it counts in the guest only
-    uint32_t timer_slack;    // how many of them may gather before it is armed anew
-    uint64_t ept_generation; // the one that this vCPU's CPU has flushed
+    uint64_t deadline;         // host TSC for which the preemption timer is armed
+    uint64_t slice_end;        // host TSC
+    uint32_t timer_slack_full; // `timer_slack` after the timer was armed
+    uint64_t ept_generation;   // the one that this vCPU's CPU has flushed
     uint64_t xcr0_host;
     uint64_t last_exit_rip; // of a stop, for the summary
 };

@@ -11,10 +11,13 @@ void offsets(void);
 void offsets(void)
 {
     OFFSET(VCPU_REQUESTS, offsetof(struct vcpu, requests));
-    OFFSET(FRAME_VCPU, 0);
-    OFFSET(FRAME_RSP, offsetof(struct host_frame, rsp) - offsetof(struct host_frame, vcpu));
+    OFFSET(VCPU_HOST_RSP, offsetof(struct vmx_vcpu, host_rsp));
+    OFFSET(CPU_VMX, offsetof(struct cpu, vmx));
+    OFFSET(VMX_CURRENT, offsetof(struct vmx_cpu, current));
     OFFSET(ENTER_REQUESTED, ENTER_REQUESTED);
     OFFSET(ENTER_FAILED, ENTER_FAILED);
 }
 
-_Static_assert(offsetof(struct vcpu, gpr) == 0, "enter.asm finds the registers at the start");
+_Static_assert(ENTER_EXITED == 0, "enter.asm tells it by ZF");
+_Static_assert(offsetof(struct vmx_vcpu, guest.gpr) == 0,
+               "enter.asm finds the registers at the start");

@@ -54,7 +54,7 @@ static bool serve_timers(struct vmx_vcpu *v)
     } else {
         apic_timer_arm(deadline);
     }
-    v->root_cycles = 0;
+    v->timer_slack = v->timer_slack_full;
     return true;
 }
 
@@ -75,8 +75,8 @@ static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
     }
 }
 
-// An entry that was called off has not delivered what was planned for it: that goes back to where it came from. The CPU
-// clears the valid bit when it delivers.
+// An entry that was called off has not delivered what was planned for it: that goes back to where
+// it came from. The CPU clears the valid bit when it delivers.
 static void withdraw(struct vmx_vcpu *v)
 {
     if (v->planned.info && (vmread32(VMCS_ENTRY_INTERRUPTION_INFORMATION) & EVENT_VALID)) {

@@ -15,7 +15,8 @@
 extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_window[],
     vmx_launch_window_end[], vmx_not_entered[];
 
-#define ALWAYS_VALID        (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
+#define COLD __attribute__((cold, noinline))
+
 #define EXIT_ENTRY_FAILURE  BIT32(31)
 #define INTERRUPTION_VECTOR UINT32_C(0xff)
 
@@ -52,14 +53,11 @@ static void fetch_rare_facts(uint32_t needs, struct exit *exit)
     }
 }
 
-// The facts and the state that `needs` names. Instruction exits have the length and STATE_FLOW
-// already.
-static inline void fetch(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
+// The facts and the state that `needs` names.
+static void fetch(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
 {
     if (needs & FACT_QUALIFICATION)
         exit->qualification = vmread(VMCS_EXIT_QUALIFICATION);
-    if (needs & FACT_TIME)
-        exit->now = clock_ns(&v->guest.vm->clock, rdtsc());
     if (needs & RARE_FACTS)
         fetch_rare_facts(needs, exit);
     if (needs & STATE_ALL & ~v->guest.fetched)
@@ -68,13 +66,27 @@ static inline void fetch(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
         event_take_interrupted(&v->guest, exit);
 }
 
+// FACT_INSTRUCTION.
+static inline void fetch_instruction(struct vcpu *vcpu)
+{
+    vmread_into(&vcpu->rip, VMCS_GUEST_RIP);
+    vmread_into(&vcpu->rflags, VMCS_GUEST_RFLAGS);
+    vmread_into(&vcpu->interruptibility, VMCS_GUEST_INTERRUPTIBILITY);
+    vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
+}
+
 // The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes
 // pending.
-static void end_instruction(struct vcpu *vcpu)
+COLD static void end_instruction(struct vcpu *vcpu)
 {
-    vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    vcpu->rflags &= ~RFLAGS_RF;
-    vcpu->dirty |= STATE_FLOW;
+    if (vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) {
+        vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
+    }
+    if (vcpu->rflags & RFLAGS_RF) {
+        vcpu->rflags &= ~RFLAGS_RF;
+        vmwrite(VMCS_GUEST_RFLAGS, vcpu->rflags);
+    }
     if (!(vcpu->rflags & RFLAGS_TF))
         return;
     state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
@@ -85,30 +97,35 @@ static void end_instruction(struct vcpu *vcpu)
 }
 
 // RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
-static void wrap(struct vcpu *vcpu)
+COLD static uint64_t wrap(struct vcpu *vcpu, uint64_t rip)
 {
     state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_SEGMENTS);
-    if (!vcpu_in_64bit(vcpu))
-        vcpu->rip = (uint32_t)vcpu->rip;
+    return vcpu_in_64bit(vcpu) ? rip : (uint32_t)rip;
 }
 
 // Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is
-// valid.
-static inline void step_over(struct vcpu *vcpu, uint32_t length)
+// valid. The new RIP goes to the VMCS at once, even if a handler's changes are written back later.
+static inline void step_over(struct vcpu *vcpu, uint64_t length)
 {
-    vcpu->rip += length;
-    if ((uint32_t)vcpu->rip < length)
-        wrap(vcpu);
-    uint32_t shadow = vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    if (shadow | (vcpu->rflags & (RFLAGS_TF | RFLAGS_RF)))
+    uint64_t rip = vcpu->rip + length;
+    if ((uint32_t)rip < (uint32_t)length)
+        rip = wrap(vcpu, rip);
+    vcpu->rip = rip;
+    if ((vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) ||
+        (vcpu->rflags & (RFLAGS_TF | RFLAGS_RF)))
         end_instruction(vcpu);
-    if (!(vcpu->dirty & STATE_FLOW)) // else write-back does it
-        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
+    vmwrite_known(VMCS_GUEST_RIP, rip);
+}
+
+// The same by the VMCS's length, after an instruction exit: it is not read before it is needed.
+static inline void step_over_instruction(struct vcpu *vcpu)
+{
+    step_over(vcpu, vmread_known(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
 // Host events never leave this file: they are served before anybody looks at the guest. True:
 // served.
-static inline bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
+static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
 {
     struct vcpu *vcpu = &v->guest;
     if (reason == EXIT_PREEMPTION_TIMER) {
@@ -135,9 +152,9 @@ static inline bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
 }
 
 // Any verdict but a plain step over an instruction. Returns how the loop ends, or RUN_CONTINUE.
-__attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const struct exit_row *row,
-                                                    struct exit *exit, verdict_t verdict)
+COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t verdict)
 {
+    const struct exit_row *row = &exit_table[exit->reason];
     struct vcpu *vcpu = &v->guest;
     // A handler that needs more gets it and is called again; it asks at most once for each group or
     // fact.
@@ -146,15 +163,17 @@ __attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const st
         vcpu->fetched |= verdict.value; // facts too: the handler asks by them whether it was served
         verdict = row->handler(vcpu, exit);
     }
-    uint32_t length = verdict.detail ? verdict.detail : exit->instruction_length;
     switch ((enum verdict_kind)verdict.kind) {
     case VERDICT_AGAIN:
         return RUN_CONTINUE;
     case VERDICT_NEXT:
-        if (!row->is_instruction && !verdict.detail)
-            break; // there is no instruction to step over
         state_fetch(v, STATE_FLOW);
-        step_over(vcpu, length);
+        if (verdict.detail)
+            step_over(vcpu, verdict.detail);
+        else if (row->needs & FACT_INSTRUCTION)
+            step_over_instruction(vcpu);
+        else
+            break; // there is nothing to step over
         return RUN_CONTINUE;
     case VERDICT_FAULT:
         state_fetch(v, STATE_FLOW | STATE_CONTROL);
@@ -163,13 +182,13 @@ __attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const st
         vcpu_note(vcpu, REQUEST_EVENT);
         return RUN_CONTINUE;
     case VERDICT_WAIT:
-        step_over(vcpu, exit->instruction_length);
+        step_over_instruction(vcpu);
         vcpu->activity = ACTIVITY_HALTED;
         vcpu_note(vcpu,
                   REQUEST_EVENT); // unless something wakes it at once, serving that ends the loop
         return RUN_CONTINUE;
     case VERDICT_YIELD:
-        step_over(vcpu, exit->instruction_length);
+        step_over_instruction(vcpu);
         return RUN_YIELD;
     case VERDICT_STOP:
         dump_note_stop(v, exit);
@@ -184,31 +203,33 @@ __attribute__((noinline)) static enum run_end apply(struct vmx_vcpu *v, const st
     return RUN_CONTINUE;
 }
 
-// Runs the row's handler and applies its verdict.
-static inline enum run_end handle(struct vmx_vcpu *v, const struct exit_row *row, struct exit *exit)
+// Rows that need more: exits that are no instruction's, and instructions with operands in the VMCS.
+__attribute__((noinline)) static enum run_end handle_other(struct vmx_vcpu *v, struct exit *exit)
 {
     struct vcpu *vcpu = &v->guest;
-    if (row->is_instruction) {
-        exit->instruction_length = vmread32(VMCS_EXIT_INSTRUCTION_LENGTH);
-        vcpu->rip = vmread(VMCS_GUEST_RIP);
-        vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
-        vcpu->interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
-        vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
+    const struct exit_row *row = &exit_table[exit->reason];
+    uint32_t needs = row->needs;
+    if (needs & FACT_INSTRUCTION) {
+        fetch_instruction(vcpu);
+        vmread_into(&exit->qualification, VMCS_EXIT_QUALIFICATION);
     } else {
         vcpu->fetched = ALWAYS_VALID;
+        if (serve_host_event(v, exit->reason))
+            return RUN_CONTINUE;
     }
-    if (row->needs)
-        fetch(v, row->needs, exit);
-
+    if (needs & ~(uint32_t)(FACT_INSTRUCTION | FACT_QUALIFICATION))
+        fetch(v, needs, exit);
     verdict_t verdict = row->handler(vcpu, exit);
-    if (!verdict_is_next(verdict) || !row->is_instruction)
-        return apply(v, row, exit, verdict);
-    step_over(vcpu, exit->instruction_length);
+    if (!verdict_is_next(verdict) || !(needs & FACT_INSTRUCTION))
+        return apply(v, exit, verdict);
+    step_over_instruction(vcpu);
     return RUN_CONTINUE;
 }
 
-static void entry_failed(struct vmx_vcpu *v, uint32_t reason)
+// `exit` is NULL if the entry failed before it began: VMfail.
+COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
+    uint32_t reason = exit ? exit->reason : STATS_OTHER;
     dump_entry_failure(v, reason);
     vm_stop(v->guest.vm, STOP_ENTRY_FAILED, reason & 0xffff);
 }
@@ -224,70 +245,102 @@ static void check_first_launch(struct vmx_vcpu *v)
         v->guest.vm->host->log(v->guest.vm, "a CPU of silicon would refuse this VM entry");
 }
 
-// The world switch (enter.asm) gives back none of the registers.
-static inline enum enter_result enter(struct vmx_vcpu *v)
+// The world switch (enter.asm) gives back none of the registers. True: the guest ran until an exit;
+// else *result says why not.
+#define CROSS(function)                                                                            \
+    __asm__ goto("call " #function "\n\tjne %l[not_entered]"                                       \
+                 : "=a"(*result), "+b"(*v)                                                         \
+                 :                                                                                 \
+                 : "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13",      \
+                   "r14", "r15", "cc", "memory"                                                    \
+                 : not_entered);                                                                   \
+    return true;                                                                                   \
+    not_entered:                                                                                   \
+    return false
+
+static inline bool resume(struct vmx_vcpu **v, enum enter_result *result)
 {
-    enum enter_result result;
-    struct vmx_vcpu *vcpu = v;
-    struct vcpu **frame = &v->cpu->frame.vcpu;
-#define REGISTERS "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"
-    if (__builtin_expect(v->launched, true)) {
-        __asm__ volatile("call vmx_resume"
-                         : "=a"(result), "+D"(vcpu), "+d"(frame)
-                         :
-                         : REGISTERS, "cc", "memory");
-    } else {
-        check_first_launch(v);
-        __asm__ volatile("call vmx_launch"
-                         : "=a"(result), "+D"(vcpu), "+d"(frame)
-                         :
-                         : REGISTERS, "cc", "memory");
-        v->launched = result == ENTER_EXITED;
-    }
-#undef REGISTERS
-    return result;
+    CROSS(vmx_resume);
+}
+
+static inline bool launch(struct vmx_vcpu **v, enum enter_result *result)
+{
+    CROSS(vmx_launch);
+}
+
+// Root operation begins.
+static inline void stamp(struct exit *exit)
+{
+    __asm__ volatile("rdtsc" : "=a"(exit->tsc_low), "=d"(exit->tsc_high));
+}
+
+// ... and ends: what changed goes to the VMCS, the time to the reason of the exit.
+static inline void leave(struct vmx_vcpu *v, struct exit_counter *counter, const struct exit *exit)
+{
+    if (v->guest.dirty & STATE_ALL)
+        state_write_back(v);
+    uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low;
+    stats_count(counter, cycles);
+    v->timer_slack -= cycles;
+    if (v->timer_slack < 0)
+        vcpu_note(&v->guest, REQUEST_TIMER);
+}
+
+// The first entry since the VMCS was cleared.
+static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
+{
+    check_first_launch(*v);
+    bool exited = launch(v, result);
+    (*v)->launched = exited;
+    return exited;
 }
 
 enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
 {
-    struct vcpu *vcpu = &v->guest;
     struct exit exit = {0};
-    enum run_end end = RUN_CONTINUE;
-    uint32_t reason = STATS_OTHER, left = (uint32_t)rdtsc();
+    struct exit_counter *counter = &v->guest.stats.reason[STATS_OTHER];
+    enum run_end end;
 
+    stamp(&exit);
     v->slice_end = slice_end;
-    vcpu_note(vcpu, REQUEST_TIMER);
+    vcpu_note(&v->guest, REQUEST_TIMER); // so that one that is not launched yet is not resumed
     for (;;) {
-        if (vcpu->dirty)
-            state_write_back(v);
-        uint32_t cycles = (uint32_t)rdtsc() - left;
-        stats_count(&vcpu->stats, reason, cycles);
-        if (end != RUN_CONTINUE)
-            return end;
-        v->root_cycles += cycles;
-        if (v->root_cycles > v->timer_slack)
-            vcpu_note(vcpu, REQUEST_TIMER);
-
-        enum enter_result result = enter(v);
-        left = (uint32_t)rdtsc();
-        if (result != ENTER_EXITED) {
-            reason = STATS_OTHER;
-            vcpu->fetched = ALWAYS_VALID;
+        leave(v, counter, &exit);
+        enum enter_result result;
+        bool exited = resume(&v, &result);
+        while (!exited) {
+            stamp(&exit);
+            counter = &v->guest.stats.reason[STATS_OTHER];
             if (result == ENTER_FAILED)
-                entry_failed(v, STATS_OTHER);
-            end = requests_serve(v);
+                entry_failed(v, NULL);
+            if ((end = requests_serve(v)) != RUN_CONTINUE)
+                goto out;
+            leave(v, counter, &exit);
+            exited = v->launched ? resume(&v, &result) : first_entry(&v, &result);
+        }
+        stamp(&exit);
+        uint64_t reason = vmread_known(VMCS_EXIT_REASON);
+        exit.reason = (uint32_t)reason;
+        if (reason >= EXIT_REASONS) { // a failed entry has bit 31 set
+            counter = &v->guest.stats.reason[STATS_OTHER];
+            entry_failed(v, &exit);
             continue;
         }
-        exit.reason = vmread32(VMCS_EXIT_REASON);
-        if (exit.reason >= EXIT_REASONS) { // a failed entry has bit 31 set
-            reason = STATS_OTHER;
-            entry_failed(v, exit.reason);
-            continue;
-        }
-        reason = exit.reason;
+        counter = v->guest.stats.reason + reason;
         const struct exit_row *row = &exit_table[reason];
-        if (!row->is_instruction && serve_host_event(v, reason))
+        if (row->needs != FACT_INSTRUCTION) {
+            if ((end = handle_other(v, &exit)) != RUN_CONTINUE)
+                break;
             continue;
-        end = handle(v, row, &exit);
+        }
+        fetch_instruction(&v->guest);
+        verdict_t verdict = row->handler(&v->guest, &exit);
+        if (verdict_is_next(verdict))
+            step_over_instruction(&v->guest);
+        else if ((end = apply(v, &exit, verdict)) != RUN_CONTINUE)
+            break;
     }
+out:
+    leave(v, counter, &exit);
+    return end;
 }

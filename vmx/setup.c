@@ -113,8 +113,8 @@ static void write_controls(struct vmx_vcpu *vcpu)
     vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 }
 
-// Host state that is the same on every CPU.
-static void write_host_constants(void)
+// Host state that is the same on every CPU. The exit path finds the vCPU by HOST_RSP.
+static void write_host_constants(const struct vmx_vcpu *vcpu)
 {
     vmwrite(VMCS_HOST_CS_SELECTOR, SELECTOR_CODE);
     vmwrite(VMCS_HOST_SS_SELECTOR, SELECTOR_DATA);
@@ -128,6 +128,7 @@ static void write_host_constants(void)
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
     vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
+    vmwrite(VMCS_HOST_RSP, (uintptr_t)vcpu);
     vmwrite(VMCS_HOST_CR3, paging_root());
 }
 
@@ -147,7 +148,6 @@ static void write_host_cpu(struct vmx_cpu *on)
     vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)&on->cpu->tss);
     vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)on->cpu->gdt);
     vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
-    vmwrite(VMCS_HOST_RSP, (uintptr_t)&on->frame.vcpu);
 }
 
 static void make_current(struct vmx_vcpu *vcpu)
@@ -178,7 +178,7 @@ status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
     vcpu->vpid = next_vpid();
     vcpu->xcr0_host = cpu_xcr0();
     vcpu->timer_rate = machine_capabilities.timer_rate;
-    vcpu->timer_slack = (uint32_t)MIN(host_tsc_hz / 50000, UINT32_MAX); // 20 us
+    vcpu->timer_slack_full = (uint32_t)MIN(host_tsc_hz / 50000, UINT32_MAX); // 20 us
     clear(vcpu);
     return STATUS_OK;
 }
@@ -219,7 +219,7 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     make_current(vcpu);
     if (first) {
         write_controls(vcpu);
-        write_host_constants();
+        write_host_constants(vcpu);
     }
     if (moved)
         write_host_cpu(here);
@@ -230,10 +230,9 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     vcpu->cpu = here;
     vcpu->loaded = true;
     here->current = vcpu;
-    here->frame.vcpu = &vcpu->guest;
     vcpu->guest.dirty |= REGISTER_STATE;
     state_write_back(vcpu);
-    vcpu->guest.fetched = 0;
+    vcpu->guest.fetched = ALWAYS_VALID;
     write_cr2(vcpu->guest.cr2);
     vcpu->guest.cr2_dirty = false;
     vcpu_note(&vcpu->guest, REQUEST_EVENT | REQUEST_TIMER);

@@ -3,6 +3,8 @@
 
 #include "vmx/machine.h"
 
+#define ALWAYS_VALID (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
+
 // Fetches the groups that are not valid yet. The vCPU must be loaded on this CPU.
 void state_fetch(struct vmx_vcpu *vcpu, uint32_t groups);
 

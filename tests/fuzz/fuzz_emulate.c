@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&before, &vcpu, offsetof(struct vcpu, stats));
     memcpy(ram_before, ram, sizeof(ram));
     memcpy(fpu_before, fpu, sizeof(fpu));
-    struct exit exit = {.now = 1};
+    struct exit exit = {.tsc = 1};
     check_verdict(emulate(&vcpu, &exit), input.code);
     return 0;
 }

@@ -281,7 +281,7 @@ static void check(const struct exit *exit, const struct exit_row *row, verdict_t
     case VERDICT_NEXT:
     case VERDICT_WAIT:
     case VERDICT_YIELD:
-        require(row->is_instruction || (verdict.detail >= 1 && verdict.detail <= 15));
+        require((row->needs & FACT_INSTRUCTION) || (verdict.detail >= 1 && verdict.detail <= 15));
         break;
     case VERDICT_AGAIN:
         break;
@@ -318,7 +318,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     shape(&in);
     in.exit.reason = in.reason % EXIT_REASONS;
     in.exit.instruction_length = in.exit.instruction_length % 15 + 1;
-    in.exit.now &= BITS(60, 0);
+    in.exit.tsc &= BITS(60, 0);
     if (in.exit.reason == EXIT_IO) { // the CPU knows operands of 1, 2 and 4 bytes
         static const uint8_t sizes[] = {0, 1, 3, 3};
         in.exit.qualification =
@@ -328,7 +328,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     running = row->name;
     if (!(row->needs & FACT_IDT))
         in.exit.idt_info = 0;
-    uint32_t fetched = (row->needs & STATE_ALL) | (row->is_instruction ? STATE_FLOW : 0);
+    uint32_t fetched = (row->needs & STATE_ALL) | (row->needs & FACT_INSTRUCTION ? STATE_FLOW : 0);
     show(fetched);
     if (row->needs & FACT_IDT)
         event_take_interrupted(&vcpu, &in.exit);

@@ -33,7 +33,7 @@ static inline void long_mode(void)
 
 static inline verdict_t run(const char *bytes, unsigned length)
 {
-    struct exit exit = {.now = 1234};
+    struct exit exit = {.tsc = 1234};
     uint64_t at = guest.vcpu.segment[CS].base + guest.vcpu.rip;
     memcpy(guest.ram + at, bytes, length);
     guest.vcpu.dirty = 0;

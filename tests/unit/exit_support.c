@@ -187,7 +187,7 @@ verdict_t exit_run_listed(const struct exit *exit, const struct change *allowed,
     static struct vcpu truth, before;
     const struct exit_row *row = &exit_table[exit->reason];
     uint32_t fetched = row->needs & STATE_ALL;
-    if (row->is_instruction)
+    if (row->needs & FACT_INSTRUCTION)
         fetched |= STATE_FLOW;
     VCPU->dirty = 0;
     truth = *VCPU;

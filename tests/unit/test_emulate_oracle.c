@@ -185,7 +185,7 @@ static bool run_case(struct machine *machine)
     before = guest.vcpu;
     uint64_t flags = defined_flags(&instruction) | RFLAGS_DF;
     load_machine(machine, bytes);
-    struct exit exit = {.now = 1234};
+    struct exit exit = {.tsc = 1234};
     guest.missed = false;
     guest.accesses = 0;
     verdict_t verdict = emulate(&guest.vcpu, &exit);

@@ -48,7 +48,8 @@ static void in_merges_by_operand_size(void **state)
                 {2, UINT64_C(0xaaaaaaaaaaaa2010)},
                 {4, UINT64_C(0x0000000040302010)}};
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct exit exit = {.reason = EXIT_IO, .qualification = IN(0x104, rows[i].size), .now = 42};
+        struct exit exit = {
+            .reason = EXIT_IO, .qualification = IN(0x104, rows[i].size), .tsc = 1000 + 2 * 42};
         reads = 0;
         VCPU->gpr[RAX] = UINT64_C(0xaaaaaaaaaaaaaaaa);
         assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());

@@ -16,7 +16,7 @@ static int set_up(void **state)
 
 static verdict_t rdmsr(uint32_t index, uint64_t *value)
 {
-    struct exit exit = {.reason = EXIT_RDMSR, .now = NOW};
+    struct exit exit = {.reason = EXIT_RDMSR, .tsc = 1000 + 2 * NOW};
     VCPU->gpr[RCX] = UINT64_C(0xf00000000) | index;
     verdict_t verdict = exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX]));
     *value = VCPU->gpr[RAX] | VCPU->gpr[RDX] << 32;
@@ -28,7 +28,7 @@ static verdict_t rdmsr(uint32_t index, uint64_t *value)
 
 static verdict_t wrmsr(uint32_t index, uint64_t value)
 {
-    struct exit exit = {.reason = EXIT_WRMSR, .now = NOW};
+    struct exit exit = {.reason = EXIT_WRMSR, .tsc = 1000 + 2 * NOW};
     VCPU->gpr[RCX] = UINT64_C(0xf00000000) | index;
     VCPU->gpr[RAX] = UINT64_C(0xf00000000) | (uint32_t)value;
     VCPU->gpr[RDX] = UINT64_C(0xf00000000) | value >> 32;
@@ -39,7 +39,7 @@ static verdict_t wrmsr(uint32_t index, uint64_t value)
 
 static void refused(uint32_t index, uint64_t value)
 {
-    struct exit exit = {.reason = EXIT_WRMSR, .now = NOW};
+    struct exit exit = {.reason = EXIT_WRMSR, .tsc = 1000 + 2 * NOW};
     VCPU->gpr[RCX] = index;
     VCPU->gpr[RAX] = (uint32_t)value;
     VCPU->gpr[RDX] = value >> 32;

@@ -410,7 +410,7 @@ static void the_tsc_is_read_with_its_offset(void **state)
     (void)state;
     VCPU->tsc_offset = UINT64_C(0x500000000) - 1000;
     VCPU->live.tsc_aux = 7;
-    struct exit exit = {.reason = EXIT_RDTSC, .now = 50};
+    struct exit exit = {.reason = EXIT_RDTSC, .tsc = 1100};
     assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX])), next());
     assert_int_equal(VCPU->gpr[RAX], 100);
     assert_int_equal(VCPU->gpr[RDX], 5);
