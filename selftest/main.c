@@ -13,6 +13,14 @@ static const struct {
     {"model-specific registers", check_msrs},
     {"control registers and paging", check_control},
     {"exceptions", check_faults},
+    {"single steps and breakpoints", check_debug},
+    {"ports", check_ports},
+    {"memory-mapped devices", check_mmio},
+    {"user mode", check_user},
+    {"the board's interrupts", check_board},
+    {"the local APIC", check_interrupts},
+    {"clocks", check_time},
+    {"several CPUs", check_smp},
 };
 
 void guest_main(uint32_t magic, uint64_t information)
@@ -23,7 +31,8 @@ void guest_main(uint32_t magic, uint64_t information)
         say("self-test: %s\n", groups[i].name);
         groups[i].run();
     }
-    say("self-test: %u passed, %u failed\n", checks_passed, checks_failed);
+    say("self-test: %u passed, %u failed, %llu million cycles\n", checks_passed, checks_failed,
+        (unsigned long long)read_tsc() / 1000000);
     if (checks_failed)
         guest_debug_exit(FAILED);
 }
