@@ -87,9 +87,12 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
     struct vm *vm = &instance->vm;
     uint64_t size = align_up(sizeof(struct vmx_vcpu), PAGE_SIZE);
     struct vmx_vcpu *vcpu = frames_allocate(size, PAGE_SIZE);
-    struct lapic_page *page = frame_allocate();
-    if (!vcpu || !page)
+    struct lapic_page *page = vcpu ? frame_allocate() : NULL;
+    if (!page) {
+        if (vcpu)
+            frames_free(vcpu, size);
         return explain(why, STATUS_NO_MEMORY, "%s: no memory for vCPU %u", vm->config.name, id);
+    }
     memset(vcpu, 0, size);
     vcpu->vm = &instance->machine;
     vcpu->guest.vm = vm;

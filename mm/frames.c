@@ -1,4 +1,6 @@
-// The frame allocator.
+// The frame allocator: a bitmap of the machine's memory, searched a word at a time. Called while
+// VMs are built and destroyed, by any CPU. Pure: a frame's pointer is its address, so it runs over
+// any memory that is mapped one to one.
 
 #include "mm/frames.h"
 
@@ -24,6 +26,7 @@ void frames_init(hpa_t bitmap, uint64_t top)
 {
     free_map = (uint64_t *)bitmap.value;
     frame_limit = align_up(top / PAGE_SIZE, FRAMES_PER_WORD);
+    next_single = free_count = total_count = 0;
     memset(free_map, 0, frames_bitmap_size(top));
 }
 
@@ -142,15 +145,21 @@ void frames_free(void *start, uint64_t size)
 {
     uint64_t first = (uintptr_t)start / PAGE_SIZE;
     assert(is_aligned((uintptr_t)start | size, PAGE_SIZE));
+    assert(size / PAGE_SIZE <= frame_limit && first <= frame_limit - size / PAGE_SIZE);
     spin_lock(&lock);
-    assert(!is_free(first)); // freed twice
+    uint64_t before = free_count;
     mark(first, size / PAGE_SIZE, true);
+    uint64_t freed = free_count - before;
     spin_unlock(&lock);
+    assert(freed == size / PAGE_SIZE); // none was free already
 }
 
 uint64_t frames_free_count(void)
 {
-    return free_count;
+    spin_lock(&lock);
+    uint64_t count = free_count;
+    spin_unlock(&lock);
+    return count;
 }
 
 uint64_t frames_total_count(void)

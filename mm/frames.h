@@ -23,5 +23,7 @@ void frame_free(void *frame);
 void *frames_allocate(uint64_t size, uint64_t alignment);
 void frames_free(void *start, uint64_t size);
 
+// Frames that can be allocated now, and the number of all that were added and not reserved. Whoever
+// gives back all that it took leaves the first as it was.
 uint64_t frames_free_count(void);
 uint64_t frames_total_count(void);

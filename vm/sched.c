@@ -90,28 +90,59 @@ void sched_init(struct sched *sched, unsigned cpu_count, struct sched_entity **s
 
 // ---- becoming runnable ----
 
+static bool is_pinned(const struct sched *sched, const struct sched_entity *entity)
+{
+    return entity->pinned < sched->cpu_count;
+}
+
 static void enqueue(struct sched *sched, struct sched_entity *entity)
 {
-    bool pinned = entity->pinned < sched->cpu_count;
     entity->state = SCHED_QUEUED;
-    insert(pinned ? &sched->cpu[entity->pinned].pinned : &sched->queue, entity, entity->vruntime);
+    insert(is_pinned(sched, entity) ? &sched->cpu[entity->pinned].pinned : &sched->queue, entity,
+           entity->vruntime);
+}
+
+static void set_idle(struct sched *sched, unsigned number, bool idle)
+{
+    struct sched_cpu *cpu = &sched->cpu[number];
+    if (cpu->idle != idle)
+        sched->idle_count += idle ? 1U : UINT32_MAX;
+    cpu->idle = idle;
+}
+
+// A CPU that is told counts as busy from then on: the next one to be queued goes to another.
+static int tell_idle(struct sched *sched, unsigned number)
+{
+    set_idle(sched, number, false);
+    return (int)number;
+}
+
+static int tell_any_idle(struct sched *sched)
+{
+    if (sched->idle_count > 0)
+        for (unsigned i = 0; i < sched->cpu_count; i++)
+            if (sched->cpu[i].idle)
+                return tell_idle(sched, i);
+    return -1;
 }
 
 // The CPU that should look around because `entity` was queued: an idle one, or the one where it ran
 // last if what runs there has had more than its share.
-static int cpu_for(const struct sched *sched, const struct sched_entity *entity)
+static int cpu_for(struct sched *sched, const struct sched_entity *entity)
 {
-    unsigned home = entity->pinned < sched->cpu_count ? entity->pinned : entity->cpu;
+    unsigned home = is_pinned(sched, entity) ? entity->pinned : entity->cpu;
     const struct sched_cpu *cpu = &sched->cpu[home];
     if (cpu->idle)
-        return (int)home;
-    if (entity->pinned >= sched->cpu_count && sched->idle_count > 0)
-        for (unsigned i = 0; i < sched->cpu_count; i++)
-            if (sched->cpu[i].idle)
-                return (int)i;
-    if (cpu->current && cpu->current->vruntime > entity->vruntime)
-        return (int)home;
-    return -1;
+        return tell_idle(sched, home);
+    int other = is_pinned(sched, entity) ? -1 : tell_any_idle(sched);
+    if (other >= 0)
+        return other;
+    return cpu->current && cpu->current->vruntime > entity->vruntime ? (int)home : -1;
+}
+
+int sched_help(struct sched *sched)
+{
+    return sched->queue.count ? tell_any_idle(sched) : -1;
 }
 
 static uint64_t weighted(const struct sched_entity *entity, uint64_t time)
@@ -119,20 +150,29 @@ static uint64_t weighted(const struct sched_entity *entity, uint64_t time)
     return time * SCHED_WEIGHT_DEFAULT / entity->weight;
 }
 
-static int make_runnable(struct sched *sched, struct sched_entity *entity)
+// The level that one who joins starts from. What is pinned competes on its CPU alone, which may
+// have given out less than the others.
+static uint64_t floor_for(const struct sched *sched, const struct sched_entity *entity)
 {
-    uint64_t bonus = weighted(entity, SCHED_SLICE);
-    uint64_t earliest = sched->floor > bonus ? sched->floor - bonus : 0;
+    return is_pinned(sched, entity) ? sched->cpu[entity->pinned].floor : sched->floor;
+}
+
+static void make_runnable(struct sched *sched, struct sched_entity *entity)
+{
+    uint64_t bonus = weighted(entity, SCHED_SLICE), level = floor_for(sched, entity);
+    uint64_t earliest = level > bonus ? level - bonus : 0;
     if (entity->vruntime < earliest)
         entity->vruntime = earliest;
     enqueue(sched, entity);
-    return cpu_for(sched, entity);
 }
 
 int sched_add(struct sched *sched, struct sched_entity *entity)
 {
-    if (entity->vruntime < sched->floor)
-        entity->vruntime = sched->floor;
+    uint64_t level = floor_for(sched, entity);
+    if (entity->vruntime < level)
+        entity->vruntime = level;
+    entity->vruntime += weighted(entity, entity->debt);
+    entity->debt = 0;
     if (entity->cpu >= sched->cpu_count)
         entity->cpu = 0;
     enqueue(sched, entity);
@@ -157,7 +197,8 @@ int sched_wake(struct sched *sched, struct sched_entity *entity)
     if (entity->state != SCHED_BLOCKED)
         return -1;
     take(entity);
-    return make_runnable(sched, entity);
+    make_runnable(sched, entity);
+    return cpu_for(sched, entity);
 }
 
 // ---- choosing ----
@@ -167,7 +208,7 @@ static void expire(struct sched *sched, struct sched_cpu *cpu, uint64_t now)
     struct sched_entity *entity;
     while ((entity = first(&cpu->timers)) && entity->key <= now) {
         take(entity);
-        (void)make_runnable(sched, entity);
+        make_runnable(sched, entity); // this CPU chooses next, then asks for help
     }
 }
 
@@ -179,13 +220,6 @@ static struct sched_entity *choose(struct sched *sched, struct sched_cpu *cpu)
     if (!own || (any && any->key < own->key))
         return any;
     return own;
-}
-
-static void set_idle(struct sched *sched, struct sched_cpu *cpu, bool idle)
-{
-    if (cpu->idle != idle)
-        sched->idle_count += idle ? 1U : UINT32_MAX;
-    cpu->idle = idle;
 }
 
 // How much longer its cap lets it run, from `now` on; a new period begins where the old one is
@@ -208,15 +242,15 @@ struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t n
     expire(sched, cpu, now);
     struct sched_entity *entity = choose(sched, cpu);
     cpu->next = NULL;
-    set_idle(sched, cpu, entity == NULL);
+    set_idle(sched, number, entity == NULL);
     *until = cpu->timers.count ? first(&cpu->timers)->key : NEVER;
     if (!entity)
         return NULL;
     take(entity);
-    if (entity->vruntime > sched->floor)
-        sched->floor = entity->vruntime;
+    sched->floor = MAX(sched->floor, entity->vruntime);
+    cpu->floor = MAX(cpu->floor, entity->vruntime);
+    entity->cpu = (uint16_t)number; // before the state: whoever sees RUNNING kicks this CPU
     entity->state = SCHED_RUNNING;
-    entity->cpu = (uint16_t)number;
     entity->since = now;
     cpu->current = entity;
     uint64_t slice = MIN(SCHED_SLICE, MAX(cap_left(entity, now), SCHED_SLICE / 100));

@@ -4,7 +4,8 @@
 // All CPUs draw from one queue, ordered by virtual run time (time received, divided by weight), so
 // shares follow the weights on the whole machine; vCPUs pinned to one CPU wait in that CPU's own
 // queue beside it. A vCPU that slept comes back at most one slice ahead of the others, so it runs
-// soon and cannot save up. Queues are heaps: O(log n).
+// soon and cannot save up. No CPU sleeps while a vCPU that it may run is queued: whoever queues one
+// tells an idle CPU, and a CPU that leaves some behind tells the next. Queues are heaps: O(log n).
 #pragma once
 
 #include "lib/status.h"
@@ -36,6 +37,7 @@ struct sched_entity {
     uint32_t cap;    // percent of one CPU; 0: none
     uint16_t pinned; // a CPU, or SCHED_ANY_CPU
     void *group;     // the vCPUs of one VM share it
+    uint64_t debt;   // nanoseconds that were spent on its account already
 
     _Atomic uint8_t state;   // enum sched_state
     uint16_t cpu;            // where it runs or ran last
@@ -59,7 +61,8 @@ struct sched_cpu {
     struct sched_heap timers; // BLOCKED and THROTTLED here, by time
     struct sched_entity *current;
     struct sched_entity *next; // asked for by a directed yield
-    bool idle;
+    uint64_t floor;            // as of the machine, for those that are pinned here
+    bool idle;                 // found nothing, and nobody has told it to look again
 };
 
 struct sched {
@@ -86,8 +89,12 @@ bool sched_park(struct sched *sched, struct sched_entity *entity);
 int sched_wake(struct sched *sched, struct sched_entity *entity);
 
 // Chooses for a CPU; the chosen one is RUNNING from `now` on and should stop at *until at the
-// latest. NULL: nothing to run before *until (NEVER: no time known).
+// latest. NULL: nothing to run before *until (NEVER: no time known). The caller must then ask
+// sched_help().
 struct sched_entity *sched_pick(struct sched *sched, unsigned cpu, uint64_t now, uint64_t *until);
+
+// An idle CPU that should look around since vCPUs that any CPU may run are queued, or -1.
+int sched_help(struct sched *sched);
 
 // The one that runs on `cpu` stops: it can go on (QUEUED or THROTTLED), waits until `deadline`
 // (BLOCKED), or leaves (PARKED).

@@ -1,5 +1,7 @@
 // The CPU's loop: mechanism around the policy of vm/sched.h. One lock guards the policy's state; a
-// vCPU's own request bits are the only thing that is looked at without it.
+// vCPU's request bits, and whether it runs and where, are the only things that are looked at
+// without it. A VM is taken apart by CPU 0 when the last of its vCPUs has left: until then every
+// CPU that can still name a vCPU of it runs one itself.
 
 #include "vmx/loop.h"
 
@@ -65,33 +67,50 @@ void loop_add(struct vmx_vcpu *vcpu)
     spin_unlock(&lock);
 }
 
+// One that is pinned may have its registers and its VMCS on another CPU while it does not run
+// there.
+static bool is_loaded_elsewhere(const struct vmx_vcpu *vcpu)
+{
+    return vcpu->loaded && vcpu->cpu->cpu != this_cpu();
+}
+
+// Takes it out of the queues if it does not run. One that is loaded elsewhere has to run there once
+// more to leave.
+static bool park(struct vmx_vcpu *vcpu)
+{
+    spin_lock(&lock);
+    if (is_loaded_elsewhere(vcpu))
+        tell(sched_wake(&sched, &vcpu->sched));
+    bool parked = !is_loaded_elsewhere(vcpu) && sched_park(&sched, &vcpu->sched);
+    vcpu->park = !parked;
+    spin_unlock(&lock);
+    if (parked && vcpu->loaded)
+        vcpu_unload(vcpu);
+    return parked;
+}
+
 void loop_remove(struct vmx_vcpu *vcpu)
 {
-    for (;;) {
-        spin_lock(&lock);
-        bool parked = sched_park(&sched, &vcpu->sched);
-        if (!parked)
-            vcpu->park = true;
-        spin_unlock(&lock);
-        if (parked)
-            return;
+    while (!park(vcpu)) {
         vcpu_request(&vcpu->guest, REQUEST_SCHEDULE);
         pause();
     }
 }
 
 // vm_host.kick: somebody set request bits. Whoever blocks a vCPU looks at its requests after saying
-// so, hence one of the two sides sees the other.
+// so, hence one of the two sides sees the other; and whoever runs it looks at them after saying so
+// and where. In any other state it will be run, and looks then.
 void loop_kick(struct vcpu *vcpu)
 {
     struct vmx_vcpu *target = vmx_vcpu(vcpu);
     atomic_thread_fence(memory_order_seq_cst);
-    if (target->sched.state == SCHED_RUNNING) {
-        if (&cpus[target->sched.cpu] != this_cpu())
-            apic_send_nmi(cpus[target->sched.cpu].apic_id);
-        return;
+    uint8_t state = target->sched.state;
+    if (state == SCHED_RUNNING) {
+        const struct cpu *cpu = &cpus[target->sched.cpu];
+        if (cpu != this_cpu())
+            apic_send_nmi(cpu->apic_id);
     }
-    if (target->sched.state != SCHED_BLOCKED)
+    if (state != SCHED_BLOCKED)
         return;
     spin_lock(&lock);
     tell(sched_wake(&sched, &target->sched));
@@ -130,7 +149,7 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
     sched_stop(&sched, cpu, now_ns(), to, deadline);
     atomic_thread_fence(memory_order_seq_cst);
     if (to == SCHED_BLOCKED && vcpu->guest.requests != 0)
-        (void)sched_wake(&sched, &vcpu->sched); // this CPU chooses next anyway
+        tell(sched_wake(&sched, &vcpu->sched));
     spin_unlock(&lock);
     if (end == RUN_STOPPED && atomic_fetch_sub(&vcpu->vm->running, 1) == 1)
         hooks->vm_stopped(vcpu->guest.vm);
@@ -143,6 +162,7 @@ static struct vmx_vcpu *choose(uint64_t *until)
     spin_lock(&lock);
     struct sched_entity *entity = sched_pick(&sched, cpu, now_ns(), until);
     vmx_cpus[cpu].running = entity ? vcpu_of(entity) : NULL;
+    tell(sched_help(&sched));
     spin_unlock(&lock);
     if (*until != NEVER)
         *until = clock_tsc(&host_clock, *until);

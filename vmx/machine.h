@@ -49,10 +49,10 @@ struct vmx_vcpu {
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet
     bool launched;       // since the VMCS was last cleared
     struct sched_entity sched;
-    bool park;    // of vmx/loop.c: to be parked when it stops
-    bool left;    // its VM ended and it has left for good
-    bool checked; // its first entry went through the VM-entry checker
-    bool loaded;  // its VMCS is current on `cpu` and its registers are live there
+    bool park;           // of vmx/loop.c: to be parked when it stops
+    bool left;           // its VM ended and it has left for good
+    bool checked;        // its first entry went through the VM-entry checker
+    _Atomic bool loaded; // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;
     uint32_t primary;      // as last written
     struct event planned;  // what the last plan injects, until it is known to be delivered
