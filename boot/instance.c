@@ -142,6 +142,7 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
     cpuid.vcpu_count = vm->vcpu_count;
     cpuid.feature = vm->config.feature;
     cpuid.feature_count = vm->config.feature_count;
+    cpuid.exit_stats = vm->config.exit_stats == EXIT_STATS_CPUID;
     status = cpuid_build(&vm->cpuid, inputs->host_cpuid, &cpuid);
     if (status != STATUS_OK)
         return explain(why, status, "%s: too many CPUID leaves", vm->config.name);

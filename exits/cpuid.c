@@ -29,6 +29,33 @@ static void patch_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_
         leaf->ebx = cpuid_xsave_compacted_size(&vcpu->vm->cpuid, vcpu->xcr0);
 }
 
+// Exit statistics of this vCPU, as vms.conf lays the leaves out. `reason` is ECX.
+static bool answer_stats(const struct vcpu *vcpu, uint32_t number, uint32_t reason,
+                         struct cpuid_leaf *leaf)
+{
+    const struct vm_config *config = &vcpu->vm->config;
+    uint32_t index = number - STATS_LEAF_FIRST;
+    if (index >= STATS_LEAVES || config->stats_leaf[index] == 0)
+        return false;
+    uint8_t shows = config->stats_leaf[index];
+    bool by_reason = shows & STATS_LEAF_BY_REASON;
+    struct exit_counter total = {0};
+    *leaf = (struct cpuid_leaf){0};
+    if (by_reason && !exit_is_defined(reason)) {
+        leaf->edx = UINT32_MAX;
+        return true;
+    }
+    for (uint32_t i = by_reason ? reason : 0; i <= (by_reason ? reason : EXIT_REASONS - 1); i++)
+        stats_add(&total, &vcpu->stats, i);
+    if (shows & STATS_LEAF_EXITS)
+        leaf->eax = (uint32_t)total.count;
+    if (shows & STATS_LEAF_CYCLES) {
+        leaf->ebx = (uint32_t)(total.cycles >> 32);
+        leaf->ecx = (uint32_t)total.cycles;
+    }
+    return true;
+}
+
 static void patch(const struct vcpu *vcpu, enum cpuid_live live, uint32_t subleaf,
                   struct cpuid_leaf *leaf)
 {
@@ -48,6 +75,10 @@ static void patch(const struct vcpu *vcpu, enum cpuid_live live, uint32_t sublea
     case CPUID_LIVE_TOPOLOGY: // every sub-leaf echoes its number and names the CPU
         leaf->ecx = (leaf->ecx & ~UINT32_C(0xff)) | (subleaf & 0xff);
         leaf->edx = vcpu->apic_id;
+        break;
+    case CPUID_LIVE_BEYOND:
+        if (!answer_stats(vcpu, (uint32_t)vcpu->gpr[RAX], subleaf, leaf))
+            patch(vcpu, (enum cpuid_live)vcpu->vm->cpuid.beyond_live, subleaf, leaf);
         break;
     }
 }

@@ -56,7 +56,8 @@ void summary_print(struct printer *to, const struct vm *vm)
         print_to(to, " (%#x)", vm->stop_code);
     print_to(to, "\n");
     print_unemulated(to, vm);
-    print_exits(to, vm);
+    if (vm->config.exit_stats != EXIT_STATS_OFF)
+        print_exits(to, vm);
     print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
              vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
 }

@@ -17,6 +17,9 @@ void config_defaults(struct vm_config *config)
         .on_reboot = ACTION_RESTART,
         .on_crash = ACTION_DESTROY,
         .weight = 256,
+        .stats_leaf = {STATS_LEAF_BY_REASON | STATS_LEAF_CYCLES,
+                       STATS_LEAF_BY_REASON | STATS_LEAF_EXITS, STATS_LEAF_CYCLES,
+                       STATS_LEAF_EXITS},
     };
 }
 

@@ -52,6 +52,16 @@ struct config_module {
     char cmdline[CONFIG_PATH * 2]; // what followed the name
 };
 
+// What exit_stats asks for. EXIT_STATS_PRINT is the default: the table at the VM's end.
+enum exit_stats_mode { EXIT_STATS_PRINT, EXIT_STATS_OFF, EXIT_STATS_CPUID };
+
+// What a leaf of exit statistics tells: EAX for exits, EBX:ECX for cycles.
+#define STATS_LEAF_FIRST     0x4ffffffcU
+#define STATS_LEAVES         4
+#define STATS_LEAF_EXITS     1
+#define STATS_LEAF_CYCLES    2
+#define STATS_LEAF_BY_REASON 4 // of the exit reason in ECX; else of all reasons
+
 struct config_feature {
     uint16_t index; // in cpu_features[] of vm/feature.h
     bool enable;
@@ -83,11 +93,12 @@ struct vm_config {
     unsigned feature_count;
     struct config_feature feature[CONFIG_FEATURES];
     enum msr_unknown msr_unknown;
-    bool testdev;    // the test device answers on its ports
-    bool uart2;      // COM2 exists
-    bool exit_stats; // print the table of exits when the VM ends
-    uint32_t trap;   // exception vectors (0 to 31) that are shown to the operator before the guest
-                     // gets them
+    bool testdev; // the test device answers on its ports
+    bool uart2;   // COM2 exists
+    enum exit_stats_mode exit_stats;
+    uint8_t stats_leaf[STATS_LEAVES]; // EXIT_STATS_CPUID: STATS_LEAF_ bits; 0: no such leaf
+    uint32_t trap; // exception vectors (0 to 31) that are shown to the operator before the guest
+                   // gets them
 };
 
 struct config_errors {

@@ -226,7 +226,42 @@ static void set_uart2(struct config_parser *parser, const char *key, struct conf
 
 static void set_exit_stats(struct config_parser *parser, const char *key, struct config_text value)
 {
-    config_set_bool(parser, key, value, &parser->vm->exit_stats);
+    static const struct config_word words[] = {
+        {"print", EXIT_STATS_PRINT}, {"off", EXIT_STATS_OFF},   {"cpuid", EXIT_STATS_CPUID},
+        {"on", EXIT_STATS_PRINT},    {"yes", EXIT_STATS_PRINT}, {"no", EXIT_STATS_OFF},
+    };
+    int meaning;
+    if (config_get_word(parser, key, value, words, ARRAY_LENGTH(words), &meaning))
+        parser->vm->exit_stats = (enum exit_stats_mode)meaning;
+}
+
+// `stats_leaves = reason_cycles, reason_exits, cycles, exits`: what CPUID shows from 4FFFFFFCH on.
+static void set_stats_leaves(struct config_parser *parser, const char *key,
+                             struct config_text value)
+{
+    static const struct config_word words[] = {
+        {"none", 0},
+        {"exits", STATS_LEAF_EXITS},
+        {"cycles", STATS_LEAF_CYCLES},
+        {"both", STATS_LEAF_EXITS | STATS_LEAF_CYCLES},
+        {"reason_exits", STATS_LEAF_BY_REASON | STATS_LEAF_EXITS},
+        {"reason_cycles", STATS_LEAF_BY_REASON | STATS_LEAF_CYCLES},
+        {"reason_both", STATS_LEAF_BY_REASON | STATS_LEAF_EXITS | STATS_LEAF_CYCLES},
+    };
+    struct config_text item;
+    int meaning[STATS_LEAVES];
+    unsigned count = 0;
+    for (; config_split(&value, ',', &item); count++)
+        if (count < STATS_LEAVES &&
+            !config_get_word(parser, key, item, words, ARRAY_LENGTH(words), &meaning[count]))
+            return;
+    if (count != STATS_LEAVES) {
+        config_error(parser, "%s: name what each of the %d leaves from 4FFFFFFCh on shows", key,
+                     STATS_LEAVES);
+        return;
+    }
+    for (unsigned i = 0; i < STATS_LEAVES; i++)
+        parser->vm->stats_leaf[i] = (uint8_t)meaning[i];
 }
 
 // `trap = 6,13`: exception vectors.
@@ -261,6 +296,7 @@ static const struct {
     {"testdev", set_testdev},
     {"uart2", set_uart2},
     {"exit_stats", set_exit_stats},
+    {"stats_leaves", set_stats_leaves},
     {"trap", set_trap},
 };
 _Static_assert(ARRAY_LENGTH(keys) <= 32, "config_parser.keys_seen has a bit for each");

@@ -196,6 +196,7 @@ static void index_leaves(struct cpuid_policy *policy)
             }
     }
     policy->beyond = policy->slot[cpuid_slot_of(last[0])];
+    policy->beyond_live = policy->beyond.live;
     for (uint32_t at = 0; at < CPUID_SLOTS; at++) {
         uint32_t range = at % CPUID_RANGES, index = at / CPUID_RANGES;
         struct cpuid_slot *slot = &policy->slot[at];
@@ -244,5 +245,7 @@ status_t cpuid_build(struct cpuid_policy *policy, const struct cpuid_leaves *hos
     sort(leaves);
     policy->zero = (uint8_t)leaves->count; // behind the last: nothing
     index_leaves(policy);
+    if (inputs->exit_stats)
+        policy->beyond.live = CPUID_LIVE_BEYOND;
     return STATUS_OK;
 }

@@ -85,6 +85,7 @@ struct cpuid_inputs {
     uint32_t flags;                       // enum cpuid_flag
     const struct config_feature *feature; // what vms.conf switches on and off
     unsigned feature_count;
+    bool exit_stats; // the leaves of exit statistics exist
 };
 
 // What the exit handler must patch in a leaf.
@@ -94,6 +95,7 @@ enum cpuid_live {
     CPUID_LIVE_STRUCTURED, // leaf 7.0: OSPKE
     CPUID_LIVE_XSAVE,      // leaf 0DH: sizes by XCR0
     CPUID_LIVE_TOPOLOGY,   // leaves 0BH, 1FH: x2APIC ID
+    CPUID_LIVE_BEYOND,     // leaves that no slot has: exit statistics are among them
 };
 
 // What a leaf answers; for most, the registers themselves.
@@ -123,6 +125,7 @@ struct cpuid_policy {
     struct cpuid_leaves leaves;          // what the guest sees, sorted
     struct cpuid_slot slot[CPUID_SLOTS]; // by cpuid_slot_of()
     struct cpuid_slot beyond;            // any other leaf: shows the highest basic one
+    uint8_t beyond_live;                 // of the highest basic leaf: beyond.live may differ
     uint8_t zero;                        // index of a leaf that is all zero
     uint64_t xcr0_allowed;
     uint64_t arch_capabilities;

@@ -83,6 +83,12 @@ enum exit_reason {
     EXIT_REASONS = 78,
 };
 
+// Whether the manual gives the basic exit reason a meaning.
+static inline bool exit_is_defined(uint32_t reason)
+{
+    return reason < EXIT_REASONS && reason != 35 && reason != 38 && reason != 42 && reason != 71;
+}
+
 // Groups of guest state: fetched from the VMCS on demand, written back when dirty. A vCPU's fields
 // outside the groups are always valid.
 enum state_group {

@@ -64,7 +64,8 @@ static void parse_two_machines(void)
                            "msr_unknown = ignore\n"
                            "testdev = on\n"
                            "uart2 = yes\n"
-                           "exit_stats = on\n"
+                           "exit_stats = cpuid\n"
+                           "stats_leaves = exits, cycles, reason_both, none\n"
                            "trap = 6,13\n"
                            "[ vm  two ]\n"
                            "memory = 0x1G\n"
@@ -94,7 +95,7 @@ static void what_a_vm_is_made_of_is_stored(void **state)
     assert_int_equal(vms[0].flat_address, 0x8000);
     assert_int_equal(vms[0].flat_mode, FLAT_REAL);
     assert_string_equal(vms[1].name, "two");
-    assert_int_equal(vms[1].line, 23);
+    assert_int_equal(vms[1].line, 24);
     assert_int_equal(vms[1].memory, 1 << 30);
     assert_int_equal(vms[1].boot, BOOT_MULTIBOOT2);
 }
@@ -116,8 +117,32 @@ static void how_a_vm_is_treated_is_stored(void **state)
     assert_string_equal(cpu_features[vms[0].feature[1].index].name, "pku");
     assert_true(vms[0].feature[1].enable);
     assert_int_equal(vms[0].msr_unknown, MSR_UNKNOWN_IGNORE);
-    assert_true(vms[0].testdev && vms[0].uart2 && vms[0].exit_stats);
+    assert_true(vms[0].testdev && vms[0].uart2);
+    assert_int_equal(vms[0].exit_stats, EXIT_STATS_CPUID);
+    assert_memory_equal(vms[0].stats_leaf, "\1\2\7\0", STATS_LEAVES);
+    assert_int_equal(vms[1].exit_stats, EXIT_STATS_PRINT);
+    assert_memory_equal(vms[1].stats_leaf, "\6\5\2\1", STATS_LEAVES);
     assert_int_equal(vms[0].trap, 1 << 6 | 1 << 13);
+}
+
+// Its first words were those of a switch.
+static void exit_stats_is_also_a_switch(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum exit_stats_mode mode;
+    } cases[] = {
+        {"[vm a]\nexit_stats = on", EXIT_STATS_PRINT},
+        {"[vm a]\nexit_stats = off", EXIT_STATS_OFF},
+        {"[vm a]\nexit_stats = yes", EXIT_STATS_PRINT},
+        {"[vm a]\nexit_stats = no", EXIT_STATS_OFF},
+        {"[vm a]\nexit_stats = print", EXIT_STATS_PRINT},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        assert_int_equal(parse(cases[i].text), STATUS_OK);
+        assert_int_equal(vms[0].exit_stats, cases[i].mode);
+    }
 }
 
 static void each_mistake_has_its_line(void **state)
@@ -128,6 +153,15 @@ static void each_mistake_has_its_line(void **state)
     } cases[] = {
         {"", "vms.conf:1: no VM is described; write [vm NAME] and its keys"},
         {"# nothing\n", "vms.conf:1: no VM is described; write [vm NAME] and its keys"},
+        {"[vm a]\nexit_stats = maybe",
+         "vms.conf:2: exit_stats = maybe: give one of: print, off, cpuid, on, yes, no"},
+        {"[vm a]\nstats_leaves = exits",
+         "vms.conf:2: stats_leaves: name what each of the 4 leaves from 4FFFFFFCh on shows"},
+        {"[vm a]\nstats_leaves = exits,exits,exits,exits,exits",
+         "vms.conf:2: stats_leaves: name what each of the 4 leaves from 4FFFFFFCh on shows"},
+        {"[vm a]\nstats_leaves = exits,exit,exits,exits",
+         "vms.conf:2: stats_leaves = exit: give one of: none, exits, cycles, both, reason_exits, "
+         "reason_cycles, reason_both"},
         {"cpus = 1", "vms.conf:1: \"cpus\" stands before the first section; begin with [vm NAME]"},
         {"[vm]", "vms.conf:1: the section has no name; write [vm NAME]"},
         {"[vm a", "vms.conf:1: the section has no closing ]; write [vm NAME]"},
@@ -306,6 +340,7 @@ int main(void)
         cmocka_unit_test(an_empty_section_has_the_defaults),
         cmocka_unit_test(what_a_vm_is_made_of_is_stored),
         cmocka_unit_test(how_a_vm_is_treated_is_stored),
+        cmocka_unit_test(exit_stats_is_also_a_switch),
         cmocka_unit_test(each_mistake_has_its_line),
         cmocka_unit_test(a_broken_section_is_left_out_and_the_others_stand),
         cmocka_unit_test(a_nul_is_reported_where_it_stands),

@@ -279,6 +279,90 @@ static void leaves_out_of_range_show_the_highest_basic_one(void **state)
     assert_int_equal(cpuid(0x14, 0).eax | cpuid(0x40000002, 0).eax | cpuid(0x80000005, 0).eax, 0);
 }
 
+// ---- exit statistics ----
+
+static void build_stats(void)
+{
+    struct cpuid_inputs with = inputs();
+    with.exit_stats = true;
+    build(&with);
+    struct vm_config config;
+    config_defaults(&config);
+    vm.config = config;
+    stats_count(&vcpu.stats.reason[EXIT_CPUID], 0xf0000000);
+    stats_count(&vcpu.stats.reason[EXIT_CPUID], 0x20000000);
+    stats_count(&vcpu.stats.reason[EXIT_HLT], 5);
+    stats_count(&vcpu.stats.reason[STATS_OTHER], 1000);
+}
+
+static void assert_leaf(struct cpuid_leaf leaf, uint32_t eax, uint32_t ebx, uint32_t ecx,
+                        uint32_t edx)
+{
+    assert_int_equal(leaf.eax, eax);
+    assert_int_equal(leaf.ebx, ebx);
+    assert_int_equal(leaf.ecx, ecx);
+    assert_int_equal(leaf.edx, edx);
+}
+
+static void exits_show_where_they_are_asked_for(void **state)
+{
+    (void)state;
+    build_stats();
+    assert_leaf(cpuid(0x4ffffffc, EXIT_CPUID), 0, 1, 0x10000000, 0);
+    assert_leaf(cpuid(0x4ffffffd, EXIT_CPUID), 2, 0, 0, 0);
+    assert_leaf(cpuid(0x4ffffffd, EXIT_HLT), 1, 0, 0, 0);
+    assert_leaf(cpuid(0x4ffffffe, 99), 0, 1, 0x10000005, 0); // what is no exit does not count
+    assert_leaf(cpuid(0x4fffffff, 99), 3, 0, 0, 0);
+}
+
+static void reasons_are_undefined_or_never_seen(void **state)
+{
+    (void)state;
+    build_stats();
+    static const uint32_t undefined[] = {35, 38, 42, 71, EXIT_REASONS, UINT32_MAX};
+    for (unsigned i = 0; i < ARRAY_LENGTH(undefined); i++) {
+        assert_leaf(cpuid(0x4ffffffc, undefined[i]), 0, 0, 0, UINT32_MAX);
+        assert_leaf(cpuid(0x4ffffffd, undefined[i]), 0, 0, 0, UINT32_MAX);
+    }
+    for (uint32_t reason = 0; reason < EXIT_REASONS; reason++)
+        if (exit_is_defined(reason) && reason != EXIT_CPUID && reason != EXIT_HLT) {
+            assert_leaf(cpuid(0x4ffffffc, reason), 0, 0, 0, 0);
+            assert_leaf(cpuid(0x4ffffffd, reason), 0, 0, 0, 0);
+        }
+}
+
+static void the_map_of_exit_statistics_is_a_setting(void **state)
+{
+    (void)state;
+    build_stats();
+    memcpy(vm.config.stats_leaf, "\3\0\7\5", STATS_LEAVES);
+    assert_leaf(cpuid(0x4ffffffc, 99), 3, 1, 0x10000005, 0);
+    assert_int_equal(cpuid(0x4ffffffd, 0).eax, 3000); // none: as any leaf out of range
+    assert_leaf(cpuid(0x4ffffffe, EXIT_CPUID), 2, 1, 0x10000000, 0);
+    assert_leaf(cpuid(0x4fffffff, EXIT_HLT), 1, 0, 0, 0);
+}
+
+static void exit_statistics_hide_nothing_else(void **state)
+{
+    (void)state;
+    build_stats();
+    static const uint32_t outside[] = {0x17,       0x3fffffff, 0x40000011, 0x40000020,
+                                       0x4ffffffb, 0x50000000, 0x80000009, 0xffffffff};
+    for (unsigned i = 0; i < ARRAY_LENGTH(outside); i++)
+        assert_int_equal(cpuid(outside[i], EXIT_CPUID).eax, 3000);
+    // The highest basic leaf may be a live one.
+    struct cpuid_inputs with = inputs();
+    with.exit_stats = true;
+    build(&with);
+    host.leaf[0].eax = 0x1f;
+    assert_int_equal(cpuid_build(&vm.cpuid, &host, &with), STATUS_OK);
+    vcpu.apic_id = 2;
+    assert_int_equal(cpuid(0x50000000, 1).edx, 2);
+    with.exit_stats = false;
+    assert_int_equal(cpuid_build(&vm.cpuid, &host, &with), STATUS_OK);
+    assert_int_equal(cpuid(0x4fffffff, 1).edx, 2);
+}
+
 static void widths_fit_the_page_tables(void **state)
 {
     (void)state;
@@ -320,6 +404,10 @@ int main(void)
         cmocka_unit_test(a_component_without_a_size_is_not_offered),
         cmocka_unit_test(frequencies_are_exact_or_absent),
         cmocka_unit_test(leaves_out_of_range_show_the_highest_basic_one),
+        cmocka_unit_test(exits_show_where_they_are_asked_for),
+        cmocka_unit_test(reasons_are_undefined_or_never_seen),
+        cmocka_unit_test(the_map_of_exit_statistics_is_a_setting),
+        cmocka_unit_test(exit_statistics_hide_nothing_else),
         cmocka_unit_test(widths_fit_the_page_tables),
         cmocka_unit_test(collecting_finds_every_subleaf),
     };
