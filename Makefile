@@ -256,7 +256,7 @@ bench: deps-guests
 
 # ---- the rest ------------------------------------------------------------------------------------------------------
 lint: deps-lint
-	@$(MAKE) --no-print-directory $(PURE_OBJECTS)
+	@$(MAKE) --no-print-directory $(PURE_OBJECTS) $(OUT)/target/font.o
 	@tools/lint -o $(OUT)/target $(PURE_ALL)
 
 TEST_PARTS := lint unit fuzz guests system
