@@ -18,8 +18,11 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_leaves *leaves, uint32_t 
 
 bool cpuid_has(const struct cpuid_policy *policy, uint32_t feature)
 {
-    const struct cpuid_leaf *leaf =
-        cpuid_find(&policy->leaves, CPUID_BIT_LEAF(feature), CPUID_BIT_SUBLEAF(feature));
+    const struct cpuid_slot *slot = &policy->slot[cpuid_slot_of(CPUID_BIT_LEAF(feature))];
+    uint32_t subleaf = CPUID_BIT_SUBLEAF(feature);
+    if (subleaf && subleaf >= slot->count)
+        return false;
+    const struct cpuid_leaf *leaf = &policy->leaves.leaf[slot->first + subleaf];
     const uint32_t value[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
     return value[CPUID_BIT_IN(feature)] & BIT32(CPUID_BIT_BIT(feature));
 }

@@ -1,51 +1,6 @@
-// exits/task.c, task_segments.c, descriptor.c, cache.c and rdtsc.c: task switches of all kinds
-// between 32-bit and 16-bit tasks, and the instructions that exit only when they are made to.
+// exits/task.c and task_segments.c: task switches of all kinds between 32-bit and 16-bit tasks.
 
-#include "tests/unit/exit_support.h"
-
-#include "vm/descriptor.h"
-
-#define GDT    0x1000
-#define TASK_A 0x2000 // the running one
-#define TASK_B 0x3000 // 32-bit
-#define TASK_C 0x4000 // 16-bit
-#define STACK  0x8000
-
-// Selectors.
-#define CODE0 0x08
-#define DATA0 0x10
-#define CODE3 0x1b
-#define DATA3 0x23
-#define TSS_A 0x28
-#define TSS_B 0x30
-#define TSS_C 0x38
-#define LDT   0x40
-#define GONE  0x48 // not present
-
-static void put(uint64_t at, unsigned size, uint64_t value)
-{
-    memcpy(&machine.ram[at], &value, size);
-}
-
-static uint64_t get(uint64_t at, unsigned size)
-{
-    uint64_t value = 0;
-    memcpy(&value, &machine.ram[at], size);
-    return value;
-}
-
-static void set_descriptor(uint16_t selector, uint32_t base, uint32_t limit, uint32_t access)
-{
-    uint64_t low = (limit & 0xffff) | (uint64_t)(limit & 0xf0000) << 32 |
-                   (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(base >> 24) << 56 |
-                   (uint64_t)access << 40;
-    put(GDT + (selector & SELECTOR_INDEX), 8, low);
-}
-
-static uint8_t type_of(uint16_t selector)
-{
-    return machine.ram[GDT + (selector & SELECTOR_INDEX) + 5];
-}
+#include "tests/unit/exit_gdt.h"
 
 static void set_task_b(void)
 {
@@ -64,20 +19,7 @@ static void set_task_b(void)
 static int set_up(void **state)
 {
     (void)state;
-    machine_protected_mode();
-    VCPU->gdtr = (struct table_register){.base = GDT, .limit = 0x4f};
-    set_descriptor(CODE0, 0, 0xfffff, 0xc09a);
-    set_descriptor(DATA0, 0, 0xfffff, 0xc092);
-    set_descriptor(CODE3, 0, 0xfffff, 0xc0fa);
-    set_descriptor(DATA3, 0, 0xfffff, 0xc0f2);
-    set_descriptor(TSS_A, TASK_A, 0x67, 0x8b);
-    set_descriptor(TSS_B, TASK_B, 0x67, 0x89);
-    set_descriptor(TSS_C, TASK_C, 0x2b, 0x81);
-    set_descriptor(LDT, 0x5000, 0x3f, 0x82);
-    set_descriptor(GONE, 0, 0xfffff, 0x4012);
-    VCPU->segment[TR] =
-        (struct segment){.selector = TSS_A, .base = TASK_A, .limit = 0x67, .access = 0x8b};
-    VCPU->segment[CS].selector = CODE0;
+    machine_with_gdt();
     set_task_b();
     return 0;
 }
@@ -280,152 +222,6 @@ static void a_task_in_virtual_8086_mode_needs_no_descriptors(void **state)
     assert_int_equal(VCPU->cpl, 3);
 }
 
-// ---- descriptor tables and task registers ----
-
-#define AT(displacement)        UINT64_C(displacement)
-#define MEMORY(identity)        ((uint32_t)(identity) << 28 | BIT32(27) | BIT32(22) | DS << 15 | 1 << 7)
-#define OPERAND_32              BIT32(11)
-#define REGISTER(identity, gpr) ((uint32_t)(identity) << 28 | BIT32(10) | (gpr) << 3)
-
-static struct exit table_access(uint32_t reason, uint32_t info, uint64_t displacement)
-{
-    return (struct exit){.reason = reason, .instruction_info = info, .qualification = displacement};
-}
-
-static void tables_are_stored_and_loaded(void **state)
-{
-    (void)state;
-    VCPU->idtr = (struct table_register){.base = 0xff123456, .limit = 0x7ff};
-    struct exit exit = table_access(EXIT_GDTR_IDTR, MEMORY(1), AT(0x9000));
-    assert_verdict(exit_run(&exit), next());
-    assert_int_equal(get(0x9000, 6), UINT64_C(0xff12345607ff));
-
-    exit = table_access(EXIT_GDTR_IDTR, MEMORY(2) | OPERAND_32, AT(0x9000));
-    assert_verdict(exit_run(&exit, FIELD(gdtr)), next());
-    assert_int_equal(VCPU->gdtr.base, 0xff123456);
-    assert_int_equal(VCPU->gdtr.limit, 0x7ff);
-    assert_int_equal(exit_dirty, STATE_SEGMENTS);
-
-    exit = table_access(EXIT_GDTR_IDTR, MEMORY(3), AT(0x9000)); // 16-bit operand: 24 bits of base
-    assert_verdict(exit_run(&exit, FIELD(idtr)), next());
-    assert_int_equal(VCPU->idtr.base, 0x123456);
-
-    VCPU->cpl = 3;
-    assert_verdict(exit_run(&exit), fault_gp(0));
-    exit = table_access(EXIT_GDTR_IDTR, MEMORY(0), AT(0x9000));
-    VCPU->cr4 = CR4_UMIP;
-    assert_verdict(exit_run(&exit), fault_gp(0));
-}
-
-static void ltr_takes_an_available_tss_and_makes_it_busy(void **state)
-{
-    (void)state;
-    struct exit exit = table_access(EXIT_LDTR_TR, REGISTER(3, RBX), 0);
-    VCPU->gpr[RBX] = TSS_B;
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
-    assert_int_equal(VCPU->segment[TR].base, TASK_B);
-    assert_int_equal(VCPU->segment[TR].access, 0x8b);
-    assert_int_equal(type_of(TSS_B), 0x8b);
-    assert_verdict(exit_run(&exit), fault_gp(TSS_B)); // now it is busy
-    static const struct {
-        uint16_t selector;
-        uint16_t error;
-    } bad[] = {{0, 0}, {CODE0, CODE0}, {LDT, LDT}, {TSS_C | 4, TSS_C | 4}, {0x58, 0x58}};
-    for (unsigned i = 0; i < ARRAY_LENGTH(bad); i++) {
-        VCPU->gpr[RBX] = bad[i].selector;
-        assert_verdict(exit_run(&exit), fault_gp(bad[i].error));
-    }
-}
-
-static void lldt_takes_a_table_or_nothing(void **state)
-{
-    (void)state;
-    struct exit exit = table_access(EXIT_LDTR_TR, MEMORY(2), AT(0x9000));
-    put(0x9000, 2, LDT);
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
-    assert_int_equal(VCPU->segment[LDTR].base, 0x5000);
-    put(0x9000, 2, TSS_B);
-    assert_verdict(exit_run(&exit), fault_gp(TSS_B));
-    put(0x9000, 2, 3);
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
-    assert_int_equal(VCPU->segment[LDTR].access & AR_UNUSABLE, AR_UNUSABLE);
-    set_descriptor(LDT, 0x5000, 0x3f, 0x02);
-    put(0x9000, 2, LDT);
-    assert_verdict(exit_run(&exit), fault_code(VECTOR_NP, LDT));
-}
-
-static void selectors_are_stored_by_operand_size(void **state)
-{
-    (void)state;
-    struct exit exit = table_access(EXIT_LDTR_TR, REGISTER(1, RBX), 0);
-    VCPU->gpr[RBX] = UINT64_C(0xaaaaaaaaaaaaaaaa);
-    VCPU->rip = 0xa000;
-    memcpy(&machine.ram[0xa000], "\x66\x0f\x00\xcb", 4); // str bx
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
-    assert_int_equal(VCPU->gpr[RBX], UINT64_C(0xaaaaaaaaaaaa0000) | TSS_A);
-    memcpy(&machine.ram[0xa000], "\x0f\x00\xcb", 3); // str ebx
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
-    assert_int_equal(VCPU->gpr[RBX], TSS_A);
-    exit = table_access(EXIT_LDTR_TR, MEMORY(0), AT(0x9000));
-    VCPU->segment[LDTR].selector = 0x40;
-    put(0x9000, 4, UINT32_MAX);
-    assert_verdict(exit_run(&exit), next());
-    assert_int_equal(get(0x9000, 4), 0xffff0040);
-}
-
-static void invpcid_checks_its_descriptor(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t type, pcid, address;
-        bool is_taken;
-    } rows[] = {{0, 0, 0x1000, true},     {1, 0, BIT(63), true}, {2, 5, 0, true},
-                {3, UINT64_MAX, 0, true}, {4, 0, 0, false},      {0, 1, 0, false},
-                {0, BIT(12), 0, false},   {0, 0, BIT(63), false}};
-    struct exit exit = table_access(EXIT_INVPCID, MEMORY(RDX), AT(0x9000));
-    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
-        VCPU->gpr[RDX] = UINT64_C(0xf00000000) | rows[i].type;
-        put(0x9000, 8, rows[i].pcid);
-        put(0x9008, 8, rows[i].address);
-        assert_verdict(exit_run(&exit), rows[i].is_taken ? next() : fault_gp(0));
-        assert_int_equal(exit_requests, rows[i].is_taken ? REQUEST_FLUSH_TLB : 0);
-    }
-}
-
-static void caches_need_no_flush_but_translations_do(void **state)
-{
-    (void)state;
-    struct exit exit = {.reason = EXIT_WBINVD};
-    assert_verdict(exit_run(&exit), next());
-    exit.reason = EXIT_INVD;
-    assert_verdict(exit_run(&exit), next());
-    assert_int_equal(exit_requests, 0);
-    exit.reason = EXIT_INVLPG;
-    assert_verdict(exit_run(&exit), next());
-    assert_int_equal(exit_requests, REQUEST_FLUSH_TLB);
-}
-
-static void the_tsc_is_read_with_its_offset(void **state)
-{
-    (void)state;
-    VCPU->tsc_offset = UINT64_C(0x500000000) - 1000;
-    VCPU->live.tsc_aux = 7;
-    struct exit exit = {.reason = EXIT_RDTSC, .tsc = 1100};
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX])), next());
-    assert_int_equal(VCPU->gpr[RAX], 100);
-    assert_int_equal(VCPU->gpr[RDX], 5);
-    exit.reason = EXIT_RDTSCP;
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX]), FIELD(gpr[RCX])), next());
-    assert_int_equal(VCPU->gpr[RCX], 7);
-    VCPU->cr4 |= CR4_TSD;
-    VCPU->cpl = 3;
-    assert_verdict(exit_run(&exit), fault_gp(0));
-    exit.reason = EXIT_RDTSC;
-    assert_verdict(exit_run(&exit), fault_gp(0));
-    exit.reason = EXIT_RDPMC;
-    assert_verdict(exit_run(&exit), fault_gp(0));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,13 +234,6 @@ int main(void)
         cmocka_unit_test_setup(bad_segments_fault_in_the_new_task, set_up),
         cmocka_unit_test_setup(a_task_beyond_its_code_or_with_the_trap_flag_faults, set_up),
         cmocka_unit_test_setup(a_task_in_virtual_8086_mode_needs_no_descriptors, set_up),
-        cmocka_unit_test_setup(tables_are_stored_and_loaded, set_up),
-        cmocka_unit_test_setup(ltr_takes_an_available_tss_and_makes_it_busy, set_up),
-        cmocka_unit_test_setup(lldt_takes_a_table_or_nothing, set_up),
-        cmocka_unit_test_setup(selectors_are_stored_by_operand_size, set_up),
-        cmocka_unit_test_setup(invpcid_checks_its_descriptor, set_up),
-        cmocka_unit_test_setup(caches_need_no_flush_but_translations_do, set_up),
-        cmocka_unit_test_setup(the_tsc_is_read_with_its_offset, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
