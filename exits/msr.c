@@ -6,7 +6,7 @@
 #include "vm/vm.h"
 
 // An MSR that does not exist: counted and listed, then as the VM's configuration says.
-static verdict_t unknown(struct vcpu *vcpu, uint32_t index)
+__attribute__((noinline)) static verdict_t unknown(struct vcpu *vcpu, uint32_t index)
 {
     struct vm *vm = vcpu->vm;
     atomic_fetch_add_explicit(&vm->unknown_msrs, 1, memory_order_relaxed);
@@ -30,63 +30,88 @@ static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
     return (uint64_t *)((uint8_t *)vcpu + row->field);
 }
 
-static bool read_msr(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t *value,
-                     uint64_t now)
-{
-    if (!exists(vcpu, row))
-        return false;
-    if (row->read)
-        return row->read(vcpu, index, value, now);
-    *value = row->field ? *field_of(vcpu, row) : row->constant;
-    return true;
-}
+// ---- RDMSR ----
 
-static bool write_msr(struct vcpu *vcpu, const struct msr_row *row, uint32_t index, uint64_t value,
-                      uint64_t now)
-{
-    if (!exists(vcpu, row))
-        return false;
-    if (row->write)
-        return row->write(vcpu, index, value, now);
-    if (row->writable == 0 || (value & ~row->writable) ||
-        (row->is_canonical && !is_canonical(value, 48)))
-        return false;
-    *field_of(vcpu, row) = value;
-    vcpu->dirty |= row->groups;
-    return true;
-}
-
-verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
+// What is more than a word in memory. Out of line like its kin below: the common ways need no
+// stack.
+__attribute__((noinline)) static verdict_t read_other(struct vcpu *vcpu, const struct exit *exit,
+                                                      const struct msr_row *row)
 {
     uint32_t index = (uint32_t)vcpu->gpr[RCX];
-    const struct msr_row *row = msr_find(index);
     if (!row) {
         verdict_t verdict = unknown(vcpu, index);
         if (verdict.kind == VERDICT_NEXT)
             set_result(vcpu, 0);
         return verdict;
     }
+    if (!exists(vcpu, row))
+        return fault_gp(0);
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
-    uint64_t value;
-    if (!read_msr(vcpu, row, index, &value, exit_now(vcpu, exit)))
-        return fault_gp(0);
+    uint64_t value = row->constant;
+    if (row->read) {
+        if (!row->read(vcpu, index, &value, exit_now(vcpu, exit)))
+            return fault_gp(0);
+    } else if (row->field) {
+        value = *field_of(vcpu, row);
+    }
     set_result(vcpu, value);
+    return next();
+}
+
+verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
+{
+    const struct msr_row *row = msr_find((uint32_t)vcpu->gpr[RCX]);
+    if (!row || !row->in_memory)
+        return read_other(vcpu, exit, row);
+    set_result(vcpu, *field_of(vcpu, row));
+    return next();
+}
+
+// ---- WRMSR ----
+
+static uint64_t operand(const struct vcpu *vcpu)
+{
+    return (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
+}
+
+static inline verdict_t write_by_row(struct vcpu *vcpu, const struct exit *exit,
+                                     const struct msr_row *row)
+{
+    uint64_t now = exit_now(vcpu, exit);
+    return row->write(vcpu, (uint32_t)vcpu->gpr[RCX], operand(vcpu), now) ? next() : fault_gp(0);
+}
+
+// What has no writer of its own, may not exist or lies in the VMCS.
+__attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const struct exit *exit,
+                                                       const struct msr_row *row)
+{
+    uint64_t value = operand(vcpu);
+    if (!row)
+        return unknown(vcpu, (uint32_t)vcpu->gpr[RCX]);
+    if (!exists(vcpu, row))
+        return fault_gp(0);
+    if (row->groups & ~vcpu->fetched)
+        return need(row->groups);
+    if (row->write)
+        return write_by_row(vcpu, exit, row);
+    if (row->writable == 0 || (value & ~row->writable) ||
+        (row->is_canonical && !is_canonical(value, 48)))
+        return fault_gp(0);
+    *field_of(vcpu, row) = value;
+    vcpu->dirty |= row->groups;
     return next();
 }
 
 verdict_t exit_wrmsr(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t index = (uint32_t)vcpu->gpr[RCX];
-    uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
     // EOI and ICR are written for every interrupt: no look-up.
     if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
-        return lapic_write_msr(vcpu, index, value, exit_now(vcpu, exit)) ? next() : fault_gp(0);
-
+        return lapic_write_msr(vcpu, index, operand(vcpu), exit_now(vcpu, exit)) ? next()
+                                                                                 : fault_gp(0);
     const struct msr_row *row = msr_find(index);
-    if (!row)
-        return unknown(vcpu, index);
-    if (row->groups & ~vcpu->fetched)
-        return need(row->groups);
-    return write_msr(vcpu, row, index, value, exit_now(vcpu, exit)) ? next() : fault_gp(0);
+    if (!row || !row->write || (row->feature | row->groups))
+        return write_other(vcpu, exit, row);
+    return write_by_row(vcpu, exit, row);
 }

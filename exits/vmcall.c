@@ -41,16 +41,22 @@ static int64_t send_ipi(struct vcpu *vcpu)
     return sent;
 }
 
+// Out of line: an unknown number needs no stack.
+__attribute__((noinline)) static verdict_t known(struct vcpu *vcpu)
+{
+    uint32_t groups = STATE_CONTROL | STATE_SEGMENTS;
+    if (groups & ~vcpu->fetched)
+        return need(groups);
+    int64_t result = vcpu->cpl > 0 ? HYPERCALL_DENIED : send_ipi(vcpu);
+    vcpu->gpr[RAX] = (uint64_t)result;
+    return next();
+}
+
 verdict_t exit_vmcall(struct vcpu *vcpu, const struct exit *exit)
 {
     (void)exit;
-    int64_t result = HYPERCALL_UNKNOWN;
-    if ((uint32_t)vcpu->gpr[RAX] == HYPERCALL_SEND_IPI) {
-        uint32_t groups = STATE_CONTROL | STATE_SEGMENTS;
-        if (groups & ~vcpu->fetched)
-            return need(groups);
-        result = vcpu->cpl > 0 ? HYPERCALL_DENIED : send_ipi(vcpu);
-    }
-    vcpu->gpr[RAX] = (uint64_t)result;
+    if ((uint32_t)vcpu->gpr[RAX] == HYPERCALL_SEND_IPI)
+        return known(vcpu);
+    vcpu->gpr[RAX] = (uint64_t)HYPERCALL_UNKNOWN;
     return next();
 }

@@ -44,6 +44,8 @@ static uint64_t guest_tsc(const struct vcpu *vcpu, uint64_t now)
 
 static void move_tsc(struct vcpu *vcpu, uint64_t by, uint64_t now)
 {
+    if (by == 0)
+        return;
     vcpu->msr.tsc_adjust += by;
     vcpu->tsc_offset += by;
     vcpu->dirty |= STATE_TSC;
@@ -262,19 +264,18 @@ static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t valu
 
 // ---- the table ----
 
-#define ONE(index) .first = (index), .last = (index)
-#define IN(name)   .field = (uint16_t)offsetof(struct vcpu, name)
-#define ANY        .writable = UINT64_MAX
-#define LINEAR     .writable = UINT64_MAX, .is_canonical = true
+#define ONE(index)      .first = (index)
+#define RANGE(from, to) .first = (from), .width = (to) - (from)
+#define IN(name)        .field = (uint16_t)offsetof(struct vcpu, name)
+#define IN_MEMORY(name) IN(msr.name), .in_memory = true
+#define ANY             .writable = UINT64_MAX
+#define LINEAR          .writable = UINT64_MAX, .is_canonical = true
 _Static_assert(offsetof(struct vcpu, stats) < UINT16_MAX, "a field's offset fits 16 bits");
 
-static const struct msr_row rows[] = {
+const struct msr_row msr_rows[] = {
     // What exits most comes first: timers, EOI and IPIs, behind the one with the least to do.
-    {ONE(0x3b), IN(msr.tsc_adjust), .write = write_tsc_adjust},
-    {.first = MSR_X2APIC_FIRST,
-     .last = MSR_X2APIC_LAST,
-     .read = lapic_read_msr,
-     .write = lapic_write_msr},
+    {ONE(0x3b), IN_MEMORY(tsc_adjust), .write = write_tsc_adjust},
+    {RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(0x10), .read = read_tsc, .write = write_tsc},
@@ -304,33 +305,33 @@ static const struct msr_row rows[] = {
 
     // In memory only.
     {ONE(0xfe), .constant = MTRR_CAPABILITIES},
-    {ONE(0x2ff), IN(msr.mtrr_default), .write = write_mtrr_default},
-    {.first = 0x200,
-     .last = 0x200 + 2 * MTRR_VARIABLE - 1,
-     .read = read_mtrr_variable,
+    {ONE(0x2ff), IN_MEMORY(mtrr_default), .write = write_mtrr_default},
+    {RANGE(0x200, 0x200 + 2 * MTRR_VARIABLE - 1), .read = read_mtrr_variable,
      .write = write_mtrr_variable},
     {ONE(0x250), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
-    {.first = 0x258, .last = 0x259, .read = read_mtrr_fixed, .write = write_mtrr_fixed},
-    {.first = 0x268, .last = 0x26f, .read = read_mtrr_fixed, .write = write_mtrr_fixed},
-    {ONE(0x1a0), IN(msr.misc_enable), .write = write_misc_enable},
+    {RANGE(0x258, 0x259), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {RANGE(0x268, 0x26f), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {ONE(0x1a0), IN_MEMORY(misc_enable), .write = write_misc_enable},
     {ONE(0xe1), IN(msr.umwait_control), .writable = UINT32_MAX & ~BIT(1), .feature = CPUID_WAITPKG},
     {ONE(0x10a), .read = read_arch_capabilities, .feature = CPUID_ARCH_CAP},
 
     // The machine that it is.
-    {.first = 0, .last = 1},    // P5_MC_ADDR, P5_MC_TYPE: nothing happened
+    {RANGE(0, 1)},              // P5_MC_ADDR, P5_MC_TYPE: nothing happened
     {ONE(0x17)},                // PLATFORM_ID
     {ONE(0x3a), .constant = 1}, // FEATURE_CONTROL: locked, VMX off
     {ONE(0x79), .write = ignore_write, .read = refuse_read},                    // BIOS_UPDT_TRIG
     {ONE(0x8b), .constant = UINT64_C(0x7fffffff) << 32, .write = ignore_write}, // BIOS_SIGN_ID
     {ONE(0xce), .read = read_platform_info},
     {ONE(0x179)}, // MCG_CAP: no banks
-    {ONE(0x17a), IN(msr.mcg_status), .writable = BITS(2, 0)},
+    {ONE(0x17a), IN_MEMORY(mcg_status), .writable = BITS(2, 0)},
 
-    {ONE(MSR_KVM_SYSTEM_TIME), IN(msr.kvmclock_system), .write = write_kvmclock_system},
-    {ONE(MSR_KVM_WALL_CLOCK), IN(msr.kvmclock_wall), .write = write_kvmclock_wall},
-    {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN(msr.kvmclock_system), .write = write_kvmclock_system},
-    {ONE(MSR_KVM_WALL_CLOCK_OLD), IN(msr.kvmclock_wall), .write = write_kvmclock_wall},
+    {ONE(MSR_KVM_SYSTEM_TIME), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
+    {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
+    {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
+    {ONE(MSR_KVM_WALL_CLOCK_OLD), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
 };
+
+const unsigned msr_row_count = ARRAY_LENGTH(msr_rows);
 
 const struct msr_passthrough msr_passthrough[] = {
     {.index = 0x10, .read = true},
@@ -352,14 +353,6 @@ const struct msr_passthrough msr_passthrough[] = {
     {.index = 0x10b, .write = true, .feature = CPUID_L1D_FLUSH},
 };
 const unsigned msr_passthrough_count = ARRAY_LENGTH(msr_passthrough);
-
-const struct msr_row *msr_find(uint32_t index)
-{
-    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (index - rows[i].first <= rows[i].last - rows[i].first)
-            return &rows[i];
-    return NULL;
-}
 
 void msr_reset(struct vcpu *vcpu)
 {

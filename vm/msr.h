@@ -42,19 +42,31 @@ typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint6
 // One MSR, or a range that behaves alike.
 struct msr_row {
     uint32_t first;
-    uint32_t last;
+    uint32_t width;    // of the range, less one
     uint32_t groups;   // STATE_ groups that must be fetched, and are dirty after a write
     uint32_t feature;  // CPUID_BIT of vm/cpuid.h without which it does not exist; 0: always there
     uint16_t field;    // offset of its uint64_t in struct vcpu; 0: none
     bool is_canonical; // a linear address: writes must be canonical
+    bool in_memory;    // the field is all that a read looks at
     uint64_t constant; // what it reads as without a field and a reader
     uint64_t writable; // bits that a write may set; 0 without a writer: read-only
     msr_reader *read;  // instead of the field
     msr_writer *write; // instead of the field
 };
 
+// What exits most comes first.
+extern const struct msr_row msr_rows[];
+extern const unsigned msr_row_count;
+
 // The row of an MSR, or NULL: there is no such MSR.
-const struct msr_row *msr_find(uint32_t index);
+static inline const struct msr_row *msr_find(uint32_t index)
+{
+    const struct msr_row *row = msr_rows;
+    for (unsigned left = msr_row_count; left > 0; left--, row++)
+        if (index - row->first <= row->width)
+            return row;
+    return NULL;
+}
 
 // The state after power-on, as firmware leaves it: all memory write-back but the VGA window. INIT
 // changes nothing here.

@@ -75,47 +75,51 @@ static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
     }
 }
 
+static void set_threshold(struct vmx_vcpu *v)
+{
+    if (!machine_uses(FEATURE_TPR_SHADOW))
+        return;
+    uint8_t threshold = lapic_tpr_threshold(&v->guest);
+    if (threshold != v->tpr_threshold) {
+        v->tpr_threshold = threshold;
+        vmwrite(VMCS_TPR_THRESHOLD, threshold);
+    }
+}
+
 // An entry that was called off has not delivered what was planned for it: that goes back to where
-// it came from. The CPU clears the valid bit when it delivers.
+// it came from.
 static void withdraw(struct vmx_vcpu *v)
 {
-    if (v->planned.info && (vmread32(VMCS_ENTRY_INTERRUPTION_INFORMATION) & EVENT_VALID)) {
-        vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
-        event_withdraw(&v->guest, v->planned);
-        vcpu_note(&v->guest, REQUEST_EVENT);
-    }
+    if (!v->planned.info)
+        return;
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
+    event_withdraw(&v->guest, v->planned);
     v->planned.info = 0;
 }
 
 static void inject(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
-    state_fetch(v, event_needs(&vcpu->events));
+    uint32_t missing = event_needs(&vcpu->events) & ~vcpu->fetched;
+    if (missing)
+        state_fetch(v, missing);
     struct entry_plan plan = event_choose(vcpu);
     v->planned = plan.inject;
     if (plan.inject.info) {
-        vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
+        vmwrite_known(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
         if (plan.inject.info & EVENT_HAS_ERROR)
             vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, plan.inject.error);
         if (FIELD_GET(EVENT_TYPE, plan.inject.info) >= EVENT_SOFTWARE_INTERRUPT)
             vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, plan.inject.length);
     }
     set_windows(v, plan.interrupt_window, plan.nmi_window);
-    if (machine_uses(FEATURE_TPR_SHADOW)) {
-        uint8_t threshold = lapic_tpr_threshold(vcpu);
-        if (threshold != v->tpr_threshold) {
-            v->tpr_threshold = threshold;
-            vmwrite(VMCS_TPR_THRESHOLD, threshold);
-        }
-    }
+    set_threshold(v);
 }
 
 // A vCPU that does not run: does something wake it?
-static bool awake(struct vmx_vcpu *v)
+__attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
-    if (vcpu->activity == ACTIVITY_ACTIVE)
-        return true;
     if (vcpu->activity != ACTIVITY_HALTED)
         return false;
     state_fetch(v, STATE_FLOW);
@@ -126,34 +130,46 @@ static bool awake(struct vmx_vcpu *v)
     return true;
 }
 
-enum run_end requests_serve(struct vmx_vcpu *v)
+// Whatever is neither an event nor a tick.
+__attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t requests)
 {
     struct vcpu *vcpu = &v->guest;
-    withdraw(v);
-    uint32_t requests = atomic_exchange(&vcpu->requests, 0);
-    if (vcpu->vm->stop_reason != STOP_NONE)
-        return RUN_STOPPED;
     if (requests & (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI)) {
         state_fetch(v, requests & REQUEST_INIT ? STATE_CONTROL : 0);
         vcpu_take_requests(vcpu, requests);
-        requests |= REQUEST_EVENT;
+        vcpu_note(vcpu, REQUEST_EVENT);
     }
     if (requests & (REQUEST_FLUSH_TLB | REQUEST_FLUSH_EPT))
         flush(v, requests);
     if (requests & REQUEST_CLOCK)
         kvmclock_update(vcpu);
-    if (requests & REQUEST_TIMER && !serve_timers(v)) {
+}
+
+enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
+{
+    struct vcpu *vcpu = &v->guest;
+    if (called_off)
+        withdraw(v);
+    uint32_t requests = atomic_exchange(&vcpu->requests, 0);
+    if (vcpu->vm->stop_reason != STOP_NONE)
+        return RUN_STOPPED;
+    if (requests & ~(uint32_t)(REQUEST_EVENT | REQUEST_TIMER | REQUEST_SCHEDULE))
+        serve_rare(v, requests);
+    if ((requests & REQUEST_TIMER) && !serve_timers(v)) {
         vcpu_note(vcpu, (requests & REQUEST_EVENT) | REQUEST_TIMER);
         return RUN_SLICE;
     }
-    if (!awake(v))
+    if (vcpu->activity != ACTIVITY_ACTIVE && !wake(v))
         return RUN_WAITING;
     if (requests & REQUEST_SCHEDULE) {
         vcpu_note(vcpu, REQUEST_EVENT | REQUEST_TIMER);
         return RUN_SLICE;
     }
-    // A tick above, or a guest that wakes, may have asked for events meanwhile.
-    requests |= atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_EVENT);
+    // What came up above is served at once; what comes later calls the entry off.
+    if (vcpu->requests & REQUEST_EVENT) {
+        atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_EVENT);
+        requests |= REQUEST_EVENT;
+    }
     if (requests & REQUEST_EVENT)
         inject(v);
     if (vcpu->cr2_dirty) {

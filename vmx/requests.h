@@ -6,5 +6,6 @@
 // The loop goes on.
 #define RUN_CONTINUE ((enum run_end)(RUN_STOPPED + 1))
 
-// Serves the vCPU's request bits. Returns RUN_CONTINUE if it may enter the guest.
-enum run_end requests_serve(struct vmx_vcpu *vcpu);
+// Serves the vCPU's request bits. Returns RUN_CONTINUE if it may enter the guest. `called_off`: the
+// entry that the last call prepared did not take place.
+enum run_end requests_serve(struct vmx_vcpu *vcpu, bool called_off);

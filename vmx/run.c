@@ -308,12 +308,12 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
         leave(v, counter, &exit);
         enum enter_result result;
         bool exited = resume(&v, &result);
-        while (!exited) {
+        for (bool called_off = false; !exited; called_off = true) {
             stamp(&exit);
             counter = &v->guest.stats.reason[STATS_OTHER];
             if (result == ENTER_FAILED)
                 entry_failed(v, NULL);
-            if ((end = requests_serve(v)) != RUN_CONTINUE)
+            if ((end = requests_serve(v, called_off)) != RUN_CONTINUE)
                 goto out;
             leave(v, counter, &exit);
             exited = v->launched ? resume(&v, &result) : first_entry(&v, &result);
