@@ -110,8 +110,11 @@ void vcpu_sipi(struct vcpu *vcpu, uint8_t vector)
 
 void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests)
 {
-    if (requests & REQUEST_INIT)
+    if (requests & REQUEST_INIT) {
         vcpu_reset(vcpu, true);
+        vcpu_note(vcpu,
+                  REQUEST_FLUSH_TLB); // translations made with paging on must not serve without
+    }
     if (requests & REQUEST_SIPI)
         vcpu_sipi(vcpu, __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_RELAXED));
     // A vCPU that waits for a SIPI takes no NMI.
