@@ -195,6 +195,8 @@ static void index_leaves(struct cpuid_policy *policy)
                 slot->count = (uint8_t)(slot->count + kinds[k].has_subleaves);
             }
     }
+    if (!policy->xcr0_allowed) // then leaf 0DH has nothing to tell, not even a size
+        policy->slot[cpuid_slot_of(0xd)] = (struct cpuid_slot){.first = policy->zero};
     policy->beyond = policy->slot[cpuid_slot_of(last[0])];
     policy->beyond_live = policy->beyond.live;
     for (uint32_t at = 0; at < CPUID_SLOTS; at++) {

@@ -250,6 +250,22 @@ static void a_component_without_a_size_is_not_offered(void **state)
     assert_int_equal(vm.cpuid.xcr0_allowed, 0xe7);
 }
 
+static void without_xsave_its_leaf_is_empty(void **state)
+{
+    (void)state;
+    struct cpuid_inputs with = inputs();
+    build(&with);
+    for (unsigned i = 0; i < host.count; i++)
+        if (host.leaf[i].leaf == 1)
+            host.leaf[i].ecx &= ~BIT32(26);
+    assert_int_equal(cpuid_build(&vm.cpuid, &host, &with), STATUS_OK);
+    vcpu.xcr0 = 1;
+    for (unsigned i = 0; i < 3; i++) {
+        struct cpuid_leaf leaf = cpuid(0xd, i);
+        assert_int_equal(leaf.eax | leaf.ebx | leaf.ecx | leaf.edx, 0);
+    }
+}
+
 static void frequencies_are_exact_or_absent(void **state)
 {
     (void)state;
@@ -401,6 +417,7 @@ int main(void)
         cmocka_unit_test(topology_is_one_package_of_single_threaded_cores),
         cmocka_unit_test(cr4_and_the_apic_show),
         cmocka_unit_test(xsave_sizes_follow_xcr0),
+        cmocka_unit_test(without_xsave_its_leaf_is_empty),
         cmocka_unit_test(a_component_without_a_size_is_not_offered),
         cmocka_unit_test(frequencies_are_exact_or_absent),
         cmocka_unit_test(leaves_out_of_range_show_the_highest_basic_one),
