@@ -5,11 +5,12 @@
 #define PDPTE_PRESENT  BIT(0)
 #define PDPTE_RESERVED (BITS(2, 1) | BITS(8, 5))
 
-// NE must be set in VMX operation; CD and NW would reach the host's caches.
+// NE must be set in VMX operation; CD and NW would reach the host's caches. ET cannot be cleared;
+// KVM, below us, lets a guest see it clear.
 uint64_t cr0_owned(const struct vm *vm)
 {
     (void)vm;
-    return CR0_NE | CR0_NW | CR0_CD;
+    return CR0_ET | CR0_NE | CR0_NW | CR0_CD;
 }
 
 // A bit of CR4 and the feature that brings it.

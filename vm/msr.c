@@ -336,8 +336,8 @@ const unsigned msr_row_count = ARRAY_LENGTH(msr_rows);
 const struct msr_passthrough msr_passthrough[] = {
     {.index = 0x10, .read = true},
     {.index = 0x174, .read = true, .write = true},
-    {.index = 0x175, .read = true, .write = true},
-    {.index = 0x176, .read = true, .write = true},
+    {.index = 0x175, .read = true}, // KVM, below us, takes what is not canonical
+    {.index = 0x176, .read = true},
     {.index = 0x277, .read = true, .write = true},
     {.index = 0xc0000080, .read = true},
     {.index = 0xc0000081, .read = true, .write = true},

@@ -150,7 +150,7 @@ static void cr4_follows_cpuid(void **state)
 static void ownership_covers_what_the_guest_must_not_set(void **state)
 {
     (void)state;
-    assert_int_equal(cr0_owned(&machine.vm), CR0_NE | CR0_NW | CR0_CD);
+    assert_int_equal(cr0_owned(&machine.vm), CR0_ET | CR0_NE | CR0_NW | CR0_CD);
     uint64_t allowed = cr4_guest_allowed(&machine.vm), owned = cr4_owned(&machine.vm);
     assert_int_equal(allowed & (CR4_VMXE | CR4_SMXE | CR4_LA57 | CR4_CET | CR4_PKS), 0);
     assert_int_equal(~allowed & ~owned, 0);
