@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wunde
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
-.PHONY: all help image iso usb run test unit fuzz guests system nested lint bench format clean distclean
+.PHONY: all help image iso usb run test unit fuzz guests system nested test-nested test-nested-quick lint bench format clean distclean
 all: image
 
 help:
@@ -33,6 +33,8 @@ help:
 	@echo "make fuzz       fuzzing, FUZZ_SECONDS for each target (default 8; T=fuzz_name for one)"
 	@echo "make guests     small guests, each proves one behaviour (T=name for one, MODELS='...' for CPU models)"
 	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
+	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
+	@echo "make test-nested-quick  one boot of it"
 	@echo "make bench      cost of the round trips, sizes"
 	@echo "make format     clang-format on every source file"
 	@echo "make clean      removes $(BUILD)/ but the downloads (distclean: those too)"
@@ -248,6 +250,16 @@ guests: deps-guests
 system: deps-system
 	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
 	@tests/system/run $(T)
+
+# KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
+test-nested: deps-nested
+	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf
+	@tests/nested/run $(T)
+
+nested: test-nested
+
+test-nested-quick:
+	@$(MAKE) --no-print-directory test-nested T=selftest
 
 bench: deps-guests
 	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf
