@@ -1,91 +1,107 @@
-// Attending to the console between slices. The serial line is the first VM's, Ctrl-A is Corbel's,
-// in the habit of QEMU.
+// Attending to the console between slices: the keyboard's bytes go where the multiplexer says, and
+// output moves on.
 
 #include "boot/operator.h"
 
 #include "arch/x86_64/tsc.h"
+#include "boot/consoles.h"
 #include "boot/machine.h"
+#include "boot/monitor_host.h"
 #include "boot/vms.h"
 #include "drivers/host/console.h"
 #include "drivers/virt/board.h"
+#include "monitor/monitor.h"
 #include "vm/bus.h"
 #include "vmx/loop.h"
 
-#define ESCAPE   0x01 // Ctrl-A
 #define POLL_HZ  100  // how often input is looked for
 #define DRAIN_HZ 1000 // how often while output is left
 
-static bool escaped;
-static int held = -1; // a byte that the guest had no room for
+static struct monitor monitor;
+static uint64_t
+    full_since; // host TSC since when a guest does not read what waits for it; 0: it does
 
-static void help(void)
+// What a person asked for must be complete: the line is waited for.
+static void write_monitor(struct printer *printer, const char *text, size_t length)
 {
-    print_to(console_printer(), "\nCtrl-A h    this help\n"
-                                "Ctrl-A x    end all VMs and switch off\n"
-                                "Ctrl-A a    send Ctrl-A to the guest (Ctrl-A twice, too)\n");
+    (void)printer;
+    if (!console_has_room(length))
+        console_flush();
+    mux_write_monitor(&consoles, text, length);
 }
 
-// A byte for the guest, or -1 if it was ours.
-static int filter(int byte)
+static struct printer monitor_output = {write_monitor};
+
+// Bytes wait here until their guests have room for them.
+static void give_to_guests(void)
 {
-    if (!escaped) {
-        escaped = byte == ESCAPE;
-        return escaped ? -1 : byte;
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+        struct vm *vm = vms_at(slot);
+        for (int byte; (byte = mux_peek(&consoles, slot)) >= 0; mux_take(&consoles, slot))
+            if (vm && !board_uart_receive(vm, 0, (uint8_t)byte))
+                break;
     }
-    escaped = false;
-    switch (byte) {
-    case 'x':
+}
+
+static void act(enum mux_action action, uint8_t byte)
+{
+    switch (action) {
+    case MUX_NOTHING:
+    case MUX_INPUT:
+        break;
+    case MUX_TO_MONITOR:
+        monitor_type(&monitor, byte);
+        break;
+    case MUX_ENTER:
+        monitor_enter(&monitor, consoles.last);
+        break;
+    case MUX_BREAK:
+        if (vms_at(consoles.focus) && !board_uart_break(vms_at(consoles.focus), 0))
+            console_write("\a", 1);
+        break;
+    case MUX_FULL:
+        console_write("\a", 1);
+        break;
+    case MUX_QUIT:
         vms_kill_all();
-        return -1;
-    case 'h':
-    case '?':
-        help();
-        return -1;
-    case 'a':
-    case ESCAPE:
-        return ESCAPE;
-    default:
-        return -1;
+        break;
     }
 }
 
-// Who the keyboard belongs to: the first VM that there is.
-static struct vm *focus(void)
+// The line is left to wait while a guest is slow to read; but one that has not read for a second
+// must not keep the operator's keys from us.
+static bool may_read(uint64_t now)
 {
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        if (vms_at(slot))
-            return vms_at(slot);
-    return NULL;
+    if (!mux_is_full(&consoles)) {
+        full_since = 0;
+        return true;
+    }
+    if (!full_since)
+        full_since = now;
+    return now - full_since > host_tsc_hz;
 }
 
-static void take_input(void)
+static void take_input(uint64_t now)
 {
-    for (;;) {
-        if (held < 0) {
-            int byte = console_read();
-            if (byte < 0)
-                return;
-            held = filter(byte);
-        }
-        if (held >= 0) {
-            struct vm *vm = focus();
-            if (vm && !board_uart_receive(vm, 0, (uint8_t)held))
-                return;
-            held = -1;
-        }
-    }
+    int byte = 0;
+    give_to_guests();
+    while (may_read(now) && (byte = console_read()) >= 0)
+        act(mux_type(&consoles, (uint8_t)byte), (uint8_t)byte);
+    give_to_guests();
 }
 
 static uint64_t poll(void)
 {
-    take_input();
-    vms_attend();
     uint64_t now = rdtsc();
+    take_input(now);
+    vms_attend();
+    if (mux_poll(&consoles))
+        monitor_redraw(&monitor);
     bool more = console_poll(now, host_tsc_hz);
     if (console_has_room(1))
         vms_console_room();
-    if (vms_running() == 0) {
-        print_to(console_printer(), "corbel: end: %s\n", vms_end_text());
+    if (vms_count() == 0) {
+        print_to(consoles_printer(), "corbel: end: %s\n", vms_end_text());
         console_flush();
         machine_power_off();
     }
@@ -96,5 +112,7 @@ static const struct loop_hooks hooks = {.poll = poll, .vm_stopped = vms_stopped}
 
 status_t operator_init(void)
 {
+    consoles_init();
+    monitor_init(&monitor, &monitor_host, &monitor_output);
     return loop_init(&hooks);
 }

@@ -4,15 +4,27 @@
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/tsc.h"
-#include "drivers/host/console.h"
+#include "boot/consoles.h"
 #include "boot/instance.h"
+#include "drivers/host/console.h"
 #include "lib/string.h"
 #include "monitor/summary.h"
+#include "mm/frames.h"
 #include "vmx/loop.h"
 #include "vmx/run.h"
+#include "vmx/setup.h"
+#include "vmx/state.h"
 
 static struct vms_inputs inputs;
-static struct instance *instances[CONFIG_VMS]; // of CPU 0; holes are VMs that are gone
+
+#define SCROLL_BACK 16384
+
+// A described VM. Its console outlives it, so that its last words can be read.
+static struct slot {
+    const struct vm_config *config; // NULL: the slot is free
+    struct instance *instance;      // NULL: it has ended
+    struct mux_channel console;
+} slots[CONFIG_VMS]; // CPU 0's
 static char end_text[64] = "stopped no VM could be started";
 
 void vms_init(const struct vms_inputs *given)
@@ -22,17 +34,10 @@ void vms_init(const struct vms_inputs *given)
 
 // ---- services for the guest half ----
 
+// The guest waits for a slow line instead of losing text; vms_console_room() lets it go on.
 static bool console_write_byte(struct vm *vm, unsigned port, uint8_t byte)
 {
-    (void)vm;
-    char text = (char)byte;
-    if (port != 0)
-        return true;
-    // The guest waits for a slow line instead of losing text; vms_console_room() lets it go on.
-    if (!console_has_room(1))
-        return false;
-    console_write(&text, 1);
-    return true;
+    return port != 0 || mux_write(&consoles, vm->id - 1, byte);
 }
 
 static uint64_t wall_clock(struct vm *vm)
@@ -42,7 +47,11 @@ static uint64_t wall_clock(struct vm *vm)
 
 static void log_line(struct vm *vm, const char *text)
 {
-    print_to(console_printer(), "[%s] %s\n", vm->config.name, text);
+    char line[256];
+    size_t length = format_text(line, sizeof(line) - 1, "[%s] %s", vm->config.name, text);
+    length = MIN(length, sizeof(line) - 2);
+    line[length++] = '\n'; // whole lines, since other CPUs print too
+    consoles_printer()->write(consoles_printer(), line, length);
 }
 
 static const struct vm_host services = {
@@ -60,7 +69,7 @@ static uint16_t pinned_cpu(const struct vm_config *config, unsigned vcpu)
     unsigned cpu = config->pin[vcpu % config->pin_count];
     if (cpu < cpu_count && cpus[cpu].online)
         return (uint16_t)cpu;
-    print_to(console_printer(),
+    print_to(consoles_printer(),
              "corbel: %s: pin = %u: there is no such CPU: vCPU %u may run anywhere\n", config->name,
              cpu, vcpu);
     return SCHED_ANY_CPU;
@@ -84,55 +93,63 @@ static void schedule(struct instance *instance)
         loop_add(vmx_vcpu(instance->vm.vcpu[i]));
 }
 
-static status_t start_at(unsigned slot, const struct vm_config *config, struct explanation *why)
+static status_t start_in(struct slot *slot, struct explanation *why)
 {
-    instances[slot] = instance_create(config, &services, &inputs, why);
-    if (!instances[slot])
+    slot->instance = instance_create(slot->config, &services, &inputs, why);
+    if (!slot->instance)
         return STATUS_INVALID;
-    instances[slot]->vm.id = slot + 1;
-    schedule(instances[slot]);
+    slot->instance->vm.id = (unsigned)(slot - slots) + 1;
+    schedule(slot->instance);
     return STATUS_OK;
+}
+
+static status_t fill(struct slot *slot, const struct vm_config *config, struct explanation *why)
+{
+    uint8_t *scroll_back = frames_allocate(SCROLL_BACK, PAGE_SIZE);
+    if (!scroll_back)
+        return explain(why, STATUS_NO_MEMORY, "%s: no memory for its console", config->name);
+    slot->config = config;
+    mux_attach(&consoles, (unsigned)(slot - slots), &slot->console, config->name, scroll_back,
+               SCROLL_BACK);
+    return start_in(slot, why);
 }
 
 status_t vms_start(const struct vm_config *config, struct explanation *why)
 {
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        if (!instances[slot])
-            return start_at(slot, config, why);
+    for (unsigned i = 0; i < CONFIG_VMS; i++)
+        if (!slots[i].config)
+            return fill(&slots[i], config, why);
     return explain(why, STATUS_FULL, "%s: there are %u VMs already", config->name, CONFIG_VMS);
 }
 
-unsigned vms_running(void)
+status_t vms_start_again(unsigned slot, struct explanation *why)
+{
+    return start_in(&slots[slot], why);
+}
+
+unsigned vms_count(void)
 {
     unsigned count = 0;
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        count += instances[slot] && !instances[slot]->has_left;
+    for (unsigned i = 0; i < CONFIG_VMS; i++)
+        count += slots[i].instance != NULL;
     return count;
 }
 
 struct vm *vms_at(unsigned slot)
 {
-    return slot < CONFIG_VMS && instances[slot] ? &instances[slot]->vm : NULL;
+    return slot < CONFIG_VMS && slots[slot].instance ? &slots[slot].instance->vm : NULL;
+}
+
+const struct vm_config *vms_config(unsigned slot)
+{
+    return slot < CONFIG_VMS ? slots[slot].config : NULL;
 }
 
 void vms_console_room(void)
 {
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        if (instances[slot])
-            board_uart_room(&instances[slot]->vm);
-}
-
-void vms_kill(struct vm *vm)
-{
-    vm_stop(vm, STOP_KILLED, 0);
-    vms_continue(vm); // a paused one has to run to leave
-}
-
-void vms_kill_all(void)
-{
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        if (instances[slot])
-            vms_kill(&instances[slot]->vm);
+    for (unsigned i = 0; i < CONFIG_VMS; i++)
+        if (slots[i].instance)
+            board_uart_room(&slots[i].instance->vm);
 }
 
 // ---- pausing: VM time and the guest's TSC stand still ----
@@ -164,6 +181,42 @@ void vms_continue(struct vm *vm)
         if (!vmx_vcpu(vm->vcpu[i])->left)
             loop_add(vmx_vcpu(vm->vcpu[i]));
     }
+}
+
+static struct instance *instance_of(struct vm *vm)
+{
+    return CONTAINER_OF(vm, struct instance, vm);
+}
+
+bool vms_is_paused(struct vm *vm)
+{
+    return instance_of(vm)->paused_at != 0;
+}
+
+bool vms_is_preserved(struct vm *vm)
+{
+    return instance_of(vm)->is_buried;
+}
+
+void vms_hold(struct vm *vm)
+{
+    struct instance *instance = instance_of(vm);
+    instance->is_held = !instance->paused_at && !instance->has_left;
+    if (instance->is_held)
+        vms_pause(vm);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        struct vmx_vcpu *vcpu = vmx_vcpu(vm->vcpu[i]);
+        vcpu_load(vcpu);
+        state_fetch(vcpu, STATE_ALL);
+        vcpu_unload(vcpu);
+    }
+}
+
+void vms_release(struct vm *vm)
+{
+    if (instance_of(vm)->is_held)
+        vms_continue(vm);
+    instance_of(vm)->is_held = false;
 }
 
 // ---- ending ----
@@ -210,32 +263,70 @@ static enum config_action action_for(const struct vm *vm)
     return vm->config.on_crash;
 }
 
+// What the guest printed last may still be in its serial port.
+static void finish_output(unsigned slot)
+{
+    console_flush();
+    board_uart_room(&slots[slot].instance->vm);
+    mux_finish(&consoles, slot);
+}
+
+static void destroy(unsigned slot, bool again)
+{
+    struct explanation why;
+    instance_destroy(slots[slot].instance);
+    slots[slot].instance = NULL;
+    if (again && start_in(&slots[slot], &why) != STATUS_OK)
+        print_to(consoles_printer(), "corbel: %s\n", why.text);
+}
+
 static void bury(unsigned slot)
 {
-    static struct vm_config config;
-    struct explanation why;
-    struct instance *instance = instances[slot];
-    enum config_action action = action_for(&instance->vm);
+    struct instance *instance = slots[slot].instance;
+    enum config_action action = instance->is_reset ? ACTION_RESTART : action_for(&instance->vm);
+    instance->is_buried = true;
     note_end(&instance->vm);
-    summary_print(console_printer(), &instance->vm);
-    if (action == ACTION_PRESERVE)
-        return;
-    config = instance->vm.config;
-    instances[slot] = NULL;
-    instance_destroy(instance);
-    if (action == ACTION_RESTART && start_at(slot, &config, &why) != STATUS_OK)
-        print_to(console_printer(), "corbel: %s\n", why.text);
+    finish_output(slot);
+    summary_print(consoles_printer(), &instance->vm);
+    if (action != ACTION_PRESERVE)
+        destroy(slot, action == ACTION_RESTART);
 }
 
 void vms_attend(void)
 {
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        struct instance *instance = instances[slot];
-        if (instance && instance->has_left && !instance->is_buried) {
-            instance->is_buried = true;
+        struct instance *instance = slots[slot].instance;
+        if (instance && instance->has_left && !instance->is_buried)
             bury(slot);
-        }
     }
+}
+
+static void end(struct vm *vm, enum stop_reason reason)
+{
+    if (vms_is_preserved(vm)) {
+        destroy(vm->id - 1, reason == STOP_RESET);
+        return;
+    }
+    vm_stop(vm, reason, 0);
+    vms_continue(vm); // a paused one has to run to leave
+}
+
+void vms_kill(struct vm *vm)
+{
+    end(vm, STOP_KILLED);
+}
+
+void vms_reset(struct vm *vm)
+{
+    instance_of(vm)->is_reset = true;
+    end(vm, STOP_RESET);
+}
+
+void vms_kill_all(void)
+{
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
+        if (vms_at(slot))
+            vms_kill(vms_at(slot));
 }
 
 const char *vms_end_text(void)

@@ -19,15 +19,25 @@ struct vms_inputs {
 
 void vms_init(const struct vms_inputs *inputs);
 
-// Builds a VM and gives its vCPUs to the CPUs' loops. Any result but STATUS_OK is explained in one
-// line.
+// Builds a VM and gives its vCPUs to the scheduler; the description takes the next free slot and
+// must live on. Any result but STATUS_OK is explained in one line.
 MUST_CHECK status_t vms_start(const struct vm_config *config, struct explanation *why);
 
-// How many VMs have not ended.
-unsigned vms_running(void);
+// All that follows is for CPU 0, between slices.
 
-// The VM in a slot (0 to CONFIG_VMS - 1), or NULL. All of these are for CPU 0, between slices.
+// The same for a VM that has ended, from the description in its slot.
+MUST_CHECK status_t vms_start_again(unsigned slot, struct explanation *why);
+
+// How many VMs there are: those that ended and are preserved count.
+unsigned vms_count(void);
+
+// The VM in a slot (0 to CONFIG_VMS - 1), or NULL; and the description of it, which remains when it
+// has ended.
 struct vm *vms_at(unsigned slot);
+const struct vm_config *vms_config(unsigned slot);
+
+bool vms_is_paused(struct vm *vm);
+bool vms_is_preserved(struct vm *vm); // has ended, and stands still
 
 // Output has room again.
 void vms_console_room(void);
@@ -35,6 +45,14 @@ void vms_console_room(void);
 // Stops the vCPUs and the clocks of a VM; lets them go on, as if no time had passed.
 void vms_pause(struct vm *vm);
 void vms_continue(struct vm *vm);
+
+// The VM stands still, and every group of its vCPUs' state is in struct vcpu; it goes on, if it ran
+// before.
+void vms_hold(struct vm *vm);
+void vms_release(struct vm *vm);
+
+// Starts a VM anew, whatever its description says of resets.
+void vms_reset(struct vm *vm);
 
 // Ends a VM, or every one.
 void vms_kill(struct vm *vm);

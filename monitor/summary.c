@@ -18,7 +18,7 @@ static const char *name_of(unsigned reason)
     return reason == STATS_OTHER ? "(events, timers)" : exit_table[reason].name;
 }
 
-static void print_exits(struct printer *to, const struct vm *vm)
+void summary_exits(struct printer *to, const struct vm *vm)
 {
     struct exit_counter all = {0};
     print_to(to, "%-32s %12s %12s %12s\n", "exit reason", "count", "avg cycles", "max cycles");
@@ -57,7 +57,7 @@ void summary_print(struct printer *to, const struct vm *vm)
     print_to(to, "\n");
     print_unemulated(to, vm);
     if (vm->config.exit_stats != EXIT_STATS_OFF)
-        print_exits(to, vm);
+        summary_exits(to, vm);
     print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
              vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
 }

@@ -4,4 +4,7 @@
 #include "lib/print.h"
 #include "vm/vm.h"
 
+// The table alone, over all vCPUs.
+void summary_exits(struct printer *to, const struct vm *vm);
+
 void summary_print(struct printer *to, const struct vm *vm);

@@ -1,0 +1,28 @@
+// The multiplexer's terminal is the host's console.
+
+#include "boot/consoles.h"
+
+#include "drivers/host/console.h"
+
+struct mux consoles;
+
+static void print(const char *text, size_t length)
+{
+    console_printer()->write(console_printer(), text, length);
+}
+
+static const struct mux_output output = {
+    .has_room = console_has_room,
+    .write = console_write,
+    .print = print,
+};
+
+void consoles_init(void)
+{
+    mux_init(&consoles, &output);
+}
+
+struct printer *consoles_printer(void)
+{
+    return mux_printer(&consoles);
+}

@@ -1,0 +1,270 @@
+// The tables of commands, and finding one: by its name, or what the person may have meant.
+
+#include "monitor/commands.h"
+
+#include "lib/string.h"
+#include "vm/suggest.h"
+
+static void command_help(struct monitor *monitor, const struct words *words);
+static void command_info(struct monitor *monitor, const struct words *words);
+
+static const struct command commands[] = {
+    {"console", "[vm]", "go to a VM's console (Ctrl-A and its digit, too)", command_console,
+     COMPLETES_VM, 0, 1, ""},
+    {"cont", "[vm]", "let a stopped VM go on", command_cont, COMPLETES_VM, 0, 1, ""},
+    {"cpu", "[index]", "the vCPU whose registers and memory are meant", command_cpu,
+     COMPLETES_NOTHING, 0, 1, ""},
+    {"help", "[command]", "this list", command_help, COMPLETES_COMMAND, 0, 2, ""},
+    {"info", "what [...]", "show something: 'info' alone lists what", command_info, COMPLETES_INFO,
+     0, 2, NULL},
+    {"kill", "vm", "end a VM at once", command_kill, COMPLETES_VM, 1, 1, ""},
+    {"log", "", "Corbel's own messages again", command_log, COMPLETES_NOTHING, 0, 0, ""},
+    {"nmi", "[vm]", "send an NMI to all vCPUs of a VM", command_nmi, COMPLETES_VM, 0, 1, ""},
+    {"quit", "", "end all VMs and switch the machine off", command_quit, COMPLETES_NOTHING, 0, 0,
+     ""},
+    {"start", "vm", "start a VM that has ended", command_start, COMPLETES_VM, 1, 1, ""},
+    {"stop", "[vm]", "let a VM stand still, its time with it", command_stop, COMPLETES_VM, 0, 1,
+     ""},
+    {"system_powerdown", "[vm]", "press a VM's power button", command_system_powerdown,
+     COMPLETES_VM, 0, 1, ""},
+    {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM, 0, 1,
+     ""},
+    {"x", "[/COUNT FORMAT SIZE] address",
+     "guest memory at a linear address: x/8xg $rsp; formats x d u o c s, sizes b h w g", command_x,
+     COMPLETES_NOTHING, 1, 2, ""},
+    {"xp", "[/COUNT FORMAT SIZE] address", "the same at a guest-physical address", command_xp,
+     COMPLETES_NOTHING, 1, 2, ""},
+};
+
+static const struct command infos[] = {
+    {"capabilities", "", "what VMX can do here and what Corbel uses", info_capabilities,
+     COMPLETES_NOTHING, 0, 0, ""},
+    {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
+    {"exits", "[-c|-j] [-p] [-m] [-g] [vm]",
+     "exits by reason; -c CSV, -j JSON; -p ports, -m MSRs, -g guest-physical pages", info_exits,
+     COMPLETES_VM, 0, 1, "cjpmg"},
+    {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, 0, 1, ""},
+    {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, 0, 0, ""},
+    {"registers", "[-a] [vm]", "registers of the chosen vCPU; -a: of all", info_registers,
+     COMPLETES_VM, 0, 1, "a"},
+    {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING, 0,
+     0, ""},
+    {"version", "", "what this is", info_version, COMPLETES_NOTHING, 0, 0, ""},
+    {"vms", "", "all VMs and their states", info_vms, COMPLETES_NOTHING, 0, 0, ""},
+};
+
+void say(struct monitor *monitor, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_to_va(&monitor->printer, format, arguments);
+    va_end(arguments);
+}
+
+// ---- VMs ----
+
+unsigned find_slot(struct monitor *monitor, const char *word)
+{
+    const struct monitor_host *host = monitor->host;
+    const char *near = NULL, *at = word;
+    unsigned nearest = ~0U;
+    uint64_t number;
+    if (!word)
+        return monitor->slot;
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+        struct monitor_vm vm = host->vm(slot);
+        if (vm.state == MONITOR_NO_VM)
+            continue;
+        if (strcmp(vm.name, word) == 0)
+            return slot;
+        unsigned distance = suggest_distance(word, strlen(word), vm.name);
+        if (distance < nearest) {
+            nearest = distance;
+            near = vm.name;
+        }
+    }
+    if (words_number(&at, &number) && !*at && number >= 1 && number <= CONFIG_VMS &&
+        host->vm((unsigned)number - 1).state != MONITOR_NO_VM)
+        return (unsigned)number - 1;
+    if (near && suggest_is_near(nearest, strlen(word)))
+        say(monitor, "%s: there is no such VM; did you mean %s?\n", word, near);
+    else
+        say(monitor, "%s: there is no such VM; 'info vms' lists them\n", word);
+    return CONFIG_VMS;
+}
+
+struct vm *find_vm(struct monitor *monitor, const char *word, unsigned *slot)
+{
+    *slot = find_slot(monitor, word);
+    if (*slot == CONFIG_VMS)
+        return NULL;
+    struct monitor_vm found = monitor->host->vm(*slot);
+    if (!found.vm)
+        say(monitor, "%s has ended; 'start %s' starts it again\n", found.name, found.name);
+    return found.vm;
+}
+
+// ---- finding and running ----
+
+static const struct command *find(const struct command *table, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static void say_unknown(struct monitor *monitor, const struct command *table, size_t count,
+                        const char *prefix, const char *word)
+{
+    const char *near = NULL;
+    unsigned nearest = ~0U;
+    for (size_t i = 0; i < count; i++) {
+        unsigned distance = suggest_distance(word, strlen(word), table[i].name);
+        if (distance < nearest) {
+            nearest = distance;
+            near = table[i].name;
+        }
+    }
+    if (near && suggest_is_near(nearest, strlen(word)))
+        say(monitor, "%s%s: there is no such command; did you mean %s%s?\n", prefix, word, prefix,
+            near);
+    else
+        say(monitor, "%s%s: there is no such command; '%s' lists them\n", prefix, word,
+            *prefix ? "info" : "help");
+}
+
+// Options that the command has not are refused. NULL stands for any.
+static char wrong_option(const struct command *command, const struct words *words)
+{
+    for (char letter = 'a'; letter <= 'z' && command->options; letter++)
+        if (words_have(words, letter) && !strchr(command->options, letter))
+            return letter;
+    return 0;
+}
+
+static void run(struct monitor *monitor, const struct command *command, const char *prefix,
+                const struct words *words)
+{
+    unsigned given = words->count - 1;
+    char option = wrong_option(command, words);
+    if (option)
+        say(monitor, "%s%s has no option -%c: ", prefix, command->name, option);
+    else if (given < command->least)
+        say(monitor, "%s%s needs more: ", prefix, command->name);
+    else if (given > command->most)
+        say(monitor, "%s: one word too many: ", words->word[command->most + 1]);
+    else {
+        command->run(monitor, words);
+        return;
+    }
+    say(monitor, "%s%s %s\n", prefix, command->name, command->arguments);
+}
+
+static void list(struct monitor *monitor, const struct command *table, size_t count,
+                 const char *prefix)
+{
+    for (size_t i = 0; i < count; i++) {
+        char usage[64];
+        format_text(usage, sizeof(usage), "%s%s %s", prefix, table[i].name, table[i].arguments);
+        say(monitor, "%-34s %s\n", usage, table[i].help);
+    }
+}
+
+static void command_info(struct monitor *monitor, const struct words *words)
+{
+    if (words->count < 2) {
+        list(monitor, infos, ARRAY_LENGTH(infos), "info ");
+        return;
+    }
+    struct words rest = {.count = words->count - 1, .options = words->options};
+    memcpy(rest.word, words->word + 1, rest.count * sizeof(rest.word[0]));
+    const struct command *command = find(infos, ARRAY_LENGTH(infos), rest.word[0]);
+    if (command)
+        run(monitor, command, "info ", &rest);
+    else
+        say_unknown(monitor, infos, ARRAY_LENGTH(infos), "info ", rest.word[0]);
+}
+
+static void command_help(struct monitor *monitor, const struct words *words)
+{
+    const char *name = word_at(words, 1);
+    const struct command *command = name ? find(commands, ARRAY_LENGTH(commands), name) : NULL;
+    if (name && strcmp(name, "info") == 0)
+        list(monitor, infos, ARRAY_LENGTH(infos), "info ");
+    else if (command)
+        list(monitor, command, 1, "");
+    else if (name)
+        say_unknown(monitor, commands, ARRAY_LENGTH(commands), "", name);
+    else
+        list(monitor, commands, ARRAY_LENGTH(commands), "");
+}
+
+void commands_run(struct monitor *monitor, const char *line)
+{
+    struct words words;
+    enum words_result result = words_split(&words, line);
+    if (result == WORDS_TOO_MANY)
+        say(monitor, "more than %u words: no command has so many\n", WORDS_MAX);
+    else if (result == WORDS_BAD_OPTION)
+        say(monitor, "an option is a '-' and a letter from a to z\n");
+    if (result != WORDS_OK || words.count == 0)
+        return;
+    const char *name = strcmp(words.word[0], "?") == 0 ? "help" : words.word[0];
+    const struct command *command = find(commands, ARRAY_LENGTH(commands), name);
+    if (command)
+        run(monitor, command, "", &words);
+    else
+        say_unknown(monitor, commands, ARRAY_LENGTH(commands), "", name);
+}
+
+// ---- completion ----
+
+static const char *nth_vm(struct monitor *monitor, unsigned index)
+{
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+        struct monitor_vm vm = monitor->host->vm(slot);
+        if (vm.state != MONITOR_NO_VM && index-- == 0)
+            return vm.name;
+    }
+    return NULL;
+}
+
+static const char *nth_name(const struct command *table, size_t count, unsigned index)
+{
+    return index < count ? table[index].name : NULL;
+}
+
+const char *commands_candidate(struct monitor *monitor, const char *before, size_t length,
+                               unsigned index)
+{
+    static const char *const on_off[] = {"on", "off"};
+    char line[LINE_BYTES];
+    struct words words;
+    memcpy(line, before, length);
+    while (length > 0 && line[length - 1] != ' ') // what is being typed does not count
+        length--;
+    line[length] = 0;
+    if (words_split(&words, line) != WORDS_OK)
+        return NULL;
+    if (words.count == 0)
+        return nth_name(commands, ARRAY_LENGTH(commands), index);
+    const struct command *command = find(commands, ARRAY_LENGTH(commands), words.word[0]);
+    if (command && command->completes == COMPLETES_INFO && words.count > 1)
+        command = find(infos, ARRAY_LENGTH(infos), words.word[1]);
+    if (!command)
+        return NULL;
+    switch (command->completes) {
+    case COMPLETES_VM:
+        return nth_vm(monitor, index);
+    case COMPLETES_INFO:
+        return nth_name(infos, ARRAY_LENGTH(infos), index);
+    case COMPLETES_COMMAND:
+        return nth_name(commands, ARRAY_LENGTH(commands), index);
+    case COMPLETES_ON_OFF:
+        return index < ARRAY_LENGTH(on_off) ? on_off[index] : NULL;
+    case COMPLETES_NOTHING:
+        break;
+    }
+    return NULL;
+}

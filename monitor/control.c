@@ -1,0 +1,128 @@
+// Commands that do something to a VM.
+
+#include "monitor/commands.h"
+
+void command_stop(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    if (!vm)
+        return;
+    if (monitor->host->vm(slot).state == MONITOR_RUNNING) {
+        monitor->host->pause(slot);
+        say(monitor, "%s is stopped; 'cont' lets it go on\n", vm->config.name);
+    } else {
+        say(monitor, "%s does not run\n", vm->config.name);
+    }
+}
+
+void command_cont(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    if (!vm)
+        return;
+    enum monitor_state state = monitor->host->vm(slot).state;
+    if (state == MONITOR_PAUSED) {
+        monitor->host->resume(slot);
+        say(monitor, "%s runs\n", vm->config.name);
+    } else if (state == MONITOR_PRESERVED) {
+        say(monitor, "%s has ended: %s; 'system_reset' starts it anew, 'kill' ends it\n",
+            vm->config.name, stop_reason_text(vm->stop_reason));
+    } else {
+        say(monitor, "%s runs already\n", vm->config.name);
+    }
+}
+
+void command_system_reset(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    if (find_vm(monitor, word_at(words, 1), &slot))
+        monitor->host->reset(slot);
+}
+
+void command_system_powerdown(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    if (!vm)
+        return;
+    if (monitor->host->vm(slot).state != MONITOR_RUNNING)
+        say(monitor, "%s does not run\n", vm->config.name);
+    else if (!monitor->host->power_button(slot))
+        say(monitor, "%s does not listen to its power button; 'kill %s' ends it\n", vm->config.name,
+            vm->config.name);
+}
+
+void command_kill(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    if (find_vm(monitor, word_at(words, 1), &slot))
+        monitor->host->kill(slot);
+}
+
+void command_start(struct monitor *monitor, const struct words *words)
+{
+    struct explanation why;
+    unsigned slot = find_slot(monitor, word_at(words, 1));
+    if (slot == CONFIG_VMS)
+        return;
+    struct monitor_vm found = monitor->host->vm(slot);
+    if (found.vm)
+        say(monitor, "%s has not ended; 'system_reset %s' starts it anew\n", found.name,
+            found.name);
+    else if (monitor->host->start(slot, &why) != STATUS_OK)
+        say(monitor, "%s\n", why.text);
+    else
+        say(monitor, "%s runs\n", found.name);
+}
+
+void command_nmi(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot;
+    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpu[i], REQUEST_NMI);
+}
+
+void command_quit(struct monitor *monitor, const struct words *words)
+{
+    (void)words;
+    monitor->host->quit();
+}
+
+void command_console(struct monitor *monitor, const struct words *words)
+{
+    unsigned slot = find_slot(monitor, word_at(words, 1));
+    if (slot == CONFIG_VMS)
+        return;
+    monitor->has_left = true;
+    monitor->host->focus(slot);
+}
+
+void command_cpu(struct monitor *monitor, const struct words *words)
+{
+    const char *word = word_at(words, 1);
+    uint64_t index;
+    unsigned slot;
+    struct vm *vm = find_vm(monitor, NULL, &slot);
+    if (!vm)
+        return;
+    if (word && (!words_number(&word, &index) || *word || index >= vm->vcpu_count)) {
+        say(monitor, "%s has the vCPUs 0 to %u\n", vm->config.name, vm->vcpu_count - 1);
+        return;
+    }
+    if (word_at(words, 1))
+        monitor->vcpu = (unsigned)index;
+    say(monitor, "vCPU %u of %s\n", monitor->vcpu, vm->config.name);
+}
+
+void command_log(struct monitor *monitor, const struct words *words)
+{
+    (void)words;
+    char text[128];
+    uint64_t position = 0;
+    size_t length;
+    while ((length = monitor->host->read_log(&position, text, sizeof(text))) > 0)
+        say(monitor, "%.*s", (int)length, text);
+}

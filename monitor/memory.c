@@ -1,0 +1,250 @@
+// Guest memory in the formats of QEMU's monitor: x at linear addresses of the chosen vCPU, xp at
+// guest-physical ones.
+
+#include "lib/string.h"
+#include "monitor/commands.h"
+#include "vm/walk.h"
+
+#define MOST_UNITS  4096 // at once
+#define STRING_SIZE 256
+
+struct format {
+    uint64_t count;
+    char kind;     // x d u o c s
+    unsigned size; // of a unit, bytes
+};
+
+struct view {
+    struct vcpu *vcpu;
+    bool is_physical;
+};
+
+static bool read_format(struct monitor *monitor, const char *text, struct format *format)
+{
+    *format = (struct format){.count = 1, .kind = 'x', .size = 4};
+    text++; // the slash
+    if (*text >= '0' && *text <= '9' && !words_number(&text, &format->count))
+        format->count = 0;
+    if (format->count < 1 || format->count > MOST_UNITS) {
+        say(monitor, "a count is 1 to %u\n", MOST_UNITS);
+        return false;
+    }
+    for (; *text; text++) {
+        if (strchr("xduocs", *text)) {
+            format->kind = *text;
+            if (*text == 'c')
+                format->size = 1;
+        } else if (strchr("bhwg", *text)) {
+            format->size = *text == 'b' ? 1 : *text == 'h' ? 2 : *text == 'w' ? 4 : 8;
+        } else if (*text == 'i') {
+            say(monitor, "there is no disassembler here: look at the bytes with /16xb\n");
+            return false;
+        } else {
+            say(monitor, "%c: a format is x, d, u, o, c or s; a size b, h, w or g\n", *text);
+            return false;
+        }
+    }
+    return true;
+}
+
+// $rip and its kin.
+static bool read_register(const struct vcpu *vcpu, const char **text, uint64_t *value)
+{
+    static const struct {
+        const char *name;
+        uint8_t index;
+    } names[] = {{"rax", RAX}, {"rcx", RCX}, {"rdx", RDX}, {"rbx", RBX}, {"rsp", RSP}, {"rbp", RBP},
+                 {"rsi", RSI}, {"rdi", RDI}, {"r8", R8},   {"r9", R9},   {"r10", R10}, {"r11", R11},
+                 {"r12", R12}, {"r13", R13}, {"r14", R14}, {"r15", R15}};
+    const char *at = *text + 1;
+    size_t length = 0;
+    while ((at[length] >= 'a' && at[length] <= 'z') || (at[length] >= '0' && at[length] <= '9'))
+        length++;
+    *text = at + length;
+    if ((length == 3 && strncmp(at, "rip", 3) == 0) || (length == 2 && strncmp(at, "pc", 2) == 0)) {
+        *value = vcpu->rip;
+        return true;
+    }
+    if (length == 3 && strncmp(at, "cr3", 3) == 0) {
+        *value = vcpu->cr3;
+        return true;
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(names); i++)
+        if (strlen(names[i].name) == length && strncmp(at, names[i].name, length) == 0) {
+            *value = vcpu->gpr[names[i].index];
+            return true;
+        }
+    return false;
+}
+
+// Numbers and registers with + and - between them.
+static bool read_address(const struct vcpu *vcpu, const char *text, uint64_t *address)
+{
+    bool is_minus = false;
+    for (*address = 0;; text++) {
+        uint64_t value;
+        if (!(*text == '$' ? read_register(vcpu, &text, &value) : words_number(&text, &value)))
+            return false;
+        *address += is_minus ? 0 - value : value;
+        if (!*text)
+            return true;
+        if (*text != '+' && *text != '-')
+            return false;
+        is_minus = *text == '-';
+    }
+}
+
+// A walk of the guest's page tables that leaves the guest as it was.
+static bool translate(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
+{
+    struct walk walk;
+    verdict_t fault;
+    uint64_t cr2 = vcpu->cr2;
+    bool cr2_dirty = vcpu->cr2_dirty;
+    bool found = walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
+                 walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault);
+    vcpu->cr2 = cr2;
+    vcpu->cr2_dirty = cr2_dirty;
+    if (found)
+        *physical = walk.physical;
+    return found;
+}
+
+static bool read_bytes(const struct view *view, uint64_t address, uint8_t *bytes, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++) {
+        gpa_t physical = gpa(address + i);
+        if (!view->is_physical && !translate(view->vcpu, address + i, &physical))
+            return false;
+        if (!gmem_read(&view->vcpu->vm->memory, physical, bytes + i, 1))
+            return false;
+    }
+    return true;
+}
+
+static void print_character(struct monitor *monitor, uint8_t byte)
+{
+    if (byte >= 0x20 && byte < 0x7f)
+        say(monitor, byte == '\'' || byte == '"' || byte == '\\' ? "\\%c" : "%c", byte);
+    else
+        say(monitor, "\\x%02x", byte);
+}
+
+static void print_octal(struct monitor *monitor, uint64_t value, unsigned size)
+{
+    for (int shift = (int)(size * 8 + 2) / 3 * 3 - 3; shift >= 0; shift -= 3)
+        say(monitor, "%lu", value >> shift & 7);
+}
+
+static void print_unit(struct monitor *monitor, const struct format *format, uint64_t value)
+{
+    static const int decimals[] = {[1] = 4, [2] = 6, [4] = 11, [8] = 20};
+    unsigned shift = 64 - format->size * 8;
+    switch (format->kind) {
+    case 'd':
+        say(monitor, " %*ld", decimals[format->size], (int64_t)(value << shift) >> shift);
+        break;
+    case 'u':
+        say(monitor, " %*lu", decimals[format->size], value);
+        break;
+    case 'o':
+        say(monitor, " 0");
+        print_octal(monitor, value, format->size);
+        break;
+    case 'c':
+        say(monitor, " '");
+        print_character(monitor, (uint8_t)value);
+        say(monitor, "'");
+        break;
+    default:
+        say(monitor, " 0x%0*lx", (int)format->size * 2, value);
+        break;
+    }
+}
+
+static void cannot_read(struct monitor *monitor, const struct view *view, uint64_t address)
+{
+    say(monitor, "%s %#lx is not in this VM's RAM\n",
+        view->is_physical ? "guest-physical address" : "linear address", address);
+}
+
+static void print_strings(struct monitor *monitor, const struct view *view, uint64_t address,
+                          uint64_t count)
+{
+    for (; count > 0; count--) {
+        uint8_t byte = 0;
+        say(monitor, "%016lx: \"", address);
+        for (unsigned i = 0; i < STRING_SIZE; i++) {
+            if (!read_bytes(view, address, &byte, 1)) {
+                say(monitor, "\"\n");
+                cannot_read(monitor, view, address);
+                return;
+            }
+            address++;
+            if (!byte)
+                break;
+            print_character(monitor, byte);
+        }
+        say(monitor, "\"%s\n", byte ? "..." : "");
+    }
+}
+
+static void print_units(struct monitor *monitor, const struct view *view,
+                        const struct format *format, uint64_t address)
+{
+    unsigned in_line = format->kind == 'c' ? 8 : 16 / format->size;
+    for (uint64_t i = 0; i < format->count; i++, address += format->size) {
+        uint64_t value = 0;
+        if (!read_bytes(view, address, (uint8_t *)&value, format->size)) {
+            if (i % in_line)
+                say(monitor, "\n");
+            cannot_read(monitor, view, address);
+            return;
+        }
+        if (i % in_line == 0)
+            say(monitor, "%016lx:", address);
+        print_unit(monitor, format, value);
+        if ((i + 1) % in_line == 0 || i + 1 == format->count)
+            say(monitor, "\n");
+    }
+}
+
+static void examine(struct monitor *monitor, const struct words *words, bool is_physical)
+{
+    struct format format = {.count = 1, .kind = 'x', .size = 4};
+    const char *where = words->word[1];
+    uint64_t address;
+    unsigned slot;
+    if (where[0] == '/') {
+        if (!read_format(monitor, where, &format))
+            return;
+        where = word_at(words, 2);
+    } else if (words->count > 2) {
+        where = NULL;
+    }
+    struct vm *vm = find_vm(monitor, NULL, &slot);
+    if (!vm)
+        return;
+    struct view view = {vm->vcpu[monitor->vcpu < vm->vcpu_count ? monitor->vcpu : 0], is_physical};
+    monitor->host->hold(slot);
+    if (!where || !read_address(view.vcpu, where, &address))
+        say(monitor,
+            "an address is a number or a register ($rip, $rsp, $cr3, ...), with + and -: "
+            "%s /8xg $rsp+16\n",
+            words->word[0]);
+    else if (format.kind == 's')
+        print_strings(monitor, &view, address, format.count);
+    else
+        print_units(monitor, &view, &format, address);
+    monitor->host->release(slot);
+}
+
+void command_x(struct monitor *monitor, const struct words *words)
+{
+    examine(monitor, words, false);
+}
+
+void command_xp(struct monitor *monitor, const struct words *words)
+{
+    examine(monitor, words, true);
+}

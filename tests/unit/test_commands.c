@@ -1,0 +1,225 @@
+// The monitor from its prompt: monitor/commands.c and the commands, against a machine half that
+// notes what it is asked.
+
+#include "tests/unit/support.h"
+
+#include "monitor/commands.h"
+#include "tests/unit/desk.h"
+
+static void assert_says(const char *command, const char *expected)
+{
+    if (!strstr(desk_run(command), expected))
+        fail_msg("'%s' does not say '%s' but:\n%s", command, expected, desk.text);
+}
+
+static void assert_asks(const char *command, const char *expected)
+{
+    desk_run(command);
+    assert_string_equal(desk.asked, expected);
+}
+
+static void vms_are_listed_with_their_states(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("info vms", "* 1 web");
+    assert_says("info vms", "running        2     256M  vmlinuz\n");
+    assert_says("info vms", "  2 db ");
+    assert_says("info vms", "  3 old              ended     \n");
+    desk.vm[1].paused = true;
+    assert_says("info vms", "stopped ");
+    desk.vm[0].preserved = true;
+    desk.vm[0].vm.stop_reason = STOP_TRIPLE_FAULT;
+    assert_says("info vms", "(triple fault)");
+}
+
+static void a_vm_is_named_by_its_name_or_number_or_not_at_all(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_asks("stop", "pause 0;");
+    desk_reset();
+    assert_asks("stop db", "pause 1;");
+    desk_reset();
+    assert_asks("stop 2", "pause 1;");
+    desk_reset();
+    monitor_enter(&desk.monitor, 1);
+    assert_asks("stop", "pause 1;");
+}
+
+static void a_wrong_vm_is_answered_with_help(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("stop wb", "wb: there is no such VM; did you mean web?\n");
+    assert_says("stop zebra", "zebra: there is no such VM; 'info vms' lists them\n");
+    assert_says("stop 4", "4: there is no such VM");
+    assert_says("stop 0", "0: there is no such VM");
+    assert_says("stop 99999999999999999999", "there is no such VM");
+    assert_says("stop old", "old has ended; 'start old' starts it again\n");
+    assert_string_equal(desk.asked, "");
+}
+
+static void vms_are_stopped_and_go_on(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("cont", "web runs already\n");
+    assert_says("stop", "web is stopped");
+    assert_says("stop", "web does not run\n");
+    assert_says("system_powerdown", "web does not run\n");
+    assert_says("cont", "web runs\n");
+    assert_string_equal(desk.asked, "pause 0;resume 0;");
+    desk.vm[0].preserved = true;
+    assert_says("cont", "'system_reset' starts it anew");
+}
+
+static void vms_are_ended_and_started(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_asks("system_reset db", "reset 1;");
+    assert_asks("kill db", "reset 1;kill 1;");
+    assert_asks("start old", "reset 1;kill 1;start 2;");
+    assert_says("start web", "web has not ended; 'system_reset web' starts it anew\n");
+    desk.refuses = true;
+    assert_says("start old", "old: memory = 9M does not fit\n");
+    assert_says("kill", "kill needs more: kill vm\n");
+    assert_says("start", "start needs more: start vm\n");
+}
+
+static void the_power_button_may_not_be_heard(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("system_powerdown",
+                "web does not listen to its power button; 'kill web' ends it\n");
+    desk.listens = true;
+    assert_string_equal(desk_run("system_powerdown"), "");
+    assert_string_equal(desk.asked, "button 0;button 0;");
+}
+
+static void an_nmi_goes_to_all_vcpus(void **state)
+{
+    (void)state;
+    desk_reset();
+    desk_run("nmi web");
+    assert_int_equal(desk.vm[0].vcpu[0].requests, REQUEST_NMI);
+    assert_int_equal(desk.vm[0].vcpu[1].requests, REQUEST_NMI);
+    assert_int_equal(desk.vm[1].vcpu[0].requests, 0);
+}
+
+static void consoles_are_chosen_and_the_monitor_left(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_asks("console db", "focus 1;");
+    assert_null(strstr(desk.text, "(corbel)")); // no prompt: the console is another's
+    desk_run("console zebra");
+    assert_non_null(strstr(desk.all, "(corbel)"));
+    assert_asks("quit", "focus 1;quit;");
+}
+
+static void wrong_words_are_answered_with_help(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("inof vms", "inof: there is no such command; did you mean info?\n");
+    assert_says("info vm", "info vm: there is no such command; did you mean info vms?\n");
+    assert_says("frobnicate", "frobnicate: there is no such command; 'help' lists them\n");
+    assert_says("info frobnicate", "'info' lists them\n");
+    assert_says("log now", "now: one word too many: log \n");
+    assert_says("info vms web", "web: one word too many: info vms \n");
+    assert_says("info exits -z", "info exits has no option -z: info exits [-c|-j]");
+    assert_says("stop -a", "stop has no option -a: stop [vm]\n");
+    assert_says("stop -", "an option is a '-' and a letter");
+    assert_says("stop --all", "an option is a '-' and a letter");
+    assert_says("a a a a a a a a a a a a a a a a a", "more than 16 words");
+    assert_string_equal(desk_run(""), "");
+    assert_string_equal(desk_run("    "), "");
+    assert_string_equal(desk.asked, "");
+}
+
+static void help_names_every_command(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"console",      "cont",  "cpu",  "help",
+                                        "info",         "kill",  "log",  "nmi",
+                                        "quit",         "start", "stop", "system_powerdown",
+                                        "system_reset", "x",     "xp"};
+    desk_reset();
+    for (unsigned i = 0; i < ARRAY_LENGTH(names); i++) {
+        char line[40];
+        snprintf(line, sizeof(line), "\n%s ", names[i]);
+        desk_run("help");
+        assert_true(strstr(desk.text, line) || strncmp(desk.text, line + 1, strlen(line + 1)) == 0);
+    }
+    assert_says("help stop", "stop [vm]");
+    assert_says("?", "system_reset");
+    assert_says("help info", "info capabilities");
+    assert_says("help stpo", "did you mean stop?");
+    assert_says("info", "info vms");
+}
+
+static void words_are_completed(void **state)
+{
+    (void)state;
+    desk_reset();
+    desk_type("sto\tw\t");
+    assert_string_equal(desk.monitor.line.text, "stop web ");
+    desk_type("\x15info ex\td\t");
+    assert_string_equal(desk.monitor.line.text, "info exits db ");
+    desk_type("\x15help sta\t");
+    assert_string_equal(desk.monitor.line.text, "help start ");
+    desk_type("\x15nosuch \t");
+    assert_string_equal(desk.monitor.line.text, "nosuch ");
+    desk_type("\x15quit x\t");
+    assert_string_equal(desk.monitor.line.text, "quit x");
+    desk_type("\x15- - \t");
+    desk_type("\x15system_\t");
+    assert_string_equal(desk.monitor.line.text, "system_");
+    desk.all[0] = 0;
+    desk.all_length = 0;
+    desk_type("\t");
+    assert_non_null(strstr(desk.all, "system_powerdown  system_reset"));
+}
+
+static void the_log_is_shown_again(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_string_equal(desk_run("log"), "one\ntwo\n");
+}
+
+static void the_chosen_vcpu_is_remembered_for_its_vm(void **state)
+{
+    (void)state;
+    desk_reset();
+    assert_says("cpu", "vCPU 0 of web\n");
+    assert_says("cpu 1", "vCPU 1 of web\n");
+    assert_says("cpu 2", "web has the vCPUs 0 to 1\n");
+    assert_says("cpu x", "web has the vCPUs 0 to 1\n");
+    assert_says("cpu", "vCPU 1 of web\n");
+    monitor_enter(&desk.monitor, 1);
+    assert_says("cpu", "vCPU 0 of db\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vms_are_listed_with_their_states),
+        cmocka_unit_test(a_vm_is_named_by_its_name_or_number_or_not_at_all),
+        cmocka_unit_test(a_wrong_vm_is_answered_with_help),
+        cmocka_unit_test(vms_are_stopped_and_go_on),
+        cmocka_unit_test(vms_are_ended_and_started),
+        cmocka_unit_test(the_power_button_may_not_be_heard),
+        cmocka_unit_test(an_nmi_goes_to_all_vcpus),
+        cmocka_unit_test(consoles_are_chosen_and_the_monitor_left),
+        cmocka_unit_test(wrong_words_are_answered_with_help),
+        cmocka_unit_test(help_names_every_command),
+        cmocka_unit_test(words_are_completed),
+        cmocka_unit_test(the_log_is_shown_again),
+        cmocka_unit_test(the_chosen_vcpu_is_remembered_for_its_vm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
