@@ -30,14 +30,14 @@
         say("cost %s %lu\n", name, (unsigned long)((read_tsc() - start) / ROUNDS));                \
     } while (0)
 
-extern volatile unsigned taken;
-volatile unsigned taken;
+extern volatile unsigned seen;
+volatile unsigned seen;
 
 // Takes the interrupt with an EOI and nothing else: trap_handlers[] would measure the guest.
 __attribute__((naked)) static void take(void)
 {
     __asm__ volatile("push %rax\n\tpush %rcx\n\tpush %rdx\n\t"
-                     "incl taken(%rip)\n\t"
+                     "incl seen(%rip)\n\t"
                      "mov $0x80b, %ecx\n\txor %eax, %eax\n\txor %edx, %edx\n\twrmsr\n\t"
                      "pop %rdx\n\tpop %rcx\n\tpop %rax\n\tiretq");
 }
@@ -97,15 +97,15 @@ static void interrupts(void)
                                           : "c"(X2APIC_ICR), "a"(1U << 18 | VECTOR), "d"(0)));
     __asm__ volatile("sti; nop; nop; cli");
     MEASURE("self_ipi",
-            __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
+            __asm__ volatile("sti; wrmsr; 1: cmp seen(%%rip), %%ebx; je 1b; inc %%ebx; cli"
                              :
-                             : "c"(X2APIC_SELF_IPI), "a"(VECTOR), "d"(0), "b"(taken)));
+                             : "c"(X2APIC_SELF_IPI), "a"(VECTOR), "d"(0), "b"(seen)));
     write_msr(X2APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR);
     MEASURE("tsc_deadline",
-            __asm__ volatile("sti; wrmsr; 1: cmp taken(%%rip), %%ebx; je 1b; inc %%ebx; cli"
+            __asm__ volatile("sti; wrmsr; 1: cmp seen(%%rip), %%ebx; je 1b; inc %%ebx; cli"
                              :
-                             : "c"(MSR_TSC_DEADLINE), "a"(1), "d"(0), "b"(taken)));
-    say("interrupts taken: %u\n", taken);
+                             : "c"(MSR_TSC_DEADLINE), "a"(1), "d"(0), "b"(seen)));
+    say("interrupts taken: %u\n", seen);
 }
 
 void guest_main(uint32_t magic, uint64_t information)
