@@ -63,7 +63,7 @@ def case_linux_shell(t):
     guest = kernel_log(console)
     new = new_warnings(bare, guest)
     check(not new, "warnings that the bare machine does not have:\n" + "\n".join(new))
-    check("\r\r\n" not in t.seen().partition("Welcome")[2], "the guest's line ends were changed on the way")
+    check("\r\r\n" not in t.seen().rpartition("Welcome")[2], "the guest's line ends were changed on the way")
     console.type("poweroff -f\r")
     console.ends(0)
 
