@@ -59,6 +59,8 @@
 #define MMIO_IOAPIC        UINT64_C(0xfec00000)
 #define MMIO_IOAPIC_LENGTH UINT64_C(0x1000)
 #define IOAPIC_INPUTS      24
+#define MMIO_TEST          UINT64_C(0xfed80000) // with the test device
+#define MMIO_TEST_LENGTH   UINT64_C(0x1000)
 #define MMIO_LAPIC         UINT64_C(0xfee00000)
 #define MMIO_LAPIC_LENGTH  UINT64_C(0x1000)
 

@@ -93,6 +93,7 @@ static void init_devices(struct board *board, struct vm *vm)
     vfwcfg_init(&board->fwcfg, vm);
     if (vm->config.testdev) {
         add_device(board, &board->testdev.device);
+        add_device(board, &board->testdev.memory);
         add_device(board, &board->fwcfg.device);
     }
     add_device(board, &board->pic.device);
@@ -158,6 +159,8 @@ status_t board_build(struct board *board, struct vm *vm, struct explanation *why
     status_t status = claim_ports(board, vm, why);
     if (status == STATUS_OK)
         status = bus_insert(&vm->mmio, MMIO_IOAPIC, MMIO_IOAPIC_LENGTH, &board->ioapic.device, why);
+    if (status == STATUS_OK && vm->config.testdev)
+        status = bus_insert(&vm->mmio, MMIO_TEST, MMIO_TEST_LENGTH, &board->testdev.memory, why);
     if (status != STATUS_OK)
         return status;
     bus_freeze(&vm->ports);

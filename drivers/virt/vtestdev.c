@@ -1,6 +1,7 @@
 // The test device. Called from the port bus.
 #include "drivers/virt/vtestdev.h"
 
+#include "lib/string.h"
 #include "vm/platform.h"
 #include "vm/vm.h"
 
@@ -35,9 +36,28 @@ static void vtestdev_reset(struct vdev *device)
     CONTAINER_OF(device, struct vtestdev, device)->matched = 0;
 }
 
+// The bus splits what runs over the page's end.
+static bool memory_access(struct vdev *device, struct access *access)
+{
+    struct vtestdev *testdev = CONTAINER_OF(device, struct vtestdev, memory);
+    if (access->write)
+        memcpy(testdev->bytes + access->offset, &access->value, access->size);
+    else
+        memcpy(&access->value, testdev->bytes + access->offset, access->size);
+    return true;
+}
+
+static void memory_reset(struct vdev *device)
+{
+    memset(CONTAINER_OF(device, struct vtestdev, memory)->bytes, 0, MMIO_TEST_LENGTH);
+}
+
 void vtestdev_init(struct vtestdev *testdev, struct vm *vm)
 {
     *testdev = (struct vtestdev){
-        .device = {
-            .name = "test device", .vm = vm, .access = vtestdev_access, .reset = vtestdev_reset}};
+        .device = {.name = "test device",
+                   .vm = vm,
+                   .access = vtestdev_access,
+                   .reset = vtestdev_reset},
+        .memory = {.name = "test memory", .access = memory_access, .reset = memory_reset}};
 }

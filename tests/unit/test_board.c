@@ -278,6 +278,25 @@ static void test_device_is_not_on_every_board(void **state)
     assert_int_equal(vm.unclaimed_ports, 9);
 }
 
+static uint64_t mmio(uint64_t at, uint8_t size, bool write, uint64_t value)
+{
+    struct access access = {.offset = at, .size = size, .write = write, .value = value};
+    vm_mmio_access(&vcpus[0], &access);
+    return access.value;
+}
+
+static void test_memory_is_memory(void **state)
+{
+    (void)state;
+    mmio(MMIO_TEST + 3, 8, true, UINT64_C(0x1122334455667788));
+    assert_int_equal(mmio(MMIO_TEST, 8, false, 0), UINT64_C(0x4455667788000000));
+    assert_int_equal(mmio(MMIO_TEST + 10, 1, false, 0), 0x11);
+    mmio(MMIO_TEST + MMIO_TEST_LENGTH - 2, 4, true, 0xaabbccdd); // half of it falls off
+    assert_int_equal(mmio(MMIO_TEST + MMIO_TEST_LENGTH - 2, 4, false, 0), 0xffffccdd);
+    board_reset(&vm);
+    assert_int_equal(mmio(MMIO_TEST, 8, false, 0), 0);
+}
+
 static void debug_console_prints(void **state)
 {
     (void)state;
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup(receive_timeout_is_a_deadline, fresh_board),
         cmocka_unit_test_setup(guests_end_themselves, fresh_board),
         cmocka_unit_test_setup(test_device_ends_the_vm, board_for_tests),
+        cmocka_unit_test_setup(test_memory_is_memory, board_for_tests),
         cmocka_unit_test_setup(test_device_is_not_on_every_board, fresh_board),
         cmocka_unit_test_setup(debug_console_prints, board_for_tests),
         cmocka_unit_test_setup(power_button_needs_acpi, fresh_board),
