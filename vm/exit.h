@@ -105,6 +105,7 @@ enum state_group {
     STATE_MSR = BIT32(10),     // the passed-through MSRs of struct msr_live: likewise
     STATE_TSC = BIT32(11),     // tsc_offset: always valid; dirty when the handler changed it
     STATE_ALL = BIT32(12) - 1,
+    STATE_WATCH = BIT32(12), // no state: in `dirty`, this vCPU's exits are noted (vm/watch.h)
 };
 
 // Facts of one exit; they share a word with the groups above in a row's `needs`.

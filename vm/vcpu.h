@@ -186,6 +186,7 @@ struct vcpu {
     uint8_t unemulated[15]; // with STOP_UNEMULATED: the bytes at the instruction
     uint8_t unemulated_length;
     struct exit_stats stats;
+    struct watch *watch; // vm/watch.h; NULL unless `dirty` has STATE_WATCH
 };
 
 // Sets request bits and makes the CPU that runs the vCPU look at them soon. Any CPU may call it.

@@ -7,6 +7,7 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
+#include "vm/watch.h"
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
 #include "vmx/requests.h"
@@ -274,11 +275,23 @@ static inline void stamp(struct exit *exit)
     __asm__ volatile("rdtsc" : "=a"(exit->tsc_low), "=d"(exit->tsc_high));
 }
 
+// Something changed, or the operator watches this vCPU's exits.
+COLD static void leave_slowly(struct vmx_vcpu *v, const struct exit_counter *counter,
+                              const struct exit *exit)
+{
+    state_write_back(v);
+    if (!v->guest.watch)
+        return;
+    state_fetch(v, STATE_FLOW);
+    watch_note(v->guest.watch, &v->guest, (uint32_t)(counter - v->guest.stats.reason), exit,
+               (uint32_t)rdtsc() - exit->tsc_low);
+}
+
 // ... and ends: what changed goes to the VMCS, the time to the reason of the exit.
 static inline void leave(struct vmx_vcpu *v, struct exit_counter *counter, const struct exit *exit)
 {
-    if (v->guest.dirty & STATE_ALL)
-        state_write_back(v);
+    if (v->guest.dirty & (STATE_ALL | STATE_WATCH))
+        leave_slowly(v, counter, exit);
     uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low;
     stats_count(counter, cycles);
     v->timer_slack -= cycles;

@@ -224,5 +224,5 @@ void state_write_back(struct vmx_vcpu *v)
         write_debug_registers(vcpu);
     if (dirty & STATE_MSR)
         write_live_msrs(&vcpu->live);
-    vcpu->dirty = 0;
+    vcpu->dirty &= STATE_WATCH;
 }
