@@ -11,6 +11,7 @@
 #include "loaders/memory_map.h"
 #include "mm/frames.h"
 #include "vm/platform.h"
+#include "vm/watch.h"
 #include "vmx/setup.h"
 
 // ---- memory ----
@@ -179,8 +180,41 @@ struct instance *instance_create(const struct vm_config *config, const struct vm
     return NULL;
 }
 
+#define WATCH_SIZE align_up(sizeof(struct watch), PAGE_SIZE)
+
+static status_t begin_watch(struct vcpu *vcpu)
+{
+    struct watch *watch = vcpu->watch ? vcpu->watch : frames_allocate(WATCH_SIZE, PAGE_SIZE);
+    if (!watch)
+        return STATUS_NO_MEMORY;
+    memset(watch, 0, sizeof(*watch));
+    vcpu->watch = watch;
+    vcpu->dirty |= STATE_WATCH;
+    return STATUS_OK;
+}
+
+static void end_watch(struct vcpu *vcpu)
+{
+    vcpu->dirty &= ~(uint32_t)STATE_WATCH;
+    if (vcpu->watch)
+        frames_free(vcpu->watch, WATCH_SIZE);
+    vcpu->watch = NULL;
+}
+
+status_t instance_watch(struct instance *instance, bool on)
+{
+    status_t status = STATUS_OK;
+    for (unsigned i = 0; i < instance->vm.vcpu_count; i++)
+        if (!on)
+            end_watch(instance->vm.vcpu[i]);
+        else if (begin_watch(instance->vm.vcpu[i]) != STATUS_OK)
+            status = STATUS_NO_MEMORY;
+    return status;
+}
+
 static void release_vcpu(struct vmx_vcpu *vcpu)
 {
+    end_watch(&vcpu->guest);
     setup_release_vcpu(vcpu);
     frame_free(vcpu->guest.lapic.page);
     frames_free(vcpu, align_up(sizeof(struct vmx_vcpu), PAGE_SIZE));

@@ -22,5 +22,9 @@ struct instance {
 struct instance *instance_create(const struct vm_config *config, const struct vm_host *host,
                                  const struct vms_inputs *inputs, struct explanation *why);
 
+// Begins or ends the watching of its vCPUs' exits (vm/watch.h). The VM stands still.
+// STATUS_NO_MEMORY: some are not watched.
+MUST_CHECK status_t instance_watch(struct instance *instance, bool on);
+
 // Gives back all that it has; its RAM is cleared. None of its vCPUs may be in a loop or loaded.
 void instance_destroy(struct instance *instance);

@@ -101,6 +101,11 @@ static void release_vm(unsigned slot)
     vms_release(vms_at(slot));
 }
 
+static bool watch_vm(unsigned slot, bool on)
+{
+    return vms_watch(vms_at(slot), on) == STATUS_OK;
+}
+
 static void focus_on(unsigned slot)
 {
     mux_focus(&consoles, slot);
@@ -139,6 +144,7 @@ const struct monitor_host monitor_host = {
     .start = vms_start_again,
     .hold = hold_vm,
     .release = release_vm,
+    .watch = watch_vm,
     .quit = vms_kill_all,
     .focus = focus_on,
     .memory = get_memory,

@@ -219,6 +219,14 @@ void vms_release(struct vm *vm)
     instance_of(vm)->is_held = false;
 }
 
+status_t vms_watch(struct vm *vm, bool on)
+{
+    vms_hold(vm);
+    status_t status = instance_watch(instance_of(vm), on);
+    vms_release(vm);
+    return status;
+}
+
 // ---- ending ----
 
 void vms_stopped(struct vm *vm)

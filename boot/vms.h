@@ -51,6 +51,10 @@ void vms_continue(struct vm *vm);
 void vms_hold(struct vm *vm);
 void vms_release(struct vm *vm);
 
+// Begins or ends the watching of a VM's exits (vm/watch.h). STATUS_NO_MEMORY: not all of its vCPUs
+// are watched.
+MUST_CHECK status_t vms_watch(struct vm *vm, bool on);
+
 // Starts a VM anew, whatever its description says of resets.
 void vms_reset(struct vm *vm);
 

@@ -57,6 +57,7 @@ void command_nmi(struct monitor *monitor, const struct words *words);
 void command_quit(struct monitor *monitor, const struct words *words);
 void command_console(struct monitor *monitor, const struct words *words);
 void command_cpu(struct monitor *monitor, const struct words *words);
+void command_trace(struct monitor *monitor, const struct words *words);
 void command_log(struct monitor *monitor, const struct words *words);
 
 // memory.c
@@ -67,11 +68,12 @@ void command_xp(struct monitor *monitor, const struct words *words);
 void info_vms(struct monitor *monitor, const struct words *words);
 void info_cpus(struct monitor *monitor, const struct words *words);
 void info_mem(struct monitor *monitor, const struct words *words);
-void info_irq(struct monitor *monitor, const struct words *words);
 void info_sched(struct monitor *monitor, const struct words *words);
 void info_capabilities(struct monitor *monitor, const struct words *words);
 void info_version(struct monitor *monitor, const struct words *words);
 
-// info_exits.c, info_registers.c
+// info_exits.c, info_irq.c, info_registers.c
+void info_irq(struct monitor *monitor, const struct words *words);
 void info_exits(struct monitor *monitor, const struct words *words);
+void info_trace(struct monitor *monitor, const struct words *words);
 void info_registers(struct monitor *monitor, const struct words *words);

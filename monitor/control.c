@@ -1,5 +1,6 @@
 // Commands that do something to a VM.
 
+#include "lib/string.h"
 #include "monitor/commands.h"
 
 void command_stop(struct monitor *monitor, const struct words *words)
@@ -115,6 +116,24 @@ void command_cpu(struct monitor *monitor, const struct words *words)
     if (word_at(words, 1))
         monitor->vcpu = (unsigned)index;
     say(monitor, "vCPU %u of %s\n", monitor->vcpu, vm->config.name);
+}
+
+void command_trace(struct monitor *monitor, const struct words *words)
+{
+    bool on = strcmp(words->word[1], "on") == 0;
+    unsigned slot;
+    if (!on && strcmp(words->word[1], "off") != 0) {
+        say(monitor, "trace on [vm], or trace off [vm]\n");
+        return;
+    }
+    struct vm *vm = find_vm(monitor, word_at(words, 2), &slot);
+    if (!vm)
+        return;
+    if (!monitor->host->watch(slot, on))
+        say(monitor, "no memory to watch all vCPUs of %s\n", vm->config.name);
+    else if (on)
+        say(monitor, "exits of %s are noted from now on: 'info trace', 'info exits -h -p -m -g'\n",
+            vm->config.name);
 }
 
 void command_log(struct monitor *monitor, const struct words *words)

@@ -52,6 +52,9 @@ struct monitor_host {
     // on if it ran before.
     void (*hold)(unsigned slot);
     void (*release)(unsigned slot);
+    // Begins (anew) or ends the noting of the VM's exits in vcpu->watch. False: no memory for all
+    // vCPUs.
+    bool (*watch)(unsigned slot, bool on);
     void (*quit)(void);
     void (*focus)(unsigned slot); // its console
 

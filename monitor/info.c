@@ -89,17 +89,6 @@ void info_mem(struct monitor *monitor, const struct words *words)
     }
 }
 
-void info_irq(struct monitor *monitor, const struct words *words)
-{
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
-    if (!vm)
-        return;
-    monitor->host->hold(slot);
-    monitor->host->print_irq(&monitor->printer, vm);
-    monitor->host->release(slot);
-}
-
 static void print_cpus(struct monitor *monitor)
 {
     struct monitor_cpu cpu;

@@ -32,6 +32,27 @@ static uint64_t oldest_line(const struct mux_ring *ring)
     return at < ring->written ? at + 1 : ring->written - ring->size;
 }
 
+static char byte_at(const struct mux_ring *ring, uint64_t at)
+{
+    return (char)ring->bytes[at & (ring->size - 1)];
+}
+
+// The length of a question to the terminal (where is the cursor? who are you?) in what is shown
+// again, or 0: its answer would be typed at a guest that no longer waits for it.
+static unsigned question_length(const struct mux_ring *ring)
+{
+    static const char *const questions[] = {"\033[6n", "\033[5n", "\033[c", "\033[0c"};
+    for (unsigned i = 0; i < ARRAY_LENGTH(questions); i++) {
+        unsigned length = 0;
+        while (questions[i][length] && ring->shown + length < ring->replay_end &&
+               byte_at(ring, ring->shown + length) == questions[i][length])
+            length++;
+        if (!questions[i][length])
+            return length;
+    }
+    return 0;
+}
+
 // ---- the terminal ----
 
 static void note_written(struct mux *mux, unsigned owner, char last)
@@ -104,11 +125,15 @@ static bool show(struct mux *mux, unsigned slot)
         char piece[PIECE];
         size_t length = 0;
         while (waiting(text) && length < sizeof(piece)) {
-            piece[length] = (char)text->bytes[text->shown++ & (text->size - 1)];
+            text->shown += question_length(text);
+            if (!waiting(text))
+                break;
+            piece[length] = byte_at(text, text->shown++);
             if (piece[length++] == '\n' && has_prefix)
                 break;
         }
-        put_bytes(mux, slot, piece, length);
+        if (length)
+            put_bytes(mux, slot, piece, length);
         if (has_prefix && mux->owner == MUX_NOBODY)
             break;
     }
@@ -346,7 +371,9 @@ void mux_choose(struct mux *mux, unsigned focus)
     }
     mux->last = focus;
     announce(mux, focus + 1, mux->channel[focus]->name);
-    mux->channel[focus]->text.shown = oldest_line(&mux->channel[focus]->text);
+    struct mux_ring *text = &mux->channel[focus]->text;
+    text->shown = oldest_line(text);
+    text->replay_end = text->written;
     (void)show(mux, focus);
 }
 

@@ -27,9 +27,10 @@ struct mux_output {
 // Text that is kept: the newest `size` bytes of all that was written.
 struct mux_ring {
     uint8_t *bytes;
-    uint32_t size;    // a power of two
-    uint64_t written; // bytes in all
-    uint64_t shown;   // of them on the terminal, or not wanted there; at most `size` behind
+    uint32_t size;       // a power of two
+    uint64_t written;    // bytes in all
+    uint64_t shown;      // of them on the terminal, or not wanted there; at most `size` behind
+    uint64_t replay_end; // what lies before was on the terminal already, or its time is over
 };
 
 struct mux_channel {
@@ -50,6 +51,7 @@ struct mux {
     unsigned last;     // the channel last in focus
     bool is_together;  // all channels are shown, line by line
     bool is_escaped;   // Ctrl-A was typed
+    unsigned sequence; // bytes of an escape sequence that came while all channels are shown
     bool is_disturbed; // something was printed over the monitor's line
     unsigned owner;    // whose line on the terminal has no end yet, or MUX_NOBODY
     unsigned quiet;    // polls since the owner's last byte

@@ -22,14 +22,35 @@ static unsigned neighbour(const struct mux *mux, unsigned from, unsigned step)
     return MUX_NOBODY;
 }
 
+// While all VMs are shown, an escape sequence is most likely the terminal's answer to one of them,
+// and nobody's typing. True: the byte belongs to one.
+static bool is_answer(struct mux *mux, uint8_t byte)
+{
+    switch (mux->sequence) {
+    case 0:
+        mux->sequence = byte == 0x1b;
+        return mux->sequence == 1;
+    case 1:
+        mux->sequence = byte == '[' ? 2 : 0;
+        return mux->sequence == 2;
+    default:
+        if (byte < 0x20 || byte >= 0x40)
+            mux->sequence = 0;
+        return byte >= 0x20;
+    }
+}
+
 static enum mux_action input(struct mux *mux, uint8_t byte)
 {
     if (mux->focus == MUX_MONITOR)
         return MUX_TO_MONITOR;
     if (mux->focus >= MUX_CHANNELS)
         return MUX_NOTHING;
-    if (mux->is_together && mux->count > 1)
+    if (mux->is_together && mux->count > 1) {
+        if (is_answer(mux, byte))
+            return MUX_NOTHING;
         mux_choose(mux, mux->focus);
+    }
     mux->is_together = false;
     return ring_put(&mux->channel[mux->focus]->typed, byte) ? MUX_INPUT : MUX_FULL;
 }

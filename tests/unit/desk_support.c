@@ -3,10 +3,12 @@
 #include "tests/unit/support.h"
 
 #include "tests/unit/desk.h"
+#include "vm/watch.h"
 
 struct desk desk;
 
 static uint8_t ram[DESK_VMS][DESK_RAM];
+static struct watch watches[DESK_VMS][2];
 static struct lapic_page pages[DESK_VMS][2];
 
 static struct monitor_vm get_vm(unsigned slot)
@@ -84,6 +86,16 @@ static void release(unsigned slot)
         desk.vm[slot].vcpu[i].fetched = 0;
 }
 
+static bool watch(unsigned slot, bool on)
+{
+    note(on ? "watch" : "unwatch", slot);
+    for (unsigned i = 0; i < desk.vm[slot].vm.vcpu_count; i++) {
+        memset(&watches[slot][i], 0, sizeof(watches[slot][i]));
+        desk.vm[slot].vcpu[i].watch = on ? &watches[slot][i] : NULL;
+    }
+    return !desk.refuses;
+}
+
 static void quit(void)
 {
     strcat(desk.asked, "quit;");
@@ -154,6 +166,7 @@ const struct monitor_host desk_host = {
     .start = start_vm,
     .hold = hold,
     .release = release,
+    .watch = watch,
     .quit = quit,
     .focus = focus,
     .memory = memory,

@@ -219,6 +219,30 @@ static void a_replay_goes_on_as_the_line_takes_it(void **state)
     assert_string_equal(shown + RING - 9, "line\nnew\n");
 }
 
+static void the_terminals_answers_are_nobodys_typing(void **state)
+{
+    (void)state;
+    begin(2);
+    print(1, "\033[6n");
+    assert_shown("[b] \033[6n");
+    type("\033[24;80R");
+    assert_int_equal(mux_peek(&mux, 0), -1);
+    assert_shown("");
+    type("\x1b"
+         "a");
+    assert_non_null(strstr(shown, "--- 1: a"));
+    assert_int_equal(mux_peek(&mux, 0), 'a');
+    mux_take(&mux, 0);
+    type("\033[A"); // a person's, now
+    assert_int_equal(mux_peek(&mux, 0), 0x1b);
+    forget_shown();
+    type("\x01"
+         "2"); // the question is not asked again
+    assert_shown("--- 2: b (Ctrl-A h helps) ---\n");
+    print(1, "\033[6n");
+    assert_shown("\033[6n");
+}
+
 static void the_monitor_takes_the_keys(void **state)
 {
     (void)state;
@@ -357,6 +381,7 @@ int main(void)
         cmocka_unit_test(typing_chooses_the_first_vm_and_the_others_are_kept),
         cmocka_unit_test(scroll_back_begins_with_a_whole_line),
         cmocka_unit_test(a_replay_goes_on_as_the_line_takes_it),
+        cmocka_unit_test(the_terminals_answers_are_nobodys_typing),
         cmocka_unit_test(the_monitor_takes_the_keys),
         cmocka_unit_test(the_escape_key_itself_can_be_sent),
         cmocka_unit_test(keys_for_a_guest_that_does_not_read_are_counted_out),

@@ -1,0 +1,194 @@
+// What the monitor shows: monitor/info*.c, against a machine half that answers with known figures.
+
+#include "tests/unit/support.h"
+
+#include "tests/unit/desk.h"
+#include "vm/watch.h"
+
+static void assert_says(const char *command, const char *expected)
+{
+    if (!strstr(desk_run(command), expected))
+        fail_msg("'%s' does not say '%s' but:\n%s", command, expected, desk.text);
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    desk_reset();
+    return 0;
+}
+
+static void vcpus_have_a_state_and_a_place(void **state)
+{
+    (void)state;
+    desk.vm[0].vcpu[1].activity = ACTIVITY_HALTED;
+    desk.vm[0].vcpu[1].rip = 0xffffffff81000000;
+    desk.vm[0].vcpu[1].apic_id = 4;
+    assert_says("info cpus", "* vCPU 0: active");
+    assert_says("info cpus",
+                "  vCPU 1: halted         on CPU 2, RIP ffffffff81000000, CPL 0, APIC ID 4\n");
+}
+
+static void memory_is_the_machines_and_the_vms(void **state)
+{
+    (void)state;
+    assert_says("info mem", "machine: 8192 KiB, 3072 KiB of them free\n");
+    assert_says("info mem", "web              000000000000-000000001fff RAM, at ");
+}
+
+static void the_scheduler_shows_cpus_and_vcpus(void **state)
+{
+    (void)state;
+    assert_says("info sched", "CPU 0   APIC ID 0   idle  50%  runs vCPU 1 of web\n");
+    assert_says("info sched", "CPU 1   APIC ID 2   offline\n");
+    assert_says("info sched",
+                "web                 0 running       1      - 100%    256             12\n");
+    assert_says("info sched",
+                "web                 1 running       2      3  50%    256             12\n");
+}
+
+static void the_rest_comes_from_the_machine(void **state)
+{
+    (void)state;
+    assert_says("info version", "Corbel under test, up 0:00:10\n");
+    assert_says("info capabilities", "EPT\n");
+}
+
+static void exits_are_a_table_csv_or_json(void **state)
+{
+    (void)state;
+    desk.vm[0].vcpu[0].stats.reason[EXIT_CPUID] = (struct exit_counter){2, 300, 200};
+    desk.vm[0].vcpu[1].stats.reason[EXIT_CPUID] = (struct exit_counter){1, 60, 60};
+    desk.vm[0].vcpu[1].stats.reason[EXIT_HLT] = (struct exit_counter){1, 9, 9};
+    assert_says("info exits",
+                "CPUID                                       3          120          200\n");
+    assert_says("info exits", "total                                       4           92\n");
+    assert_says("info exits db", "total                                       0            0\n");
+    assert_string_equal(desk_run("info exits -c"), "vm,vcpu,number,reason,count,cycles,max\n"
+                                                   "web,0,10,\"CPUID\",2,300,200\n"
+                                                   "web,1,10,\"CPUID\",1,60,60\n"
+                                                   "web,1,12,\"HLT\",1,9,9\n");
+    assert_string_equal(desk_run("info exits -j web"),
+                        "{\"vm\":\"web\",\"vcpu\":0,\"number\":10,\"reason\":\"CPUID\",\"count\":2,"
+                        "\"cycles\":300,\"max\":200}\n"
+                        "{\"vm\":\"web\",\"vcpu\":1,\"number\":10,\"reason\":\"CPUID\",\"count\":1,"
+                        "\"cycles\":60,\"max\":60}\n"
+                        "{\"vm\":\"web\",\"vcpu\":1,\"number\":12,\"reason\":\"HLT\",\"count\":1,"
+                        "\"cycles\":9,\"max\":9}\n");
+}
+
+static void unclaimed_addresses_are_listed(void **state)
+{
+    (void)state;
+    tally_count(&desk.vm[0].vm.port_tally, 0x80);
+    tally_count(&desk.vm[0].vm.msr_tally, 0x34);
+    tally_count(&desk.vm[0].vm.mmio_tally, 0xfed00000);
+    assert_says("info exits -pmg", "unclaimed ports: 0x80:1\nunknown MSRs: 0x34:1\nunclaimed "
+                                   "guest-physical addresses: 0xfed00000:1\n");
+    assert_null(strstr(desk.text, "exit reason"));
+    assert_says("info exits -p", "vCPU 0 is not watched; 'trace on web' begins it\n");
+}
+
+static void watched_exits_are_shown_closely(void **state)
+{
+    (void)state;
+    assert_says("trace on", "exits of web are noted from now on");
+    struct exit exit = {.reason = EXIT_IO, .qualification = UINT64_C(0x3f8) << 16, .tsc = 1000};
+    desk.vm[0].vcpu[0].rip = 0x7c00;
+    watch_note(desk.vm[0].vcpu[0].watch, &desk.vm[0].vcpu[0], EXIT_IO, &exit, 300);
+    exit.tsc = 5000;
+    watch_note(desk.vm[0].vcpu[0].watch, &desk.vm[0].vcpu[0], EXIT_IO, &exit, 301);
+    assert_says("info exits -h", "port I/O                         2^8:2\n");
+    assert_says("info exits -p", "\nports: 0x3f8:2\n");
+    assert_says("info exits -m", "\nMSRs:\n");
+    assert_says("info exits -g", "\nguest-physical pages:\n");
+    assert_says("info trace", "vCPU 0: 2 exits were noted\n");
+    assert_says("info trace",
+                "          4000      301  port I/O                   0000000000007c00 0x3f8\n");
+    assert_says("trace off", "");
+    assert_says("info trace", "vCPU 1 is not watched");
+    assert_says("trace maybe", "trace on [vm], or trace off [vm]\n");
+    desk.refuses = true;
+    assert_says("trace on db", "no memory to watch all vCPUs of db\n");
+    assert_string_equal(desk.asked, "watch 0;unwatch 0;watch 1;");
+}
+
+static void a_long_trace_is_cut_unless_asked_for(void **state)
+{
+    (void)state;
+    desk_run("trace on db");
+    struct exit exit = {.reason = EXIT_CPUID};
+    for (unsigned i = 0; i < WATCH_ENTRIES + 5; i++)
+        watch_note(desk.vm[1].vcpu[0].watch, &desk.vm[1].vcpu[0], EXIT_CPUID, &exit, 1);
+    unsigned lines = 0;
+    for (const char *at = desk_run("info trace db"); (at = strstr(at, "CPUID")); at++)
+        lines++;
+    assert_int_equal(lines, 20);
+    lines = 0;
+    for (const char *at = desk_run("info trace -a db"); (at = strstr(at, "CPUID")); at++)
+        lines++;
+    assert_int_equal(lines, WATCH_ENTRIES);
+}
+
+static void registers_are_those_of_the_chosen_vcpu_or_all(void **state)
+{
+    (void)state;
+    struct vcpu *vcpu = &desk.vm[0].vcpu[1];
+    vcpu->gpr[RAX] = 0x1234;
+    vcpu->gpr[R15] = 0xfedc;
+    vcpu->rip = 0xfff0;
+    vcpu->rflags = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_ZF;
+    vcpu->segment[CS] = (struct segment){0xffff0000, 0xffff, 0x9b, 0xf000};
+    vcpu->segment[FS].access = AR_UNUSABLE;
+    vcpu->cr0 = 0x60000010;
+    assert_null(strstr(desk_run("info registers"), "1234"));
+    assert_null(strstr(desk.text, "vCPU 1"));
+    desk_run("cpu 1");
+    assert_says("info registers", "RAX=0000000000001234 RBX=");
+    assert_says("info registers", "R15=000000000000fedc\n");
+    assert_says("info registers", "RIP=000000000000fff0 RFL=00000242 [I----Z---] CPL=0");
+    assert_says("info registers", "CS  =f000 00000000ffff0000 0000ffff 0009b\n");
+    assert_says("info registers", "FS  =0000 0000000000000000 00000000 10000 unusable\n");
+    assert_says("info registers", "CR0=60000010 ");
+    assert_null(strstr(desk.text, "vCPU 0"));
+    assert_says("info registers -a", "vCPU 0\n");
+    assert_says("info registers -a", "vCPU 1\n");
+    assert_null(strstr(desk_run("info registers db"), "vCPU")); // it has but one
+}
+
+static void interrupt_controllers_are_shown(void **state)
+{
+    (void)state;
+    struct lapic *lapic = &desk.vm[0].vcpu[1].lapic;
+    lapic->base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE;
+    lapic_set(lapic, LAPIC_SVR, LAPIC_SVR_ENABLE | 0xff);
+    lapic_set(lapic, LAPIC_LVT_TIMER, 0xec);
+    lapic_set(lapic, LAPIC_LVT_LINT0, 0x700);
+    lapic_set(lapic, LAPIC_LVT_LINT1, LVT_MASKED | 0x400);
+    lapic_set(lapic, LAPIC_ISR + 0x70, BIT32(12));
+    lapic_set(lapic, LAPIC_IRR + 0x10, BIT32(1) | BIT32(31));
+    lapic->posted[7] = BIT32(4);
+    assert_says("info irq", "board of web\n");
+    assert_says("info irq", "vCPU 0: APIC ID 0 disabled");
+    assert_says("info irq", "vCPU 1: APIC ID 0 xAPIC, TPR 00, spurious vector ff\n");
+    assert_says("info irq", "timer fixed ec LINT0 ExtINT 00 LINT1 masked ");
+    assert_says("info irq", "  in service: ec\n  requested: 21 3f\n");
+    assert_says("info irq", "  on their way: vectors from e0: 00000010\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(vcpus_have_a_state_and_a_place, reset),
+        cmocka_unit_test_setup(memory_is_the_machines_and_the_vms, reset),
+        cmocka_unit_test_setup(the_scheduler_shows_cpus_and_vcpus, reset),
+        cmocka_unit_test_setup(the_rest_comes_from_the_machine, reset),
+        cmocka_unit_test_setup(exits_are_a_table_csv_or_json, reset),
+        cmocka_unit_test_setup(unclaimed_addresses_are_listed, reset),
+        cmocka_unit_test_setup(watched_exits_are_shown_closely, reset),
+        cmocka_unit_test_setup(a_long_trace_is_cut_unless_asked_for, reset),
+        cmocka_unit_test_setup(registers_are_those_of_the_chosen_vcpu_or_all, reset),
+        cmocka_unit_test_setup(interrupt_controllers_are_shown, reset),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
