@@ -144,9 +144,9 @@ void boot_main(uint64_t magic, uint64_t information)
         refuse(why.text);
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
-    start_vmx();
-    if (operator_init() != STATUS_OK)
+    if (operator_init() != STATUS_OK) // the other CPUs' loops begin in start_vmx()
         refuse("no memory for the scheduler");
+    start_vmx();
     start_vms(&info, begin);
     loop_run();
 }
