@@ -237,6 +237,7 @@ endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
 $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(BUILD)/guests/objects/tests/bench/costs.c.o
+$(BUILD)/guests/neighbour.elf64: $(BUILD)/guests/objects/tests/system/neighbour.c.o
 
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
 	@objcopy --strip-debug -O elf32-i386 $< $@
@@ -248,7 +249,7 @@ guests: deps-guests
 		$(patsubst %,$(BUILD)/guests/%.elf,$(or $(T),$(GUEST_NAMES)))
 
 system: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
+	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf
 	@tests/system/run $(T)
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.

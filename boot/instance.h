@@ -12,6 +12,7 @@ struct instance {
     uint64_t wall_clock;   // seconds since 1970 at VM time 0
     uint64_t paused_at;    // host TSC, while it is paused
     bool is_held;          // paused for a moment, by vms_hold()
+    bool is_killed;        // the operator wants it to end
     bool is_reset;         // the operator wants it to start anew
     bool is_buried;        // its end was dealt with: it is only preserved
     _Atomic bool has_left; // its last vCPU left its CPU

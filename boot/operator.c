@@ -101,6 +101,7 @@ static uint64_t poll(void)
     if (console_has_room(1))
         vms_console_room();
     if (vms_count() == 0) {
+        vms_print_frames(consoles_printer());
         print_to(consoles_printer(), "corbel: end: %s\n", vms_end_text());
         console_flush();
         machine_power_off();

@@ -91,10 +91,12 @@ static unsigned read_config(const struct boot_info *info)
                                    configs, CONFIG_VMS, &count, &errors);
     for (unsigned i = 0; i < errors.count; i++)
         print_to(console_printer(), "corbel: %s\n", errors.error[i].text);
+    if (errors.dropped)
+        print_to(console_printer(), "corbel: %s: and %u more\n", CONFIG_FILE, errors.dropped);
     if (status != STATUS_OK)
-        print_to(console_printer(), "corbel: %s has errors: mend them and build the image anew\n",
+        print_to(console_printer(), "corbel: %s has errors: only the VMs without any are started\n",
                  CONFIG_FILE);
-    return status == STATUS_OK ? count : 0;
+    return count;
 }
 
 void start_vms(const struct boot_info *info, uint64_t begin)

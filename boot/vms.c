@@ -24,12 +24,15 @@ static struct slot {
     const struct vm_config *config; // NULL: the slot is free
     struct instance *instance;      // NULL: it has ended
     struct mux_channel console;
+    unsigned restarts;
 } slots[CONFIG_VMS]; // CPU 0's
+static uint64_t frames_at_start;
 static char end_text[64] = "stopped no VM could be started";
 
 void vms_init(const struct vms_inputs *given)
 {
     inputs = *given;
+    frames_at_start = frames_free_count();
 }
 
 // ---- services for the guest half ----
@@ -75,7 +78,8 @@ static uint16_t pinned_cpu(const struct vm_config *config, unsigned vcpu)
     return SCHED_ANY_CPU;
 }
 
-static void schedule(struct instance *instance)
+// `debt`: nanoseconds that were spent on it already.
+static void schedule(struct instance *instance, uint64_t debt)
 {
     const struct vm_config *config = &instance->vm.config;
     unsigned count = instance->vm.vcpu_count;
@@ -86,6 +90,7 @@ static void schedule(struct instance *instance)
             .cap = config->cap ? MAX(config->cap / count, 1) : 0,
             .pinned = pinned_cpu(config, i),
             .group = instance,
+            .debt = debt / count,
         };
         instance->machine.entity[i] = &vcpu->sched;
     }
@@ -93,13 +98,15 @@ static void schedule(struct instance *instance)
         loop_add(vmx_vcpu(instance->vm.vcpu[i]));
 }
 
-static status_t start_in(struct slot *slot, struct explanation *why)
+// A VM pays for its making out of its share: one that does nothing but reset itself takes no time
+// from the others. `since`: the host TSC at which that began.
+static status_t start_in(struct slot *slot, uint64_t since, struct explanation *why)
 {
     slot->instance = instance_create(slot->config, &services, &inputs, why);
     if (!slot->instance)
         return STATUS_INVALID;
     slot->instance->vm.id = (unsigned)(slot - slots) + 1;
-    schedule(slot->instance);
+    schedule(slot->instance, scale_32(rdtsc() - since, slot->instance->vm.clock.ns_per_tsc));
     return STATUS_OK;
 }
 
@@ -108,10 +115,11 @@ static status_t fill(struct slot *slot, const struct vm_config *config, struct e
     uint8_t *scroll_back = frames_allocate(SCROLL_BACK, PAGE_SIZE);
     if (!scroll_back)
         return explain(why, STATUS_NO_MEMORY, "%s: no memory for its console", config->name);
+    frames_at_start -= SCROLL_BACK / PAGE_SIZE; // it is kept
     slot->config = config;
     mux_attach(&consoles, (unsigned)(slot - slots), &slot->console, config->name, scroll_back,
                SCROLL_BACK);
-    return start_in(slot, why);
+    return start_in(slot, rdtsc(), why);
 }
 
 status_t vms_start(const struct vm_config *config, struct explanation *why)
@@ -124,7 +132,7 @@ status_t vms_start(const struct vm_config *config, struct explanation *why)
 
 status_t vms_start_again(unsigned slot, struct explanation *why)
 {
-    return start_in(&slots[slot], why);
+    return start_in(&slots[slot], rdtsc(), why);
 }
 
 unsigned vms_count(void)
@@ -279,23 +287,50 @@ static void finish_output(unsigned slot)
     mux_finish(&consoles, slot);
 }
 
-static void destroy(unsigned slot, bool again)
+// A guest can reset itself a thousand times a second: ever fewer lines say so.
+static void note_restart(struct slot *slot, enum stop_reason reason)
+{
+    unsigned count = ++slot->restarts;
+    if ((count & (count - 1)) == 0)
+        print_to(consoles_printer(), "corbel: VM %s: %s: restart %u (%lu frames free)\n",
+                 slot->config->name, stop_reason_text(reason), count, frames_free_count());
+}
+
+static void destroy(struct slot *slot, bool again)
 {
     struct explanation why;
-    instance_destroy(slots[slot].instance);
-    slots[slot].instance = NULL;
-    if (again && start_in(&slots[slot], &why) != STATUS_OK)
+    enum stop_reason reason = slot->instance->vm.stop_reason;
+    uint64_t since = rdtsc();
+    instance_destroy(slot->instance);
+    slot->instance = NULL;
+    if (!again)
+        return;
+    note_restart(slot, reason);
+    if (start_in(slot, since, &why) != STATUS_OK)
         print_to(consoles_printer(), "corbel: %s\n", why.text);
 }
 
-static void bury(unsigned slot)
+static void print_summary(const struct instance *instance)
 {
-    struct instance *instance = slots[slot].instance;
-    enum config_action action = instance->is_reset ? ACTION_RESTART : action_for(&instance->vm);
+    uint64_t received[VM_VCPUS];
+    const struct vm *vm = &instance->vm;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        received[i] = instance->machine.entity[i]->received;
+    summary_print(consoles_printer(), vm);
+    summary_times(consoles_printer(), vm, clock_ns(&vm->clock, rdtsc()), received);
+}
+
+static void bury(struct slot *slot)
+{
+    struct instance *instance = slot->instance;
+    enum config_action action = instance->is_killed  ? ACTION_DESTROY
+                                : instance->is_reset ? ACTION_RESTART
+                                                     : action_for(&instance->vm);
     instance->is_buried = true;
     note_end(&instance->vm);
-    finish_output(slot);
-    summary_print(consoles_printer(), &instance->vm);
+    finish_output((unsigned)(slot - slots));
+    if (action != ACTION_RESTART)
+        print_summary(instance);
     if (action != ACTION_PRESERVE)
         destroy(slot, action == ACTION_RESTART);
 }
@@ -305,14 +340,14 @@ void vms_attend(void)
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct instance *instance = slots[slot].instance;
         if (instance && instance->has_left && !instance->is_buried)
-            bury(slot);
+            bury(&slots[slot]);
     }
 }
 
 static void end(struct vm *vm, enum stop_reason reason)
 {
     if (vms_is_preserved(vm)) {
-        destroy(vm->id - 1, reason == STOP_RESET);
+        destroy(&slots[vm->id - 1], reason == STOP_RESET);
         return;
     }
     vm_stop(vm, reason, 0);
@@ -321,6 +356,7 @@ static void end(struct vm *vm, enum stop_reason reason)
 
 void vms_kill(struct vm *vm)
 {
+    instance_of(vm)->is_killed = true; // also if it is on its way to a restart
     end(vm, STOP_KILLED);
 }
 
@@ -335,6 +371,12 @@ void vms_kill_all(void)
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
         if (vms_at(slot))
             vms_kill(vms_at(slot));
+}
+
+void vms_print_frames(struct printer *to)
+{
+    print_to(to, "corbel: %lu frames free, %lu before the first VM\n", frames_free_count(),
+             frames_at_start);
 }
 
 const char *vms_end_text(void)

@@ -5,6 +5,7 @@
 #include "vm/config.h"
 #include "vm/cpuid.h"
 
+struct printer;
 struct vm;
 
 // What all VMs share, once: the host's CPUID leaves as guests may see them.
@@ -68,6 +69,9 @@ void vms_stopped(struct vm *vm);
 // Buries VMs whose last vCPU has left: prints the summary, gives back what they had, and starts
 // them anew where their description says so.
 void vms_attend(void);
+
+// When no VM is left: whether all memory came back.
+void vms_print_frames(struct printer *to);
 
 // How the VM that ended last did: the word behind "corbel: end: ".
 const char *vms_end_text(void);

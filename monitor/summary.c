@@ -61,3 +61,12 @@ void summary_print(struct printer *to, const struct vm *vm)
     print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
              vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
 }
+
+void summary_times(struct printer *to, const struct vm *vm, uint64_t life, const uint64_t *received)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        uint64_t ran = received[i] / 1000, lived = MAX(life / 1000, 1), share = ran * 1000 / lived;
+        print_to(to, "vCPU %u: ran %lu.%03lu of %lu.%03lu ms: %lu.%lu%% of a CPU\n", i, ran / 1000,
+                 ran % 1000, lived / 1000, lived % 1000, share / 10, share % 10);
+    }
+}

@@ -8,3 +8,7 @@
 void summary_exits(struct printer *to, const struct vm *vm);
 
 void summary_print(struct printer *to, const struct vm *vm);
+
+// The CPU time of each vCPU, `received` in nanoseconds, within the VM's `life`.
+void summary_times(struct printer *to, const struct vm *vm, uint64_t life,
+                   const uint64_t *received);

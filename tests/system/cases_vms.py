@@ -1,0 +1,134 @@
+"""Many VMs on one machine: their lives, their ends, what they leave to each other. The guest is tests/system/neighbour.c."""
+import re
+
+from harness import BUILD, SKYLAKE, check, check_says
+
+GUEST = BUILD / "guests" / "neighbour.elf"
+RAN = re.compile(r"VM (\S+) ended: [^\n]*\n(?:(?!corbel: VM).*\n)*?vCPU 0: ran ([\d.]+) of ([\d.]+) ms")
+
+
+def vm(name, what, **settings):
+    """A section of vms.conf: a small VM that does `what` (see neighbour.c)."""
+    settings = {"memory": "2M", "kernel": GUEST.name, "exit_stats": "off", **settings}
+    return "\n".join([f"[vm {name}]", f"cmdline = {what}", *(f"{key} = {value}" for key, value in settings.items()), "\n"])
+
+
+def received(text):
+    """Of each VM that has ended: its name, the milliseconds that it ran, and those that it lived."""
+    return {name: (float(ran), float(life)) for name, ran, life in RAN.findall(text)}
+
+
+def check_frames(text):
+    """Nothing is lost: as many frames are free when the last VM is gone as before the first."""
+    found = re.search(r"(\d+) frames free, (\d+) before the first VM", text)
+    check(found, "no count of free frames at the end")
+    check(found.group(1) == found.group(2), f"{found.group(1)} frames are free at the end, {found.group(2)} were before")
+
+
+def start(t, config, **machine):
+    return t.boot(t.iso(GUEST, config=config), cpu=SKYLAKE, **{"cpus": 2, "limit": 400, **machine})
+
+
+def run(t, config, status=0, **machine):
+    text = t.batch(t.iso(GUEST, config=config), status, cpu=SKYLAKE, **{"cpus": 2, "limit": 400, **machine})
+    check("panic" not in text.lower(), "panic")
+    check("FAIL" not in text, "a guest says FAIL")
+    check_frames(text)
+    return text
+
+
+def end(t, console):
+    """The operator ends all VMs: Ctrl-A x, with a Ctrl-A more for tools/run."""
+    console.type("\x01\x01x")
+    console.ends(2)
+    text = t.seen().replace("\r", "")
+    check("panic" not in text.lower(), "panic")
+    check("FAIL" not in text, "a guest says FAIL")
+    check_frames(text)
+    return text
+
+
+def case_vms_restart(t):
+    """A guest that resets itself, a thousand times over: no frame is lost, no line is printed for each."""
+    console = start(t, vm("again", "reset"))
+    console.expect(r"restart 1024 .*\n", 300)
+    text = end(t, console)
+    lines = re.findall(r"VM again: reset: restart \d+ \((\d+) frames free\)", text)
+    check(11 <= len(lines) <= 13, f"{len(lines)} lines about restarts")
+    check(len(set(lines)) == 1, f"the number of free frames changed: {lines}")
+
+
+def case_vms_actions(t):
+    """on_poweroff, on_reboot and on_crash: each of their values."""
+    ends = {"on_poweroff": ("power-off", "powered off"), "on_reboot": ("reset", "reset"), "on_crash": ("triple-fault", "triple fault")}
+    config = "".join(vm(f"{key}-{action}", what, **{key: action})
+                     for key, (what, _) in ends.items() for action in ("preserve", "destroy", "restart"))
+    console = start(t, config)
+    console.expect(r"VM on_crash-restart: .*: restart 4 ", 120)
+    text = end(t, console)
+    for key, (_, words) in ends.items():
+        for action in ("preserve", "destroy"):
+            check_says(text, rf"VM {key}-{action} ended: {words}")
+            check(f"VM {key}-{action}: " not in text, f"{key} = {action} started the VM again")
+        check_says(text, rf"VM {key}-restart: {words}: restart 2 ", rf"VM {key}-restart ended: ")
+
+
+def case_vms_bad_input(t):
+    """Each VM that cannot be has its line; those that can be run, and two of them share a module."""
+    config = (vm("first", "share 1") + vm("first", "spin 1") + vm("large", "spin 1", memory="4G") + vm("nowhere", "spin 1", pin=7)
+              + vm("lost", "spin 1", kernel="absent.elf") + vm("none", "spin 1", cpus=0) + vm("last", "spin 1"))
+    text = run(t, config)
+    check_says(text, r'vms\.conf:\d+: a VM "first" is on line 1 already', r"large: memory = 4096M does not fit", r"absent\.elf",
+               r"nowhere: pin = 7: there is no such CPU", r"vms\.conf:\d+: cpus = 0", r"corbel: 3 VMs started")
+    check(set(received(text)) == {"first", "nowhere", "last"}, f"ran: {sorted(received(text))}")
+
+
+def case_vms_no_room(t):
+    """VMs with 64 vCPUs each until memory is full: the ones that fit run, each other has its line, no frame is lost."""
+    text = run(t, "".join(vm(f"v{i}", "spin 1", cpus=64) for i in range(24)), memory=64)
+    refused = re.findall(r"corbel: v\d+: .*(?:no memory for|does not fit).*", text)
+    check(refused and len(received(text)) == 24 - len(refused) > 2, f"{len(refused)} refused, {len(received(text))} ran")
+
+
+def case_vms_64(t):
+    """64 VMs run; the 65th has its line."""
+    text = run(t, "".join(vm(f"v{i}", "tick 1") for i in range(65)))
+    check_says(text, r"vms\.conf:\d+: .*64", r"corbel: 64 VMs started")
+    check(len(received(text)) == 64, f"{len(received(text))} VMs ran")
+
+
+def case_vms_shares(t):
+    """vCPUs that spin, interrupts off, get CPU time within 1% of their weights."""
+    weights = {"a": 256, "b": 512, "c": 128, "d": 256, "e": 384, "f": 100}
+    text = run(t, "".join(vm(name, "share 4", weight=weight) for name, weight in weights.items()))
+    times = received(text)
+    for name, weight in weights.items():
+        ran, life = times[name]
+        share, due = ran / (2 * life), weight / sum(weights.values())
+        check(abs(share - due) < 0.01, f"{name} of weight {weight} got {share:.2%} of the machine instead of {due:.2%}")
+
+
+def case_vms_idle(t):
+    """30 idle VMs on one CPU: asleep, they take nothing; with 250 ticks a second each, what these cost."""
+    text = run(t, "".join(vm(f"v{i}", "sleep 5") for i in range(30)), cpus=1)
+    times = received(text)
+    share = sum(ran for ran, _ in times.values()) / max(life for _, life in times.values())
+    check(len(times) == 30 and share < 0.01, f"{len(times)} sleeping VMs take {share:.2%} of a CPU")
+
+
+HOSTILE = ("ports", "storm", "ept", "flush", "spin")
+
+
+def case_vms_isolation(t):
+    """Beside guests that crash, reset, spin, hammer and storm, one keeps its clock and one its share."""
+    config = (vm("clock", "clock 4") + vm("share", "share 4", weight=512) + "".join(vm(what, f"{what} 4") for what in HOSTILE)
+              + vm("crash", "triple-fault", on_crash="restart") + vm("reset", "reset"))
+    console = start(t, config)
+    console.expect(r"VM clock ended: powered off", 300)
+    console.expect(r"VM storm ended: powered off", 300)
+    text = end(t, console)
+    check(len(re.findall(r"^PASS ", text, re.M)) >= 5, "the clock's checks are missing")
+    ran, life = received(text)["share"]
+    # The clock sleeps; what crashes pays for its restarts.
+    weights = 512 + 256 * (len(HOSTILE) + 2)
+    check(ran / life / 2 > 512 / weights - 0.02, f"a share of {ran / life / 2:.2%} instead of {512 / weights:.2%} of the machine")
