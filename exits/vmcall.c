@@ -5,7 +5,9 @@
 #include "exits/handlers.h"
 #include "vm/vm.h"
 
+#define HYPERCALL_KICK     5
 #define HYPERCALL_SEND_IPI 10
+#define HYPERCALL_YIELD    11
 
 // Results. Errors are Linux's numbers, negative.
 #define HYPERCALL_UNKNOWN (-1000)
@@ -41,22 +43,83 @@ static int64_t send_ipi(struct vcpu *vcpu)
     return sent;
 }
 
-// Out of line: an unknown number needs no stack.
-__attribute__((noinline)) static verdict_t known(struct vcpu *vcpu)
+static struct vcpu *find(const struct vm *vm, uint32_t apic_id)
 {
-    uint32_t groups = STATE_CONTROL | STATE_SEGMENTS;
-    if (groups & ~vcpu->fetched)
-        return need(groups);
-    int64_t result = vcpu->cpl > 0 ? HYPERCALL_DENIED : send_ipi(vcpu);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (vm->vcpu[i]->apic_id == apic_id)
+            return vm->vcpu[i];
+    return NULL;
+}
+
+// The vCPU whose APIC ID is in RCX waits in HLT for a lock, interrupts off perhaps, and need not
+// any longer.
+static int64_t kick(struct vcpu *vcpu)
+{
+    struct vcpu *target = find(vcpu->vm, (uint32_t)vcpu->gpr[RCX]);
+    if (target)
+        vcpu_request(target, REQUEST_UNHALT);
+    return 0;
+}
+
+// RBX is the APIC ID of a vCPU that the caller will wait for.
+static verdict_t yield_by_id(const struct vcpu *vcpu)
+{
+    const struct vcpu *target = find(vcpu->vm, (uint32_t)vcpu->gpr[RBX]);
+    return target && target != vcpu ? yield_to(target->id) : next();
+}
+
+// The feature that announces a hypercall; 0: there is no such call.
+static uint32_t feature_of(uint32_t number)
+{
+    switch (number) {
+    case HYPERCALL_KICK:
+        return CPUID_KVM_PV_UNHALT;
+    case HYPERCALL_SEND_IPI:
+        return CPUID_KVM_SEND_IPI;
+    case HYPERCALL_YIELD:
+        return CPUID_KVM_SCHED_YIELD;
+    default:
+        return 0;
+    }
+}
+
+static verdict_t serve(struct vcpu *vcpu, uint32_t number)
+{
+    verdict_t verdict = next();
+    int64_t result = 0;
+    if (number == HYPERCALL_SEND_IPI)
+        result = send_ipi(vcpu);
+    else if (number == HYPERCALL_KICK)
+        result = kick(vcpu);
+    else
+        verdict = yield_by_id(vcpu);
     vcpu->gpr[RAX] = (uint64_t)result;
+    return verdict;
+}
+
+// Out of line: an unknown number needs no stack.
+__attribute__((noinline)) static verdict_t known(struct vcpu *vcpu, uint32_t number,
+                                                 uint32_t feature)
+{
+    uint32_t groups = number == HYPERCALL_SEND_IPI ? STATE_CONTROL | STATE_SEGMENTS : STATE_CPL;
+    int64_t error = HYPERCALL_UNKNOWN;
+    if (cpuid_has(&vcpu->vm->cpuid, feature)) {
+        if (groups & ~vcpu->fetched)
+            return need(groups);
+        if (vcpu->cpl == 0)
+            return serve(vcpu, number);
+        error = HYPERCALL_DENIED;
+    }
+    vcpu->gpr[RAX] = (uint64_t)error;
     return next();
 }
 
 verdict_t exit_vmcall(struct vcpu *vcpu, const struct exit *exit)
 {
     (void)exit;
-    if ((uint32_t)vcpu->gpr[RAX] == HYPERCALL_SEND_IPI)
-        return known(vcpu);
+    uint32_t number = (uint32_t)vcpu->gpr[RAX], feature = feature_of(number);
+    if (feature)
+        return known(vcpu, number, feature);
     vcpu->gpr[RAX] = (uint64_t)HYPERCALL_UNKNOWN;
     return next();
 }

@@ -20,14 +20,6 @@
 #define XCR0_AVX512 BITS(7, 5)
 #define XCR0_PKRU   BIT(9)
 
-// KVM's paravirtual features: the clock at its old and its new MSRs, no delay after port I/O, IPIs
-// by hypercall, and a TSC on which all vCPUs agree.
-#define KVM_CLOCKSOURCE        BIT32(0)
-#define KVM_NOP_IO_DELAY       BIT32(1)
-#define KVM_CLOCKSOURCE2       BIT32(3)
-#define KVM_SEND_IPI           BIT32(11)
-#define KVM_CLOCKSOURCE_STABLE BIT32(24)
-
 void cpuid_add(struct cpuid_leaves *leaves, struct cpuid_leaf leaf)
 {
     if (leaves->count < CPUID_LEAVES)
@@ -140,10 +132,6 @@ static void add_hypervisor(struct cpuid_leaves *leaves, const struct cpuid_input
                                           .ebx = 0x4b4d564b,
                                           .ecx = 0x564b4d56,
                                           .edx = 0x4d});
-    cpuid_add(leaves,
-              (struct cpuid_leaf){.leaf = HYPERVISOR + 1,
-                                  .eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-                                         KVM_SEND_IPI | KVM_CLOCKSOURCE_STABLE});
     cpuid_add(leaves, (struct cpuid_leaf){.leaf = MAX_HYPERVISOR,
                                           .eax = (uint32_t)(inputs->tsc_hz / 1000),
                                           .ebx = (uint32_t)(inputs->apic_hz / 1000)});

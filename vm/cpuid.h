@@ -21,12 +21,12 @@ struct cpuid_leaves {
     struct cpuid_leaf leaf[CPUID_LEAVES];
 };
 
-// Where a feature is announced: leaf (below 20H of the basic or the extended range), sub-leaf,
-// register, bit.
+// Where a feature is announced: leaf (below 20H of its range: basic, hypervisor, extended),
+// sub-leaf, register, bit.
 #define CPUID_BIT(leaf, subleaf, in, bit)                                                          \
-    ((uint32_t)((((leaf) >> 31) << 20) | (((leaf)&0x1f) << 12) | ((subleaf) << 8) | ((in) << 5) |  \
+    ((uint32_t)((((leaf) >> 30) << 20) | (((leaf)&0x1f) << 12) | ((subleaf) << 8) | ((in) << 5) |  \
                 (bit)))
-#define CPUID_BIT_LEAF(feature)    ((feature) >> 20 << 31 | ((feature) >> 12 & 0x1f))
+#define CPUID_BIT_LEAF(feature)    ((feature) >> 20 << 30 | ((feature) >> 12 & 0x1f))
 #define CPUID_BIT_SUBLEAF(feature) ((feature) >> 8 & 0xf)
 #define CPUID_BIT_IN(feature)      ((feature) >> 5 & 3)
 #define CPUID_BIT_BIT(feature)     ((feature)&31)
@@ -65,6 +65,13 @@ struct cpuid_leaves {
 #define CPUID_NX           CPUID_BIT(0x80000001U, 0, CPUID_EDX, 20)
 #define CPUID_RDTSCP       CPUID_BIT(0x80000001U, 0, CPUID_EDX, 27)
 #define CPUID_LM           CPUID_BIT(0x80000001U, 0, CPUID_EDX, 29)
+
+// KVM's paravirtual features.
+#define CPUID_KVM_STEAL_TIME  CPUID_BIT(0x40000001U, 0, CPUID_EAX, 5)
+#define CPUID_KVM_PV_EOI      CPUID_BIT(0x40000001U, 0, CPUID_EAX, 6)
+#define CPUID_KVM_PV_UNHALT   CPUID_BIT(0x40000001U, 0, CPUID_EAX, 7)
+#define CPUID_KVM_SEND_IPI    CPUID_BIT(0x40000001U, 0, CPUID_EAX, 11)
+#define CPUID_KVM_SCHED_YIELD CPUID_BIT(0x40000001U, 0, CPUID_EAX, 13)
 
 // What the machine half enables for its guests, and what it knows of the machine.
 enum cpuid_flag {

@@ -65,6 +65,11 @@ static const struct rule rules[] = {
      .eax = {.pass = B(0) | B(1) | B(2) | B(4) | B(5) | B(10) | B(11) | B(12) | B(23)}},
     // XSAVEOPT XSAVEC XGETBV-with-ECX-1 XSAVES; the sizes are computed
     {.leaf = 0xd, .subleaf = 1, .eax = {.pass = B(0) | B(1) | B(2) | B(3)}},
+    // KVM's: the clock at its old and its new MSRs, no delay after port I/O, steal time, EOI in
+    // memory, wake-up by hypercall, TLB flush by the record of steal time, IPIs and directed yield
+    // by hypercall, and a TSC on which all vCPUs agree
+    {.leaf = 0x40000001,
+     .eax = {.set = B(0) | B(1) | B(3) | B(5) | B(6) | B(7) | B(9) | B(11) | B(13) | B(24)}},
     // LAHF LZCNT PREFETCHW; SYSCALL NX 1G-pages RDTSCP LM
     {.leaf = 0x80000001,
      .ecx = {.pass = B(0) | B(5) | B(8)},

@@ -260,7 +260,7 @@ bool event_wakes(struct vcpu *vcpu)
     case ACTIVITY_HALTED:
         break;
     }
-    if (vcpu->events.pending.info || (requests & REQUEST_NMI))
+    if (vcpu->events.pending.info || vcpu->unhalted || (requests & (REQUEST_NMI | REQUEST_UNHALT)))
         return true;
     if (vcpu->events.nmi_queued && (vcpu->events.nmi_returned || !nmis_blocked(vcpu)))
         return true;

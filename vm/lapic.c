@@ -78,6 +78,7 @@ static void set_identity(struct vcpu *vcpu)
 static void reset_registers(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
+    lapic_withdraw_eoi(vcpu);
     memset(lapic->page, 0, sizeof(*lapic->page));
     lapic_set(lapic, LAPIC_VERSION, LAPIC_VERSION_VALUE);
     lapic_set(lapic, LAPIC_DFR, 0xffffffff);
@@ -109,6 +110,8 @@ void lapic_reset(struct vcpu *vcpu, bool is_init)
         store_base(&vcpu->lapic,
                    APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (vcpu->id == 0 ? APIC_BASE_BSP : 0));
     reset_registers(vcpu);
+    vcpu->lapic.eoi_flag = NULL;
+    vcpu->msr.kvm_eoi = 0;
 }
 
 void lapic_init(struct vcpu *vcpu, struct lapic_page *page)
@@ -155,8 +158,9 @@ __attribute__((noinline)) static bool write_base(struct vcpu *vcpu, uint64_t val
 
 // ---- one register ----
 
-static uint32_t read_register(const struct vcpu *vcpu, unsigned offset, uint64_t now)
+static uint32_t read_register(struct vcpu *vcpu, unsigned offset, uint64_t now)
 {
+    lapic_settle_eoi(vcpu);
     if (offset == LAPIC_CURRENT_COUNT)
         return lapic_timer_current(vcpu, now);
     if (offset == LAPIC_PPR)

@@ -97,6 +97,8 @@ struct lapic {
     uint32_t irr_groups;   // bit n: word n of the IRR is not zero
     uint32_t isr_groups;   // likewise of the ISR
     int32_t in_service;    // the highest vector of the ISR, or -1; others read it
+    uint8_t *eoi_flag;     // byte of guest RAM by which the guest may end an interrupt, or NULL
+    bool eoi_offered;      // the highest in service may end so; then nothing is in the IRR
     uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
     uint64_t deadline;     // of the timer in VM time, or NEVER
     uint64_t tsc_deadline; // guest TSC in TSC-deadline mode; 0: disarmed
@@ -167,6 +169,18 @@ int lapic_pending(struct vcpu *vcpu);
 int lapic_take(struct vcpu *vcpu);
 
 void lapic_eoi(struct vcpu *vcpu);
+
+// KVM's paravirtual EOI. While bit 0 of a byte of its memory is set, the guest may clear that bit
+// instead of writing the EOI register, which needs no exit. A write to the MSR: the address of four
+// aligned bytes, and bit 0 to enable it. False: the address is not RAM, or a reserved bit is set.
+MUST_CHECK bool lapic_set_eoi_flag(struct vcpu *vcpu, uint64_t value);
+
+// Before anybody looks at what is in service: ends the interrupt that the guest has ended in its
+// memory, or takes the offer back. Only the CPU that runs the vCPU.
+void lapic_settle_eoi(struct vcpu *vcpu);
+
+// Takes the offer back and forgets what the guest has answered: the interrupt is gone anyway.
+void lapic_withdraw_eoi(struct vcpu *vcpu);
 
 // For the TPR threshold of the VMX TPR shadow, 0 to 15: the priority class below which the guest's
 // TPR must fall for the highest pending vector to become deliverable; 0 if no drop of the TPR would

@@ -52,6 +52,63 @@ static inline void set_in_service(struct lapic *lapic, int vector)
     __atomic_store_n(&lapic->in_service, vector, __ATOMIC_RELAXED);
 }
 
+// ---- EOI in the guest's memory ----
+// An offer is made when nothing else is pending, so that nobody waits for the EOI; it is settled
+// before anything enters the IRR, hence whoever finds a vector there also finds a true ISR.
+
+#define EOI_OFFERED 1
+
+void lapic_withdraw_eoi(struct vcpu *vcpu)
+{
+    if (vcpu->lapic.eoi_offered)
+        __atomic_fetch_and(vcpu->lapic.eoi_flag, (uint8_t)~EOI_OFFERED, __ATOMIC_RELAXED);
+    vcpu->lapic.eoi_offered = false;
+}
+
+static void end_of_interrupt(struct vcpu *vcpu);
+
+void lapic_settle_eoi(struct vcpu *vcpu)
+{
+    if (!vcpu->lapic.eoi_offered)
+        return;
+    vcpu->lapic.eoi_offered = false;
+    uint8_t flag =
+        __atomic_fetch_and(vcpu->lapic.eoi_flag, (uint8_t)~EOI_OFFERED, __ATOMIC_RELAXED);
+    if (!(flag & EOI_OFFERED))
+        end_of_interrupt(vcpu);
+}
+
+static inline void settle_eoi(struct vcpu *vcpu)
+{
+    if (__builtin_expect(vcpu->lapic.eoi_offered, false))
+        lapic_settle_eoi(vcpu);
+}
+
+// A level-triggered one must reach the I/O APIC at its end, so it is ended by the register.
+static void offer_eoi(struct lapic *lapic, unsigned vector)
+{
+    if (lapic->irr_groups || (get(word_of(lapic, LAPIC_TMR, vector)) & BIT32(vector % 32)))
+        return;
+    lapic->eoi_offered = true;
+    __atomic_fetch_or(lapic->eoi_flag, EOI_OFFERED, __ATOMIC_RELAXED);
+}
+
+bool lapic_set_eoi_flag(struct vcpu *vcpu, uint64_t value)
+{
+    uint64_t address = value & ~UINT64_C(3);
+    uint8_t *flag = NULL;
+    if (value & 2)
+        return false;
+    if ((value & 1) && !(flag = gmem_at(&vcpu->vm->memory, gpa(address), 4)))
+        return false;
+    lapic_settle_eoi(vcpu);
+    vcpu->lapic.eoi_flag = flag;
+    vcpu->msr.kvm_eoi = value;
+    if (flag)
+        __atomic_fetch_and(flag, (uint8_t)~EOI_OFFERED, __ATOMIC_RELAXED);
+    return true;
+}
+
 // ---- pending ----
 
 void lapic_post(struct vcpu *target, uint8_t vector, bool level)
@@ -73,6 +130,7 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector)
         lapic_error(vcpu, LAPIC_ERROR_RECEIVE_VECTOR);
         return;
     }
+    settle_eoi(vcpu);
     uint32_t *tmr = word_of(lapic, LAPIC_TMR, vector);
     set(tmr, get(tmr) & ~BIT32(vector % 32));
     set_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
@@ -83,6 +141,7 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector)
 static void merge_posted(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
+    settle_eoi(vcpu);
     uint32_t groups = atomic_exchange(&lapic->posted_groups, 0);
     while (groups) {
         unsigned group = lowest_bit(groups);
@@ -148,10 +207,12 @@ int lapic_take(struct vcpu *vcpu)
     clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, (unsigned)vector);
     set_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
     set_in_service(lapic, vector);
+    if (lapic->eoi_flag)
+        offer_eoi(lapic, (unsigned)vector);
     return vector;
 }
 
-void lapic_eoi(struct vcpu *vcpu)
+static void end_of_interrupt(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     int vector = lapic->in_service;
@@ -165,6 +226,12 @@ void lapic_eoi(struct vcpu *vcpu)
     const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
     if (level && irqchip->ioapic_eoi)
         irqchip->ioapic_eoi(irqchip->ioapic, (uint8_t)vector);
+}
+
+void lapic_eoi(struct vcpu *vcpu)
+{
+    settle_eoi(vcpu);
+    end_of_interrupt(vcpu);
 }
 
 uint8_t lapic_ppr(const struct vcpu *vcpu)

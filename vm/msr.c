@@ -6,6 +6,7 @@
 
 #include "lib/string.h"
 #include "vm/kvmclock.h"
+#include "vm/kvmsteal.h"
 #include "vm/vm.h"
 
 #define MISC_ENABLE_FAST_STRINGS BIT(0)
@@ -262,6 +263,20 @@ static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t valu
     return kvmclock_set_wall(vcpu, value);
 }
 
+static bool write_kvm_steal(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return kvmsteal_set(vcpu, value);
+}
+
+static bool write_kvm_eoi(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return lapic_set_eoi_flag(vcpu, value);
+}
+
 // ---- the table ----
 
 #define ONE(index)      .first = (index)
@@ -329,6 +344,9 @@ const struct msr_row msr_rows[] = {
     {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
     {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
     {ONE(MSR_KVM_WALL_CLOCK_OLD), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
+    {ONE(MSR_KVM_STEAL_TIME), IN(msr.kvm_steal), .write = write_kvm_steal,
+     .feature = CPUID_KVM_STEAL_TIME},
+    {ONE(MSR_KVM_PV_EOI), IN(msr.kvm_eoi), .write = write_kvm_eoi, .feature = CPUID_KVM_PV_EOI},
 };
 
 const unsigned msr_row_count = ARRAY_LENGTH(msr_rows);

@@ -31,6 +31,8 @@ struct msr_state {
     uint64_t mtrr_mask[MTRR_VARIABLE];
     uint64_t kvmclock_system; // as written: address | enable
     uint64_t kvmclock_wall;
+    uint64_t kvm_steal; // likewise
+    uint64_t kvm_eoi;
 };
 
 struct vcpu;

@@ -192,11 +192,12 @@ bool sched_park(struct sched *sched, struct sched_entity *entity)
     return true;
 }
 
-int sched_wake(struct sched *sched, struct sched_entity *entity)
+int sched_wake(struct sched *sched, struct sched_entity *entity, uint64_t now)
 {
     if (entity->state != SCHED_BLOCKED)
         return -1;
     take(entity);
+    entity->ready = now;
     make_runnable(sched, entity);
     return cpu_for(sched, entity);
 }
@@ -208,6 +209,8 @@ static void expire(struct sched *sched, struct sched_cpu *cpu, uint64_t now)
     struct sched_entity *entity;
     while ((entity = first(&cpu->timers)) && entity->key <= now) {
         take(entity);
+        if (entity->state == SCHED_BLOCKED)
+            entity->ready = entity->key;
         make_runnable(sched, entity); // this CPU chooses next, then asks for help
     }
 }
@@ -252,6 +255,8 @@ struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t n
     entity->cpu = (uint16_t)number; // before the state: whoever sees RUNNING kicks this CPU
     entity->state = SCHED_RUNNING;
     entity->since = now;
+    if (entity->ready && now > entity->ready)
+        entity->waited += now - entity->ready;
     cpu->current = entity;
     uint64_t slice = MIN(SCHED_SLICE, MAX(cap_left(entity, now), SCHED_SLICE / 100));
     *until = MIN(*until, now + slice);
@@ -269,6 +274,7 @@ void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_s
     entity->used += ran;
     entity->vruntime += weighted(entity, ran);
     entity->state = (uint8_t)to;
+    entity->ready = to == SCHED_QUEUED ? now : 0;
     if (to == SCHED_PARKED)
         return;
     if (to == SCHED_QUEUED && cap_left(entity, now) > 0) {

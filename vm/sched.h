@@ -44,6 +44,8 @@ struct sched_entity {
     uint64_t vruntime;       // nanoseconds at SCHED_WEIGHT_DEFAULT
     uint64_t since;          // RUNNING: when it began
     uint64_t received;       // nanoseconds in all
+    uint64_t ready;          // QUEUED, THROTTLED: since when it could run; 0: not known
+    uint64_t waited;         // nanoseconds in all that it could run and did not
     uint64_t key;            // in its heap: vruntime, or a time
     struct sched_heap *heap; // that holds it, or NULL
     uint32_t index;          // in that heap
@@ -86,7 +88,7 @@ bool sched_park(struct sched *sched, struct sched_entity *entity);
 
 // An event for a BLOCKED one: it becomes QUEUED. Returns the CPU that should look around now, or
 // -1. Others are left alone.
-int sched_wake(struct sched *sched, struct sched_entity *entity);
+int sched_wake(struct sched *sched, struct sched_entity *entity, uint64_t now);
 
 // Chooses for a CPU; the chosen one is RUNNING from `now` on and should stop at *until at the
 // latest. NULL: nothing to run before *until (NEVER: no time known). The caller must then ask

@@ -94,6 +94,8 @@ void vcpu_reset(struct vcpu *vcpu, bool is_init)
 
     vcpu->events = (struct events){.has_virtual_nmi = vcpu->events.has_virtual_nmi};
     vcpu->activity = vcpu->id == 0 ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI;
+    vcpu->unhalted = false;
+    vcpu->msr.kvm_steal = 0;
     lapic_reset(vcpu, is_init);
 }
 
@@ -117,6 +119,8 @@ void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests)
     }
     if (requests & REQUEST_SIPI)
         vcpu_sipi(vcpu, __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_RELAXED));
+    if (requests & REQUEST_UNHALT)
+        vcpu->unhalted = true;
     // A vCPU that waits for a SIPI takes no NMI.
     if ((requests & REQUEST_NMI) && vcpu->activity != ACTIVITY_WAIT_FOR_SIPI)
         event_queue_nmi(vcpu);

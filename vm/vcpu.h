@@ -123,6 +123,7 @@ enum vcpu_request {
     REQUEST_SIPI = BIT32(6),     // vector in sipi_vector
     REQUEST_SCHEDULE = BIT32(7), // leave the loop: pause, stop, migrate, or a better one waits
     REQUEST_CLOCK = BIT32(8),    // write the paravirtual clock page anew
+    REQUEST_UNHALT = BIT32(9),   // its HLT, or the next one, is over: a kick by hypercall
 };
 
 struct vm;
@@ -172,6 +173,7 @@ struct vcpu {
     uint64_t xcr0;
     uint64_t cr4_mirror; // CR4.OSXSAVE and PKE, which CPUID shows: see vcpu_mirror_cr4()
     bool cr2_dirty;
+    bool unhalted;       // the next HLT is over at once
     uint8_t activity;    // enum activity
     uint8_t sipi_vector; // with REQUEST_SIPI
     uint16_t id;         // index in the VM
@@ -182,6 +184,8 @@ struct vcpu {
     struct lapic lapic;
     struct msr_state msr;
     uint64_t tsc_offset;    // guest TSC = host TSC + tsc_offset
+    uint64_t stolen;        // nanoseconds that it could run and did not, up to now
+    uint64_t stolen_before; // of them, those before the guest asked (vm/kvmsteal.h)
     void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
     uint8_t unemulated[15]; // with STOP_UNEMULATED: the bytes at the instruction
     uint8_t unemulated_length;

@@ -41,7 +41,8 @@ typedef struct {
     uint8_t detail;    // NEXT, WAIT, YIELD: length, 0 for the VMCS's; FAULT: vector; STOP: reason
     uint8_t has_error; // FAULT: whether an error code is pushed
     uint8_t reserved;
-    uint32_t value; // FAULT: error code; STOP: code of the reason; NEED: groups
+    uint32_t value; // FAULT: error code; STOP: code of the reason; NEED: groups; YIELD: 0, or 1 + a
+                    // vCPU's id
 } verdict_t;
 _Static_assert(sizeof(verdict_t) == 8, "a verdict returns in RAX");
 
@@ -100,6 +101,12 @@ static inline verdict_t wait(void)
 static inline verdict_t yield(void)
 {
     return (verdict_t){.kind = VERDICT_YIELD};
+}
+
+// Best if this vCPU of the same VM ran instead.
+static inline verdict_t yield_to(unsigned id)
+{
+    return (verdict_t){.kind = VERDICT_YIELD, .value = id + 1};
 }
 
 static inline verdict_t stop(enum stop_reason reason, uint32_t code)

@@ -11,6 +11,7 @@
 #include "lib/panic.h"
 #include "lib/spinlock.h"
 #include "mm/frames.h"
+#include "vm/kvmsteal.h"
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
@@ -80,7 +81,7 @@ static bool park(struct vmx_vcpu *vcpu)
 {
     spin_lock(&lock);
     if (is_loaded_elsewhere(vcpu))
-        tell(sched_wake(&sched, &vcpu->sched));
+        tell(sched_wake(&sched, &vcpu->sched, now_ns()));
     bool parked = !is_loaded_elsewhere(vcpu) && sched_park(&sched, &vcpu->sched);
     vcpu->park = !parked;
     spin_unlock(&lock);
@@ -113,7 +114,7 @@ void loop_kick(struct vcpu *vcpu)
     if (state != SCHED_BLOCKED)
         return;
     spin_lock(&lock);
-    tell(sched_wake(&sched, &target->sched));
+    tell(sched_wake(&sched, &target->sched, now_ns()));
     spin_unlock(&lock);
 }
 
@@ -128,6 +129,7 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
     unsigned cpu = this_cpu()->index;
     uint64_t deadline = NEVER;
     enum sched_state to = SCHED_QUEUED;
+    kvmsteal_leaves(&vcpu->guest);
     if (end == RUN_WAITING) {
         uint64_t tsc = vcpu_next_deadline(vcpu);
         deadline = tsc == NEVER ? NEVER : clock_ns(&host_clock, tsc);
@@ -137,7 +139,9 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
     if (can_move(vcpu))
         vcpu_unload(vcpu);
     spin_lock(&lock);
-    if (end == RUN_YIELD)
+    if (end == RUN_YIELD && vcpu->yield_to)
+        sched_yield_to(&sched, cpu, &vcpu->vm->entity[vcpu->yield_to - 1], 1);
+    else if (end == RUN_YIELD)
         sched_yield_to(&sched, cpu, vcpu->vm->entity, vcpu->guest.vm->vcpu_count);
     if (end == RUN_STOPPED || vcpu->park)
         to = SCHED_PARKED;
@@ -149,7 +153,7 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
     sched_stop(&sched, cpu, now_ns(), to, deadline);
     atomic_thread_fence(memory_order_seq_cst);
     if (to == SCHED_BLOCKED && vcpu->guest.requests != 0)
-        tell(sched_wake(&sched, &vcpu->sched));
+        tell(sched_wake(&sched, &vcpu->sched, now_ns()));
     spin_unlock(&lock);
     if (end == RUN_STOPPED && atomic_fetch_sub(&vcpu->vm->running, 1) == 1)
         hooks->vm_stopped(vcpu->guest.vm);
@@ -198,6 +202,8 @@ void loop_run(void)
             continue;
         }
         vcpu_load(vcpu);
+        vcpu->guest.stolen = vcpu->sched.waited;
+        kvmsteal_runs(&vcpu->guest);
         put_away(vcpu, vcpu_run(vcpu, until));
     }
 }

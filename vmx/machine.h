@@ -50,6 +50,7 @@ struct vmx_vcpu {
     bool launched;       // since the VMCS was last cleared
     struct sched_entity sched;
     bool park;           // of vmx/loop.c: to be parked when it stops
+    uint32_t yield_to;   // of RUN_YIELD: 1 + the id of the vCPU to run instead; 0: any of its VM
     bool left;           // its VM ended and it has left for good
     bool checked;        // its first entry went through the VM-entry checker
     _Atomic bool loaded; // its VMCS is current on `cpu` and its registers are live there

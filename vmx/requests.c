@@ -126,6 +126,7 @@ __attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
     if (!event_wakes(vcpu))
         return false;
     vcpu->activity = ACTIVITY_ACTIVE;
+    vcpu->unhalted = false;
     vcpu_note(vcpu, REQUEST_EVENT);
     return true;
 }
@@ -134,7 +135,7 @@ __attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
 __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t requests)
 {
     struct vcpu *vcpu = &v->guest;
-    if (requests & (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI)) {
+    if (requests & (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_UNHALT)) {
         state_fetch(v, requests & REQUEST_INIT ? STATE_CONTROL : 0);
         vcpu_take_requests(vcpu, requests);
         vcpu_note(vcpu, REQUEST_EVENT);

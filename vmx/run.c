@@ -190,6 +190,7 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         return RUN_CONTINUE;
     case VERDICT_YIELD:
         step_over_instruction(vcpu);
+        v->yield_to = verdict.value;
         return RUN_YIELD;
     case VERDICT_STOP:
         dump_note_stop(v, exit);

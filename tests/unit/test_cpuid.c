@@ -96,7 +96,7 @@ static void the_vendor_passes_and_the_hypervisor_names_itself(void **state)
     leaf = cpuid(0x40000000, 0);
     assert_int_equal(leaf.eax, 0x40000010);
     assert_memory_equal(&leaf.ebx, "KVMKVMKVM\0\0\0", 12);
-    assert_int_equal(cpuid(0x40000001, 0).eax, 0x0100080b);
+    assert_int_equal(cpuid(0x40000001, 0).eax, 0x01002aeb);
     assert_int_equal(cpuid(0x40000010, 0).eax, 3000000);
     assert_int_equal(cpuid(0x40000010, 0).ebx, 1000000);
     assert_int_equal(cpuid(1, 0).ecx >> 31, 1);

@@ -143,6 +143,60 @@ static void an_ipi_by_hypercall_reaches_the_apics_in_the_bitmap(void **state)
     assert_int_equal(lapic_get(&VCPU->lapic, LAPIC_IRR + 0x20), 2);
 }
 
+// A second vCPU, which the hypercalls name by its APIC ID.
+static struct vcpu other;
+
+static verdict_t hypercall_to_other(uint64_t number, enum gpr argument, bool is_there)
+{
+    struct exit exit = {.reason = EXIT_VMCALL};
+    other = (struct vcpu){.vm = &machine.vm, .id = 1, .apic_id = 9};
+    machine.vm.vcpu[1] = &other;
+    machine.vm.vcpu_count = 2;
+    VCPU->gpr[RAX] = number;
+    VCPU->gpr[argument] = is_there ? 9 : 8;
+    return exit_run(&exit, FIELD(gpr[RAX]));
+}
+
+static void a_kick_ends_a_halt(void **state)
+{
+    (void)state;
+    assert_verdict(hypercall_to_other(5, RCX, true), next());
+    assert_int_equal(VCPU->gpr[RAX], 0);
+    assert_int_equal(atomic_load(&other.requests), REQUEST_UNHALT);
+    assert_verdict(hypercall_to_other(5, RCX, false), next());
+    assert_int_equal(VCPU->gpr[RAX], 0);
+    assert_int_equal(atomic_load(&other.requests), 0);
+    VCPU->cpl = 3;
+    assert_verdict(hypercall_to_other(5, RCX, true), next());
+    assert_int_equal((int64_t)VCPU->gpr[RAX], -1);
+    assert_int_equal(atomic_load(&other.requests), 0);
+}
+
+static void a_yield_names_who_should_run(void **state)
+{
+    (void)state;
+    assert_verdict(hypercall_to_other(11, RBX, true), yield_to(1));
+    assert_int_equal(VCPU->gpr[RAX], 0);
+    assert_verdict(hypercall_to_other(11, RBX, false), next());
+    VCPU->cpl = 3;
+    assert_verdict(hypercall_to_other(11, RBX, true), next());
+    assert_int_equal((int64_t)VCPU->gpr[RAX], -1);
+}
+
+// What CPUID does not announce is not there either.
+static void hypercalls_follow_their_features(void **state)
+{
+    (void)state;
+    static const uint32_t numbers[] = {5, 10, 11};
+    struct cpuid_leaf *features =
+        (struct cpuid_leaf *)cpuid_find(&machine.vm.cpuid.leaves, 0x40000001, 0);
+    features->eax = 0;
+    for (unsigned i = 0; i < ARRAY_LENGTH(numbers); i++) {
+        assert_verdict(hypercall_to_other(numbers[i], RBX, true), next());
+        assert_int_equal((int64_t)VCPU->gpr[RAX], -1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +209,9 @@ int main(void)
         cmocka_unit_test_setup(hlt_waits_and_pause_yields, set_up),
         cmocka_unit_test_setup(an_unknown_hypercall_says_so, set_up),
         cmocka_unit_test_setup(an_ipi_by_hypercall_reaches_the_apics_in_the_bitmap, set_up),
+        cmocka_unit_test_setup(a_kick_ends_a_halt, set_up),
+        cmocka_unit_test_setup(a_yield_names_who_should_run, set_up),
+        cmocka_unit_test_setup(hypercalls_follow_their_features, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

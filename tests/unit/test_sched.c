@@ -149,9 +149,34 @@ static void a_sleeper_that_wakes_runs_at_once_on_an_idle_cpu(void **state)
     sched_stop(&m.sched, 1, 1 * MS, SCHED_BLOCKED, NEVER);
     assert_null(sched_pick(&m.sched, 1, 1 * MS, &until));
     assert_true(until == NEVER);
-    assert_int_equal(sched_wake(&m.sched, &sleeper), 1);
+    assert_int_equal(sched_wake(&m.sched, &sleeper, m.now), 1);
     assert_ptr_equal(sched_pick(&m.sched, 1, 2 * MS, &until), &sleeper);
-    assert_int_equal(sched_wake(&m.sched, &sleeper), -1); // it is awake
+    assert_int_equal(sched_wake(&m.sched, &sleeper, m.now), -1); // it is awake
+    free(m.slots);
+}
+
+static void time_that_it_could_run_and_did_not_is_counted(void **state)
+{
+    (void)state;
+    struct machine m;
+    struct sched_entity first = entity(256), second = entity(256);
+    uint64_t until;
+    build(&m, 1);
+    (void)sched_add(&m.sched, &first);
+    (void)sched_add(&m.sched, &second);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 1 * MS, &until), &first);
+    sched_stop(&m.sched, 0, 5 * MS, SCHED_QUEUED, 0);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 5 * MS, &until), &second);
+    sched_stop(&m.sched, 0, 8 * MS, SCHED_BLOCKED, 9 * MS);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 8 * MS, &until), &first);
+    assert_int_equal(first.waited, 3 * MS);
+    sched_stop(&m.sched, 0, 12 * MS, SCHED_BLOCKED, NEVER);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 12 * MS, &until), &second);
+    assert_int_equal(second.waited, 3 * MS); // since its deadline, not since it slept
+    (void)sched_wake(&m.sched, &first, 14 * MS);
+    sched_stop(&m.sched, 0, 16 * MS, SCHED_BLOCKED, NEVER);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 16 * MS, &until), &first);
+    assert_int_equal(first.waited, 5 * MS);
     free(m.slots);
 }
 
@@ -172,7 +197,7 @@ static void a_sleeper_that_wakes_preempts_who_had_more(void **state)
         sched_stop(&m.sched, 0, until, SCHED_QUEUED, 0);
     }
     assert_ptr_equal(sched_pick(&m.sched, 0, until, &until), &hog);
-    assert_int_equal(sched_wake(&m.sched, &sleeper), 0);
+    assert_int_equal(sched_wake(&m.sched, &sleeper, m.now), 0);
     sched_stop(&m.sched, 0, until, SCHED_QUEUED, 0);
     assert_ptr_equal(sched_pick(&m.sched, 0, until, &until), &sleeper);
     free(m.slots);
@@ -190,7 +215,7 @@ static void sleep_saves_up_no_more_than_a_slice(void **state)
     sched_stop(&m.sched, 0, 0, SCHED_BLOCKED, NEVER);
     (void)sched_add(&m.sched, &hog);
     run_until(&m, 10000 * MS);
-    (void)sched_wake(&m.sched, &sleeper);
+    (void)sched_wake(&m.sched, &sleeper, m.now);
     uint64_t before = hog.received;
     run_until(&m, 11000 * MS);
     assert_true(hog.received - before >= 480 * MS);
@@ -353,7 +378,7 @@ static void a_pinned_one_that_wakes_competes_on_its_own_cpu(void **state)
     while (sched_pick(&m.sched, 1, m.now, &until) != &sleeps)
         sched_stop(&m.sched, 1, until, SCHED_QUEUED, 0);
     sched_stop(&m.sched, 1, until, SCHED_BLOCKED, NEVER);
-    (void)sched_wake(&m.sched, &sleeps);
+    (void)sched_wake(&m.sched, &sleeps, m.now);
     m.now = m.until[1] = until;
     uint64_t before = sleeps.received;
     run_until(&m, m.now + 1000 * MS);
@@ -385,6 +410,7 @@ int main(void)
         cmocka_unit_test(shares_are_of_the_whole_machine),
         cmocka_unit_test(a_thousand_vcpus_on_128_cpus),
         cmocka_unit_test(a_sleeper_that_wakes_runs_at_once_on_an_idle_cpu),
+        cmocka_unit_test(time_that_it_could_run_and_did_not_is_counted),
         cmocka_unit_test(a_sleeper_that_wakes_preempts_who_had_more),
         cmocka_unit_test(sleep_saves_up_no_more_than_a_slice),
         cmocka_unit_test(a_deadline_wakes_and_bounds_the_slice_of_others),
