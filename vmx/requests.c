@@ -151,6 +151,8 @@ enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
     struct vcpu *vcpu = &v->guest;
     if (called_off)
         withdraw(v);
+    else
+        v->planned.info = 0; // the guest has run: it was delivered
     uint32_t requests = atomic_exchange(&vcpu->requests, 0);
     if (vcpu->vm->stop_reason != STOP_NONE)
         return RUN_STOPPED;
