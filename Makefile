@@ -210,8 +210,11 @@ fuzz: deps-fuzz $(addprefix $(BUILD)/fuzz/,$(or $(T),$(FUZZ_TARGETS)))
 
 # ---- small guests --------------------------------------------------------------------------------------------------
 # Each tests/guests/NAME.c or NAME.asm, and all of selftest/, becomes a Multiboot kernel with the help of
-# tests/guests/lib/. The code is 64-bit; the file is ELF32, as Multiboot asks for.
+# tests/guests/lib/. The code is 64-bit; the file is ELF32, as Multiboot asks for. A NAME.asm that says how it is loaded
+# (`; vm: boot = ...`) is a binary of its own.
+GUEST_BINARIES := $(notdir $(basename $(shell grep -ls '^; vm: boot' tests/guests/*.asm)))
 GUEST_NAMES := selftest $(sort $(basename $(notdir $(wildcard tests/guests/*.c tests/guests/*.asm))))
+guest_files = $(foreach name,$(1),$(BUILD)/guests/$(name).$(if $(filter $(name),$(GUEST_BINARIES)),bin,elf))
 GUEST_LIB := $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/lib/*.c tests/guests/lib/*.asm) \
                lib/print.c lib/string.c)
 GUEST_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
@@ -239,14 +242,18 @@ $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildc
 $(BUILD)/guests/costs.elf64: $(BUILD)/guests/objects/tests/bench/costs.c.o
 $(BUILD)/guests/neighbour.elf64: $(BUILD)/guests/objects/tests/system/neighbour.c.o
 
+$(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)
+	@mkdir -p $(@D)
+	$(call say,NASM,$<)$(NASM) -f bin -o $@ -I ./ -MD $(@:.bin=.d) -MP $<
+
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
 	@objcopy --strip-debug -O elf32-i386 $< $@
 
 # ---- boots: guests on several CPU models, the real ISO, costs ------------------------------------------------------
 guests: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE) $(patsubst %,$(BUILD)/guests/%.elf,$(or $(T),$(GUEST_NAMES)))
+	@$(MAKE) --no-print-directory $(IMAGE) $(call guest_files,$(or $(T),$(GUEST_NAMES)))
 	@tests/guests/run $(if $(MODELS),-m $(MODELS)) $(if $(CPUS),-c $(CPUS)) \
-		$(patsubst %,$(BUILD)/guests/%.elf,$(or $(T),$(GUEST_NAMES)))
+		$(call guest_files,$(or $(T),$(GUEST_NAMES)))
 
 system: deps-system
 	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf
