@@ -7,25 +7,45 @@
 #include "exits/string_io.h"
 #include "vm/vm.h"
 
+// By operand size: the bits that are the operand's, and what an IN keeps of RAX. As for any
+// destination register, 4 bytes clear the upper half, 1 or 2 keep it.
+static const uint64_t operand[9] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
+static const uint64_t kept[9] = {[1] = ~UINT64_C(0xff), [2] = ~UINT64_C(0xffff)};
+
+// What IN and OUT have in common.
+static inline void start(struct access *access, const struct vcpu *vcpu, const struct exit *exit,
+                         unsigned size)
+{
+    access->offset = FIELD_GET(IO_PORT, exit->qualification);
+    access->now = exit_now(vcpu, exit);
+    access->size = (uint8_t)size;
+}
+
+static inline verdict_t out(struct vcpu *vcpu, const struct exit *exit, unsigned size)
+{
+    struct access access;
+    start(&access, vcpu, exit, size);
+    access.write = true;
+    access.value = vcpu->gpr[RAX] & operand[size];
+    vm_port_access(vcpu->vm, &access);
+    return next();
+}
+
+static inline verdict_t in(struct vcpu *vcpu, const struct exit *exit, unsigned size)
+{
+    struct access access;
+    start(&access, vcpu, exit, size);
+    access.write = false;
+    access.value = 0;
+    vm_port_access(vcpu->vm, &access);
+    vcpu->gpr[RAX] = (vcpu->gpr[RAX] & kept[access.size]) | access.value;
+    return next();
+}
+
 verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
 {
+    unsigned size = ((unsigned)exit->qualification & IO_SIZE) + 1; // 1, 2 or 4
     if (exit->qualification & IO_STRING)
         return string_io(vcpu, exit);
-
-    unsigned size = (unsigned)(exit->qualification & IO_SIZE) + 1;
-    uint64_t mask = size_mask(size);
-    struct access access = {
-        .offset = FIELD_GET(IO_PORT, exit->qualification),
-        .value = vcpu->gpr[RAX] & mask,
-        .now = exit_now(vcpu, exit),
-        .size = (uint8_t)size,
-        .write = !(exit->qualification & IO_IN),
-    };
-    vm_port_access(vcpu->vm, &access);
-    if (!access.write) {
-        // As for any destination register, 4 bytes clear the upper half and 1 or 2 keep it.
-        uint64_t kept = size == 4 ? 0 : vcpu->gpr[RAX] & ~mask;
-        vcpu->gpr[RAX] = kept | (access.value & mask);
-    }
-    return next();
+    return exit->qualification & IO_IN ? in(vcpu, exit, size) : out(vcpu, exit, size);
 }

@@ -40,7 +40,7 @@ static inline bool is_aligned(uint64_t value, uint64_t alignment)
 // The number of bytes `size` (1, 2, 4, 8) as a mask over a 64-bit value.
 static inline uint64_t size_mask(unsigned size)
 {
-    return size >= 8 ? ~UINT64_C(0) : BIT(size * 8) - 1;
+    return ~UINT64_C(0) >> ((64 - size * 8) & 63);
 }
 
 // Index of the highest and the lowest bit set. `value` must not be zero.

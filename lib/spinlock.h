@@ -13,7 +13,8 @@ struct spinlock {
 static inline void spin_lock(struct spinlock *lock)
 {
     uint32_t ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
+    while (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket,
+                            false))
         __builtin_ia32_pause();
 }
 

@@ -68,12 +68,7 @@ static const struct bus_region *search(const struct bus *bus, uint64_t address)
 // The same, by the near table where it reaches.
 static inline const struct bus_region *region_from(const struct bus *bus, uint64_t address)
 {
-    if (address >= bus->near_end)
-        return search(bus, address);
-    const struct bus_region *region = &bus->region[bus->near[address >> BUS_NEAR_SHIFT]];
-    while (region->last < address)
-        region++;
-    return region;
+    return address < bus->near_end ? bus_near(bus, address) : search(bus, address);
 }
 
 const struct bus_region *bus_find(const struct bus *bus, uint64_t address)
@@ -101,7 +96,6 @@ __attribute__((noinline)) static bool access_by_bytes(const struct bus *bus, str
     return answered;
 }
 
-// Kept out of line: the common access must not pay for its registers.
 // What nobody answers. Returns false.
 static bool all_ones(struct access *access)
 {
@@ -111,8 +105,7 @@ static bool all_ones(struct access *access)
 }
 
 // Some byte of the access, but not all of it, belongs to `region`, or its device takes bytes only;
-// or nobody answers. Like access_by_bytes() out of line: the common access must not pay for its
-// registers.
+// or nobody answers.
 __attribute__((noinline)) static bool
 access_unusual(const struct bus *bus, const struct bus_region *region, struct access *access)
 {
@@ -140,11 +133,10 @@ bool vdev_access(struct vdev *device, struct access *access)
     return access_device(device, access);
 }
 
-bool bus_access(const struct bus *bus, struct access *access)
+bool bus_access_from(const struct bus *bus, const struct bus_region *region, struct access *access)
 {
     uint64_t address = access->offset;
     unsigned size = access->size;
-    const struct bus_region *region = region_from(bus, address);
     struct vdev *device = region->device;
     if (!device || address < region->first || region->last - address < size - 1 ||
         (size > 1 && device->bytewise))
@@ -154,6 +146,11 @@ bool bus_access(const struct bus *bus, struct access *access)
     bool answered = access_device(device, access);
     access->offset = address;
     return answered || all_ones(access);
+}
+
+bool bus_access(const struct bus *bus, struct access *access)
+{
+    return bus_access_from(bus, region_from(bus, access->offset), access);
 }
 
 uint64_t vdev_tick(struct vdev *device, uint64_t now)

@@ -71,6 +71,16 @@ MUST_CHECK status_t bus_insert_part(struct bus *bus, uint64_t first, uint64_t le
 
 void bus_freeze(struct bus *bus);
 
+// The first region that does not end below an address under `near_end` (any port); the sentinel if
+// there is none.
+static inline const struct bus_region *bus_near(const struct bus *bus, uint64_t address)
+{
+    const struct bus_region *region = &bus->region[bus->near[address >> BUS_NEAR_SHIFT]];
+    while (region->last < address)
+        region++;
+    return region;
+}
+
 // The region that holds `address`, or NULL.
 const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
 
@@ -79,6 +89,9 @@ const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
 // granularity. `access->offset` holds the absolute address before and after. False: nobody answered
 // any byte (reads are then all ones).
 bool bus_access(const struct bus *bus, struct access *access);
+
+// The same with the first region that does not end below the access.
+bool bus_access_from(const struct bus *bus, const struct bus_region *region, struct access *access);
 
 // One access under the device's lock; a deadline that moved forward is passed on to the VM.
 bool vdev_access(struct vdev *device, struct access *access);

@@ -22,7 +22,9 @@ static inline uint64_t scale_32(uint64_t value, uint64_t factor)
 // Host TSC to VM time. A TSC before the epoch is VM time 0.
 static inline uint64_t clock_ns(const struct clock *clock, uint64_t tsc)
 {
-    return tsc < clock->epoch ? 0 : scale_32(tsc - clock->epoch, clock->ns_per_tsc);
+    if (__builtin_expect(tsc < clock->epoch, false))
+        return 0;
+    return scale_32(tsc - clock->epoch, clock->ns_per_tsc);
 }
 
 // The first host TSC, from the epoch on, at which clock_ns() is not before `ns`. NEVER (all ones)

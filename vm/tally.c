@@ -8,10 +8,13 @@
 static bool entry_is_for(struct tally_entry *entry, uint64_t key)
 {
     uint64_t present = atomic_load_explicit(&entry->key, memory_order_relaxed);
-    if (present == 0)
-        atomic_compare_exchange_strong_explicit(&entry->key, &present, key, memory_order_relaxed,
-                                                memory_order_relaxed);
-    return present == 0 || present == key;
+    if (__builtin_expect(present == key, true))
+        return true;
+    if (present != 0)
+        return false;
+    return atomic_compare_exchange_strong_explicit(&entry->key, &present, key, memory_order_relaxed,
+                                                   memory_order_relaxed) ||
+           present == key;
 }
 
 void tally_count(struct tally *tally, uint64_t address)

@@ -205,27 +205,20 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
     return RUN_CONTINUE;
 }
 
-// Rows that need more: exits that are no instruction's, and instructions with operands in the VMCS.
+// Rows that need more than the hot path fetches: exits that are no instruction's, and instructions
+// that are not frequent.
 __attribute__((noinline)) static enum run_end handle_other(struct vmx_vcpu *v, struct exit *exit)
 {
-    struct vcpu *vcpu = &v->guest;
     const struct exit_row *row = &exit_table[exit->reason];
-    uint32_t needs = row->needs;
-    if (needs & FACT_INSTRUCTION) {
-        fetch_instruction(vcpu);
-        vmread_into(&exit->qualification, VMCS_EXIT_QUALIFICATION);
+    if (row->needs & FACT_INSTRUCTION) {
+        fetch_instruction(&v->guest);
     } else {
-        vcpu->fetched = ALWAYS_VALID;
+        v->guest.fetched = ALWAYS_VALID;
         if (serve_host_event(v, exit->reason))
             return RUN_CONTINUE;
     }
-    if (needs & ~(uint32_t)(FACT_INSTRUCTION | FACT_QUALIFICATION))
-        fetch(v, needs, exit);
-    verdict_t verdict = row->handler(vcpu, exit);
-    if (!verdict_is_next(verdict) || !(needs & FACT_INSTRUCTION))
-        return apply(v, exit, verdict);
-    step_over_instruction(vcpu);
-    return RUN_CONTINUE;
+    fetch(v, row->needs, exit);
+    return apply(v, exit, row->handler(&v->guest, exit));
 }
 
 // `exit` is NULL if the entry failed before it began: VMfail.
@@ -340,14 +333,20 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
             entry_failed(v, &exit);
             continue;
         }
-        counter = v->guest.stats.reason + reason;
-        const struct exit_row *row = &exit_table[reason];
-        if (row->needs != FACT_INSTRUCTION) {
+        uint64_t at = reason * sizeof(struct exit_row);
+        __asm__("" : "+r"(at)); // else the compiler computes it anew for each use
+        const struct exit_row *row = (const void *)((const char *)exit_table + at);
+        counter = (void *)((char *)v->guest.stats.reason + at);
+        if (__builtin_expect(row->needs == FACT_INSTRUCTION, true)) {
+            fetch_instruction(&v->guest);
+        } else if (row->needs == (FACT_INSTRUCTION | FACT_QUALIFICATION)) { // ports
+            fetch_instruction(&v->guest);
+            vmread_into(&exit.qualification, VMCS_EXIT_QUALIFICATION);
+        } else {
             if ((end = handle_other(v, &exit)) != RUN_CONTINUE)
                 break;
             continue;
         }
-        fetch_instruction(&v->guest);
         verdict_t verdict = row->handler(&v->guest, &exit);
         if (verdict_is_next(verdict))
             step_over_instruction(&v->guest);

@@ -262,23 +262,39 @@ static void write_chip(struct vpic_chip *chip, bool odd, uint8_t value)
         write_ocw2(chip, value);
 }
 
+static bool access_elcr(struct vpic *pic, struct access *access)
+{
+    bool odd = access->offset & 1;
+    struct vpic_chip *chip = &pic->chip[odd];
+    if (!access->write) {
+        access->value = chip->level_inputs;
+        return true;
+    }
+    uint8_t value = (uint8_t)access->value & (odd ? ELCR_SLAVE : ELCR_MASTER);
+    if (value == chip->level_inputs)
+        return true;
+    chip->level_inputs = value;
+    update(pic);
+    return true;
+}
+
+__attribute__((noinline)) static bool access_chip(struct vpic *pic, struct access *access)
+{
+    bool odd = access->offset & 1;
+    struct vpic_chip *chip = &pic->chip[access->offset >= PORT_PIC_SLAVE];
+    if (!access->write) {
+        access->value = read_chip(pic, chip, odd);
+        return true;
+    }
+    write_chip(chip, odd, (uint8_t)access->value);
+    update(pic);
+    return true;
+}
+
 static bool vpic_access(struct vdev *device, struct access *access)
 {
     struct vpic *pic = CONTAINER_OF(device, struct vpic, device);
-    uint8_t value = (uint8_t)access->value;
-    bool odd = access->offset & 1;
-    bool is_elcr = access->offset >= PORT_ELCR;
-    struct vpic_chip *chip = &pic->chip[is_elcr ? odd : access->offset >= PORT_PIC_SLAVE];
-    if (!access->write) {
-        access->value = is_elcr ? chip->level_inputs : read_chip(pic, chip, odd);
-        return true;
-    }
-    if (is_elcr)
-        chip->level_inputs = value & (odd ? ELCR_SLAVE : ELCR_MASTER);
-    else
-        write_chip(chip, odd, value);
-    update(pic);
-    return true;
+    return access->offset >= PORT_ELCR ? access_elcr(pic, access) : access_chip(pic, access);
 }
 
 static void vpic_reset(struct vdev *device)

@@ -4,7 +4,9 @@
 
 #include "tests/guests/lib/guest.h"
 
-#define ROUNDS 1000
+#define BATCHES                                                                                    \
+    10 // the cheapest counts: the host's own interrupts and its console fall into others
+#define ROUNDS 100
 
 #define MSR_TSC_ADJUST     0x3b
 #define MSR_APIC_BASE      0x1b
@@ -24,10 +26,15 @@
 // The loop's body is one statement of assembly; operands are set up before it.
 #define MEASURE(name, ...)                                                                         \
     do {                                                                                           \
-        uint64_t start = read_tsc();                                                               \
-        for (unsigned i = 0; i < ROUNDS; i++)                                                      \
-            __VA_ARGS__;                                                                           \
-        say("cost %s %lu\n", name, (unsigned long)((read_tsc() - start) / ROUNDS));                \
+        uint64_t least = UINT64_MAX;                                                               \
+        for (unsigned batch = 0; batch < BATCHES; batch++) {                                       \
+            uint64_t start = read_tsc();                                                           \
+            for (unsigned i = 0; i < ROUNDS; i++)                                                  \
+                __VA_ARGS__;                                                                       \
+            uint64_t ticks = read_tsc() - start;                                                   \
+            least = ticks < least ? ticks : least;                                                 \
+        }                                                                                          \
+        say("cost %s %lu\n", name, (unsigned long)(least / ROUNDS));                               \
     } while (0)
 
 extern volatile unsigned seen;
