@@ -129,8 +129,11 @@ void *frames_allocate(uint64_t size, uint64_t alignment)
             start = (void *)(first * PAGE_SIZE);
             break;
         }
-        // The taken frame below the run rules out every start above it.
+        // The taken frame below the run rules out every start above it, as do those below it in
+        // words that are taken as a whole.
         uint64_t taken = first + count - run - 1;
+        while (taken >= FRAMES_PER_WORD && free_map[taken / FRAMES_PER_WORD] == 0)
+            taken = align_down(taken, FRAMES_PER_WORD) - 1;
         if (taken < count)
             break;
         first = align_down(taken - count, step) + step;
