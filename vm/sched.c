@@ -179,16 +179,22 @@ int sched_add(struct sched *sched, struct sched_entity *entity)
     return cpu_for(sched, entity);
 }
 
+// Nothing names it any more: its memory may be gone before the next call.
+static void forget(struct sched *sched, struct sched_entity *entity)
+{
+    for (unsigned i = 0; i < sched->cpu_count; i++)
+        if (sched->cpu[i].next == entity)
+            sched->cpu[i].next = NULL;
+    entity->state = SCHED_PARKED;
+}
+
 bool sched_park(struct sched *sched, struct sched_entity *entity)
 {
     if (entity->state == SCHED_RUNNING)
         return false;
     if (entity->heap)
         take(entity);
-    for (unsigned i = 0; i < sched->cpu_count; i++)
-        if (sched->cpu[i].next == entity)
-            sched->cpu[i].next = NULL;
-    entity->state = SCHED_PARKED;
+    forget(sched, entity);
     return true;
 }
 
@@ -275,8 +281,10 @@ void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_s
     entity->vruntime += weighted(entity, ran);
     entity->state = (uint8_t)to;
     entity->ready = to == SCHED_QUEUED ? now : 0;
-    if (to == SCHED_PARKED)
+    if (to == SCHED_PARKED) {
+        forget(sched, entity);
         return;
+    }
     if (to == SCHED_QUEUED && cap_left(entity, now) > 0) {
         enqueue(sched, entity);
         return;

@@ -127,8 +127,23 @@ def case_vms_isolation(t):
     console.expect(r"VM clock ended: powered off", 300)
     console.expect(r"VM storm ended: powered off", 300)
     text = end(t, console)
-    check(len(re.findall(r"^PASS ", text, re.M)) >= 5, "the clock's checks are missing")
+    check(len(re.findall(r"^PASS |\] PASS ", text, re.M)) >= 5, "the clock's checks are missing")
     ran, life = received(text)["share"]
     # The clock sleeps; what crashes pays for its restarts.
     weights = 512 + 256 * (len(HOSTILE) + 2)
     check(ran / life / 2 > 512 / weights - 0.02, f"a share of {ran / life / 2:.2%} instead of {512 / weights:.2%} of the machine")
+
+
+def case_vms_soak(t):
+    """Eight VMs of different kinds on two CPUs, with weights, caps and pins: starts, ends and restarts among load."""
+    config = (vm("clock", "clock 6") + vm("crash", "triple-fault", on_crash="restart", pin=1) + vm("reset", "reset", cpus=4)
+              + vm("half", "share 6", cap=50) + vm("storm", "storm 6", weight=64) + vm("ports", "ports 6", pin="0-1", cpus=2)
+              + vm("tick", "tick 6", memory="64M") + vm("short", "flush 1", on_poweroff="restart"))
+    console = start(t, config)
+    for name in ("half", "storm"):
+        console.expect(rf"VM {name} ended: powered off", 300)
+    text = end(t, console)
+    check(len(re.findall(r"^PASS |\] PASS ", text, re.M)) >= 5, "the clock's checks are missing")
+    check_says(text, r"VM short: powered off: restart 2 ", r"VM reset: reset: restart 16 ", r"VM crash: triple fault: restart 16 ")
+    ran, life = received(text)["half"]
+    check(ran / life < 0.52, f"a cap of 50% of a CPU let it run {ran / life:.0%}")

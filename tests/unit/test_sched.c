@@ -313,6 +313,28 @@ static void parking_takes_out_of_every_queue(void **state)
     free(m.slots);
 }
 
+// The sibling that a spinner made way for runs elsewhere meanwhile, leaves, and its VM is gone.
+static void one_that_has_left_is_forgotten(void **state)
+{
+    (void)state;
+    struct machine m;
+    struct sched_entity spinner = entity(256), *sibling = malloc(sizeof(*sibling));
+    struct sched_entity *const siblings[] = {&spinner, sibling};
+    uint64_t until;
+    *sibling = entity(256);
+    build(&m, 2);
+    (void)sched_add(&m.sched, &spinner);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 0, &until), &spinner);
+    (void)sched_add(&m.sched, sibling);
+    sched_yield_to(&m.sched, 0, siblings, 2);
+    sched_stop(&m.sched, 0, 1 * MS, SCHED_QUEUED, 0);
+    assert_ptr_equal(sched_pick(&m.sched, 1, 1 * MS, &until), sibling);
+    sched_stop(&m.sched, 1, 2 * MS, SCHED_PARKED, 0);
+    free(sibling);
+    assert_ptr_equal(sched_pick(&m.sched, 0, 2 * MS, &until), &spinner);
+    free(m.slots);
+}
+
 // ---- no CPU sleeps while there is work ----
 
 // Two that become runnable at once go to two idle CPUs, before either has looked.
@@ -418,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_pinned_one_stays),
         cmocka_unit_test(a_spinner_gives_way_to_its_sibling),
         cmocka_unit_test(parking_takes_out_of_every_queue),
+        cmocka_unit_test(one_that_has_left_is_forgotten),
         cmocka_unit_test(each_idle_cpu_is_told_once),
         cmocka_unit_test(what_expires_together_is_passed_on),
         cmocka_unit_test(a_pinned_one_that_wakes_competes_on_its_own_cpu),
