@@ -112,7 +112,8 @@ static status_t find_payload(const struct image *kernel, struct bzimage *bz,
     return STATUS_OK;
 }
 
-// The preferred address, or for a relocatable kernel the lowest one that has room.
+// The preferred address, or for a relocatable kernel the lowest one above it that has room: below,
+// kernels still unpack themselves at the preferred one.
 static status_t place_kernel(struct loading *loading, struct bzimage *bz)
 {
     const struct image *kernel = loading->kernel;
@@ -128,16 +129,19 @@ static status_t place_kernel(struct loading *loading, struct bzimage *bz)
         bz->load < HIGH_MEMORY_START; // the page tables that it starts with reach no further
     if (!is_low || !is_aligned(bz->load, wish.alignment) ||
         !room_is_free(&loading->room, bz->load, bz->run_size)) {
+        if (is_low)
+            wish.low = MAX(BIOS_END, bz->load);
         if (!b[RELOCATABLE_KERNEL])
             wish.low = bz->load, wish.high = bz->load + bz->run_size;
         status_t status =
             room_take_lowest(&loading->room, &wish, kernel->name, &bz->load, loading->why);
         if (status != STATUS_OK)
-            return explain(loading->why, status,
-                           "%s: the kernel needs %lu MiB to start (init_size), the VM's memory "
-                           "ends at %lu MiB; give it more (memory =)",
-                           kernel->name, (bz->run_size >> 20) + 1,
-                           memory_map_low_end(&loading->map) >> 20);
+            return explain(
+                loading->why, status,
+                "%s: the kernel needs %lu MiB from %lu MiB on to start (init_size, "
+                "pref_address), the VM's memory ends at %lu MiB; give it more (memory =)",
+                kernel->name, (bz->run_size >> 20) + 1, wish.low >> 20,
+                memory_map_low_end(&loading->map) >> 20);
     } else {
         status_t status = room_claim(&loading->room, bz->load, bz->run_size, NAME, loading->why);
         if (status != STATUS_OK)

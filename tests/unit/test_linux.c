@@ -172,16 +172,15 @@ static void nothing_overlaps(void **state)
                         pieces[j].start + pieces[j].size <= pieces[i].start);
 }
 
-static void a_relocatable_kernel_goes_lower_if_it_must(void **state)
+static void a_relocatable_kernel_goes_higher_if_it_must(void **state)
 {
     (void)state;
     test_vm_free(test);
-    test = test_vm_new(56 * MIB, 1);
-    assert_int_equal(load(NULL), STATUS_OK);
-    assert_int_equal(test->vcpu[0].rip, 0x200200);
+    test = test_vm_new(64 * MIB, 1);
+    assert_int_equal(load(NULL), STATUS_NO_MEMORY); // it would fit below, but unpacks at 16 MiB
     put64(bytes + 0x258, 0x200001);
     assert_int_equal(load(NULL), STATUS_OK);
-    assert_int_equal(test->vcpu[0].rip, 0x200200);
+    assert_int_equal(test->vcpu[0].rip, 0x400200);
 }
 
 static void an_initrd_stays_below_its_limit(void **state)
@@ -267,9 +266,10 @@ static void too_little_memory_is_explained(void **state)
     (void)state;
     test_vm_free(test);
     test = test_vm_new(32 * MIB, 1);
-    assert_refused(STATUS_NO_MEMORY,
-                   "vmlinuz: the kernel needs 52 MiB to start (init_size), the VM's memory ends at "
-                   "32 MiB; give it more (memory =)");
+    assert_refused(
+        STATUS_NO_MEMORY,
+        "vmlinuz: the kernel needs 52 MiB from 16 MiB on to start (init_size, pref_address), "
+        "the VM's memory ends at 32 MiB; give it more (memory =)");
     test_vm_free(test);
     test = test_vm_new(70 * MIB, 1);
     initrd.size = 60 * MIB; // never read
@@ -279,9 +279,10 @@ static void too_little_memory_is_explained(void **state)
         "0x80000000; give the VM more memory");
     bytes[0x234] = 0; // not relocatable
     put64(bytes + 0x258, 0x4000000);
-    assert_refused(STATUS_NO_MEMORY,
-                   "vmlinuz: the kernel needs 52 MiB to start (init_size), the VM's memory ends at "
-                   "70 MiB; give it more (memory =)");
+    assert_refused(
+        STATUS_NO_MEMORY,
+        "vmlinuz: the kernel needs 52 MiB from 64 MiB on to start (init_size, pref_address), "
+        "the VM's memory ends at 70 MiB; give it more (memory =)");
     put64(bytes + 0x258, UINT64_MAX - 0xfff);
     assert_int_equal(load(NULL), STATUS_NO_MEMORY);
 }
@@ -301,7 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_boot_processor_is_in_64_bit_mode, begin, end),
         cmocka_unit_test_setup_teardown(four_gib_are_mapped_one_to_one, begin, end),
         cmocka_unit_test_setup_teardown(nothing_overlaps, begin, end),
-        cmocka_unit_test_setup_teardown(a_relocatable_kernel_goes_lower_if_it_must, begin, end),
+        cmocka_unit_test_setup_teardown(a_relocatable_kernel_goes_higher_if_it_must, begin, end),
         cmocka_unit_test_setup_teardown(an_initrd_stays_below_its_limit, begin, end),
         cmocka_unit_test_setup_teardown(no_initrd_is_no_error, begin, end),
         cmocka_unit_test_setup_teardown(unfit_files_are_refused, begin, end),
