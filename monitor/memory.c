@@ -94,6 +94,12 @@ static bool read_address(const struct vcpu *vcpu, const char *text, uint64_t *ad
     }
 }
 
+static bool is_linear(const struct vcpu *vcpu, uint64_t address)
+{
+    return vcpu->efer & EFER_LMA ? is_canonical(address, vcpu->cr4 & CR4_LA57 ? 57 : 48)
+                                 : address <= UINT32_MAX;
+}
+
 // A walk of the guest's page tables that leaves the guest as it was.
 static bool translate(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
 {
@@ -101,8 +107,9 @@ static bool translate(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
     verdict_t fault;
     uint64_t cr2 = vcpu->cr2;
     bool cr2_dirty = vcpu->cr2_dirty;
-    bool found = walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
-                 walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault);
+    bool found =
+        is_linear(vcpu, linear) && (walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
+                                    walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault));
     vcpu->cr2 = cr2;
     vcpu->cr2_dirty = cr2_dirty;
     if (found)
@@ -172,7 +179,11 @@ static void print_strings(struct monitor *monitor, const struct view *view, uint
                           uint64_t count)
 {
     for (; count > 0; count--) {
-        uint8_t byte = 0;
+        uint8_t byte;
+        if (!read_bytes(view, address, &byte, 1)) {
+            cannot_read(monitor, view, address);
+            return;
+        }
         say(monitor, "%016lx: \"", address);
         for (unsigned i = 0; i < STRING_SIZE; i++) {
             if (!read_bytes(view, address, &byte, 1)) {

@@ -10,7 +10,7 @@ struct words {
     unsigned count;
     const char *word[WORDS_MAX]; // options apart
     uint64_t options;            // bit letter - 'a' for each -letter
-    char text[WORDS_BYTES];
+    char text[WORDS_BYTES + 1];  // a command and its format have a NUL each, and no blank between
 };
 
 enum words_result {
