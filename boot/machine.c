@@ -83,6 +83,11 @@ static void console_interrupt(void)
     apic_eoi();
 }
 
+bool machine_route_input(uint8_t irq)
+{
+    return ioapic_route(acpi_isa_route(&acpi, irq), VECTOR_UART, cpus[0].apic_id) == STATUS_OK;
+}
+
 // The lines of the host's devices: all masked but the console's.
 static void route_lines(void)
 {
@@ -95,8 +100,7 @@ static void route_lines(void)
     }
     ioapic_mask_all();
     int irq = console_interrupt_line();
-    if (irq >= 0 && ioapic_route(acpi_isa_route(&acpi, (uint8_t)irq), VECTOR_UART,
-                                 cpus[0].apic_id) == STATUS_OK)
+    if (irq >= 0 && machine_route_input((uint8_t)irq))
         console_receive_interrupt(true);
 }
 

@@ -15,6 +15,10 @@ MUST_CHECK status_t machine_calibrate(struct explanation *why);
 // routed.
 void machine_start_interrupts(void);
 
+// Routes the ISA interrupt of a serial line to CPU 0, whose loop then looks around. False: no I/O
+// APIC has it.
+bool machine_route_input(uint8_t irq);
+
 // The RTC's time, seconds since 1970, as of the TSC in *tsc.
 uint64_t machine_wall_clock(uint64_t *tsc);
 

@@ -7,6 +7,7 @@
 #include "boot/consoles.h"
 #include "boot/machine.h"
 #include "boot/monitor_host.h"
+#include "boot/uart2.h"
 #include "boot/vms.h"
 #include "drivers/host/console.h"
 #include "drivers/virt/board.h"
@@ -98,6 +99,7 @@ static uint64_t poll(void)
     if (mux_poll(&consoles))
         monitor_redraw(&monitor);
     bool more = console_poll(now, host_tsc_hz);
+    more = uart2_poll() || more;
     if (console_has_room(1))
         vms_console_room();
     if (vms_count() == 0) {

@@ -6,6 +6,7 @@
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
 #include "boot/instance.h"
+#include "boot/uart2.h"
 #include "drivers/host/console.h"
 #include "lib/string.h"
 #include "monitor/summary.h"
@@ -40,6 +41,8 @@ void vms_init(const struct vms_inputs *given)
 // The guest waits for a slow line instead of losing text; vms_console_room() lets it go on.
 static bool console_write_byte(struct vm *vm, unsigned port, uint8_t byte)
 {
+    if (port == 1)
+        return uart2_write(vm, byte);
     return port != 0 || mux_write(&consoles, vm->id - 1, byte);
 }
 
@@ -106,6 +109,7 @@ static status_t start_in(struct slot *slot, uint64_t since, struct explanation *
     if (!slot->instance)
         return STATUS_INVALID;
     slot->instance->vm.id = (unsigned)(slot - slots) + 1;
+    uart2_claim(&slot->instance->vm);
     schedule(slot->instance, scale_32(rdtsc() - since, slot->instance->vm.clock.ns_per_tsc));
     return STATUS_OK;
 }
@@ -282,8 +286,11 @@ static enum config_action action_for(const struct vm *vm)
 // What the guest printed last may still be in its serial port.
 static void finish_output(unsigned slot)
 {
+    struct vm *vm = &slots[slot].instance->vm;
     console_flush();
-    board_uart_room(&slots[slot].instance->vm);
+    uart2_flush(vm);
+    board_uart_room(vm);
+    uart2_flush(vm);
     mux_finish(&consoles, slot);
 }
 

@@ -1,0 +1,101 @@
+// The second serial line: a ring outwards, a byte at a time inwards.
+
+#include "boot/uart2.h"
+
+#include "boot/consoles.h"
+#include "boot/machine.h"
+#include "boot/vms.h"
+#include "drivers/host/console.h"
+#include "drivers/host/uart.h"
+#include "drivers/virt/board.h"
+
+#define COM1       0x3f8
+#define COM2       0x2f8
+#define COM1_IRQ   4
+#define COM2_IRQ   3
+#define RING_BYTES 4096
+#define NO_OWNER   0
+
+static struct {
+    struct uart uart;
+    uint8_t bytes[RING_BYTES];
+    struct ring ring;       // the owner's UART lock makes it the one writer; CPU 0 reads
+    _Atomic unsigned owner; // vm->id
+    int held;               // a byte that the guest had no room for, or -1
+} line;
+
+// The one of the first two that is not the console. Without its interrupt a burst of input finds
+// the FIFO full.
+static bool open_line(void)
+{
+    bool is_com2 = console_interrupt_line() == COM1_IRQ;
+    ring_init(&line.ring, line.bytes, RING_BYTES);
+    line.held = -1;
+    if (!uart_init(&line.uart, is_com2 ? COM2 : COM1))
+        return false;
+    if (machine_route_input(is_com2 ? COM2_IRQ : COM1_IRQ))
+        uart_receive_interrupt(&line.uart, true);
+    return true;
+}
+
+void uart2_claim(struct vm *vm)
+{
+    const char *name = vm->config.name;
+    if (!vm->config.uart2 || line.owner == vm->id)
+        return;
+    if (line.owner != NO_OWNER)
+        print_to(consoles_printer(),
+                 "corbel: %s: uart2: the second serial line is %s's: what COM2 prints is dropped\n",
+                 name, vms_config(line.owner - 1)->name);
+    else if (!open_line())
+        print_to(consoles_printer(),
+                 "corbel: %s: uart2: this machine has no second serial line: what COM2 prints is "
+                 "dropped\n",
+                 name);
+    else
+        line.owner = vm->id;
+}
+
+bool uart2_write(struct vm *vm, uint8_t byte)
+{
+    return line.owner != vm->id || ring_put(&line.ring, byte);
+}
+
+static void send(void)
+{
+    uint32_t at = line.ring.read & (RING_BYTES - 1);
+    uint32_t length = MIN(ring_used(&line.ring), RING_BYTES - at);
+    line.ring.read += (uint32_t)uart_write_some(&line.uart, line.bytes + at, length);
+}
+
+static void receive(struct vm *vm)
+{
+    for (;;) {
+        if (line.held < 0)
+            line.held = uart_read(&line.uart);
+        if (line.held < 0 || (vm && !board_uart_receive(vm, 1, (uint8_t)line.held)))
+            return;
+        line.held = -1;
+    }
+}
+
+void uart2_flush(struct vm *vm)
+{
+    if (line.owner != vm->id)
+        return;
+    for (int byte; (byte = ring_get(&line.ring)) >= 0;) {
+        uint8_t bytes[1] = {(uint8_t)byte};
+        if (!uart_write(&line.uart, bytes, 1))
+            return;
+    }
+    uart_flush(&line.uart);
+}
+
+bool uart2_poll(void)
+{
+    if (line.owner == NO_OWNER)
+        return false;
+    send();
+    receive(vms_at(line.owner - 1));
+    return ring_used(&line.ring) > 0;
+}
