@@ -9,6 +9,7 @@
 #include "boot/monitor_host.h"
 #include "boot/uart2.h"
 #include "boot/vms.h"
+#include "boot/watchdog.h"
 #include "drivers/host/console.h"
 #include "drivers/virt/board.h"
 #include "monitor/monitor.h"
@@ -96,6 +97,7 @@ static uint64_t poll(void)
     uint64_t now = rdtsc();
     take_input(now);
     vms_attend();
+    watchdog_attend(now);
     if (mux_poll(&consoles))
         monitor_redraw(&monitor);
     bool more = console_poll(now, host_tsc_hz);

@@ -93,8 +93,9 @@ struct vm_config {
     unsigned feature_count;
     struct config_feature feature[CONFIG_FEATURES];
     enum msr_unknown msr_unknown;
-    bool testdev; // the test device answers on its ports
-    bool uart2;   // COM2 exists
+    bool testdev;      // the test device answers on its ports
+    bool uart2;        // COM2 exists
+    unsigned watchdog; // seconds without life after which the log says so; 0: never
     enum exit_stats_mode exit_stats;
     uint8_t stats_leaf[STATS_LEAVES]; // EXIT_STATS_CPUID: STATS_LEAF_ bits; 0: no such leaf
     uint32_t trap; // exception vectors (0 to 31) that are shown to the operator before the guest

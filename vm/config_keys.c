@@ -224,6 +224,15 @@ static void set_uart2(struct config_parser *parser, const char *key, struct conf
     config_set_bool(parser, key, value, &parser->vm->uart2);
 }
 
+// The look is taken once a second: one alone proves nothing.
+static void set_watchdog(struct config_parser *parser, const char *key, struct config_text value)
+{
+    if (config_text_is(value, "off"))
+        parser->vm->watchdog = 0;
+    else
+        config_set_unsigned(parser, key, value, 2, 86400, &parser->vm->watchdog);
+}
+
 static void set_exit_stats(struct config_parser *parser, const char *key, struct config_text value)
 {
     static const struct config_word words[] = {
@@ -295,6 +304,7 @@ static const struct {
     {"msr_unknown", set_msr_unknown},
     {"testdev", set_testdev},
     {"uart2", set_uart2},
+    {"watchdog", set_watchdog},
     {"exit_stats", set_exit_stats},
     {"stats_leaves", set_stats_leaves},
     {"trap", set_trap},

@@ -64,6 +64,7 @@ static void parse_two_machines(void)
                            "msr_unknown = ignore\n"
                            "testdev = on\n"
                            "uart2 = yes\n"
+                           "watchdog = 30\n"
                            "exit_stats = cpuid\n"
                            "stats_leaves = exits, cycles, reason_both, none\n"
                            "trap = 6,13\n"
@@ -95,7 +96,7 @@ static void what_a_vm_is_made_of_is_stored(void **state)
     assert_int_equal(vms[0].flat_address, 0x8000);
     assert_int_equal(vms[0].flat_mode, FLAT_REAL);
     assert_string_equal(vms[1].name, "two");
-    assert_int_equal(vms[1].line, 24);
+    assert_int_equal(vms[1].line, 25);
     assert_int_equal(vms[1].memory, 1 << 30);
     assert_int_equal(vms[1].boot, BOOT_MULTIBOOT2);
 }
@@ -118,6 +119,8 @@ static void how_a_vm_is_treated_is_stored(void **state)
     assert_true(vms[0].feature[1].enable);
     assert_int_equal(vms[0].msr_unknown, MSR_UNKNOWN_IGNORE);
     assert_true(vms[0].testdev && vms[0].uart2);
+    assert_int_equal(vms[0].watchdog, 30);
+    assert_int_equal(vms[1].watchdog, 0);
     assert_int_equal(vms[0].exit_stats, EXIT_STATS_CPUID);
     assert_memory_equal(vms[0].stats_leaf, "\1\2\7\0", STATS_LEAVES);
     assert_int_equal(vms[1].exit_stats, EXIT_STATS_PRINT);
@@ -153,6 +156,7 @@ static void each_mistake_has_its_line(void **state)
     } cases[] = {
         {"", "vms.conf:1: no VM is described; write [vm NAME] and its keys"},
         {"# nothing\n", "vms.conf:1: no VM is described; write [vm NAME] and its keys"},
+        {"[vm a]\nwatchdog = 1", "vms.conf:2: watchdog = 1: give a number from 2 to 86400"},
         {"[vm a]\nexit_stats = maybe",
          "vms.conf:2: exit_stats = maybe: give one of: print, off, cpuid, on, yes, no"},
         {"[vm a]\nstats_leaves = exits",

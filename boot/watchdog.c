@@ -1,0 +1,47 @@
+// Once a second, a look at every VM that wants it. Called by the operator's poll.
+
+#include "boot/watchdog.h"
+
+#include "boot/vms.h"
+#include "vm/watchdog.h"
+#include "vmx/machine.h"
+
+static struct watchdog dogs[CONFIG_VMS];
+
+// Only one that had no exits is stopped for a closer look.
+static void look_at(struct watchdog *dog, struct vm *vm)
+{
+    bool is_alive = watchdog_sees_exits(dog, vm);
+    if (!is_alive)
+        vms_hold(vm);
+    bool shows_life = is_alive || watchdog_sees_progress(dog, vm);
+    char text[200];
+    switch (watchdog_note(dog, shows_life, vm->config.watchdog)) {
+    case WATCHDOG_NOTHING:
+        break;
+    case WATCHDOG_SILENT:
+        watchdog_describe(dog, vm, text, sizeof(text));
+        vm->host->log(vm, text);
+        break;
+    case WATCHDOG_BACK:
+        vm->host->log(vm, "shows life again");
+        break;
+    }
+    if (!is_alive)
+        vms_release(vm);
+}
+
+void watchdog_attend(uint64_t now)
+{
+    static uint64_t next;
+    if (now < next)
+        return;
+    next = now + host_tsc_hz;
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+        struct vm *vm = vms_at(slot);
+        if (vm && vm->config.watchdog && !vms_is_paused(vm) && !vms_is_preserved(vm))
+            look_at(&dogs[slot], vm);
+        else
+            dogs[slot].silent = 0;
+    }
+}
