@@ -70,7 +70,7 @@ def case_linux_shell(t):
 
 def case_linux_reboot(t):
     """reboot -f ends the VM as a reset, which is not a success."""
-    console = t.boot(t.iso(*FILES, config=LINUX), cpu=SKYLAKE)
+    console = t.boot(t.iso(*FILES, config=LINUX + "on_reboot = destroy\n"), cpu=SKYLAKE)
     console.expect(PROMPT, BOOT)
     console.type("reboot -f\r")
     words = console.ends(2)
