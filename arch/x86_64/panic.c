@@ -60,20 +60,51 @@ static bool in_text(uint64_t address)
     return address >= (uintptr_t)image_text_start && address < (uintptr_t)image_text_end;
 }
 
-// Frames are linked by RBP; a link must rise and stay near the stack that we are on.
-static void print_backtrace(uint64_t rip, uint64_t rbp, uint64_t rsp)
+// Whether the instruction before `address` is a CALL: near relative, or through a register or
+// memory.
+static bool follows_call(uint64_t address)
 {
+    const uint8_t *at = (const uint8_t *)address;
+    if (!in_text(address - 7))
+        return false;
+    if (at[-5] == 0xe8)
+        return true;
+    for (unsigned back = 2; back <= 7; back++)
+        if (at[-(int)back] == 0xff && (at[1 - (int)back] & 0x38) == 0x10)
+            return true;
+    return false;
+}
+
+// The end of the stack that `rsp` is on, or 0.
+static uint64_t stack_end(uint64_t rsp)
+{
+    const struct cpu *cpu = this_cpu();
+    if (cpu->stack_top - rsp <= STACK_SIZE)
+        return cpu->stack_top;
+    for (unsigned i = 0; i < IST_STACKS; i++)
+        if (cpu->tss.ist[i] - rsp <= IST_STACK_SIZE)
+            return cpu->tss.ist[i];
+    return 0;
+}
+
+// The image has no frame pointers: the return addresses on the stack are those that follow a CALL.
+// A stale one may stand among them.
+static void print_backtrace(uint64_t rip, uint64_t rsp, bool is_return)
+{
+    uint64_t end = stack_end(rsp);
     print_to(output, "backtrace:\n");
-    for (unsigned depth = 0; depth < 24 && in_text(rip); depth++) {
-        print_to(output, "  %016lx ", (unsigned long)rip);
-        print_symbol(output, rip);
+    for (unsigned depth = 0; depth < 24; depth++) {
+        print_to(output, "  %016lx ", rip);
+        print_symbol(output, rip - is_return); // a CALL may be the last instruction of its function
         print_to(output, "\n");
-        if (rbp < rsp || rbp - rsp > STACK_SIZE || !is_aligned(rbp, 8))
+        is_return = true;
+        for (rsp = align_up(rsp, 8); rsp < end; rsp += 8)
+            if (in_text(*(const uint64_t *)rsp) && follows_call(*(const uint64_t *)rsp))
+                break;
+        if (rsp >= end)
             break;
-        const uint64_t *frame = (const uint64_t *)rbp;
-        rsp = rbp + 1;
-        rip = frame[1];
-        rbp = frame[0];
+        rip = *(const uint64_t *)rsp;
+        rsp += 8;
     }
 }
 
@@ -107,8 +138,8 @@ void panic(const char *format, ...)
     print_to_va(output, format, arguments);
     va_end(arguments);
     print_to(output, "\n");
-    uint64_t frame = (uintptr_t)__builtin_frame_address(0);
-    print_backtrace((uintptr_t)__builtin_return_address(0), *(uint64_t *)frame, frame);
+    print_backtrace((uintptr_t)__builtin_return_address(0),
+                    (uintptr_t)__builtin_frame_address(0) + 16, true);
     end();
 }
 
@@ -166,6 +197,6 @@ void panic_trap(const struct trap_frame *frame)
     if (cpu->stack_guard && (below <= 4096 || read_cr2() - cpu->stack_guard < 4096))
         print_to(output, "the stack of this CPU overflowed into its guard page\n");
     print_registers(frame);
-    print_backtrace(frame->rip, frame->rbp, frame->rsp);
+    print_backtrace(frame->rip, frame->rsp, false);
     end();
 }
