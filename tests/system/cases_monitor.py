@@ -115,31 +115,3 @@ def case_monitor(t):
     enter_monitor(console)
     console.type("quit\r")
     check_says(console.ends(2), r"corbel: end: stopped killed")
-
-
-def case_monitor_smp(t):
-    """The same consoles with two CPUs, and a VM of two vCPUs that is stopped, looked at and reset."""
-    config = VM.format(name="alpha") + VM.format(name="beta") + "cpus = 2\n"
-    console = t.boot(t.iso(*FILES, config=config), cpu=SKYLAKE, cpus=2, limit=1800)
-    console.expect(r"\[beta\] guest# ", BOOT)
-    enter_monitor(console)
-    check_says(say(console, "info sched"), r"CPU 0 +APIC ID 0", r"CPU 1 +APIC ID 1", r"beta +1 ")
-    for _ in range(5):
-        check_says(say(console, "info registers -a beta"), r"vCPU 0\n[^v]*RIP=", r"vCPU 1\n[^v]*RIP=")
-    check_says(say(console, "stop beta"), r"beta is stopped")
-    first = say(console, "info registers -a beta")
-    time.sleep(2)
-    check(say(console, "info registers -a beta") == first, "a stopped VM's registers changed")
-    check_says(say(console, "cont beta"), r"beta runs")
-    choose(console, "2", "beta")
-    console.expect(PROMPT, 60)
-    check(console.run("grep -c ^processor /proc/cpuinfo") == "2", "beta's CPUs")
-    enter_monitor(console)
-    console.type("system_reset beta\r")
-    console.expect(r"corbel: VM beta ended: reset", 60)
-    console.type(CTRL_A + "2")
-    console.expect(r"smp: Brought up 1 node, 2 CPUs", BOOT)
-    console.expect(r"smp: Brought up 1 node, 2 CPUs", BOOT)  # once in the scroll-back, once anew
-    enter_monitor(console)
-    console.type("quit\r")
-    check_says(console.ends(2), r"corbel: end: stopped killed")
