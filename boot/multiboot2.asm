@@ -2,7 +2,7 @@
 ; that map the first 4 GiB one to one. Then boot_main(magic, information).
 ; "Multiboot2 Specification", sections "OS image format" and "Machine state".
 ; There is no framebuffer tag: GRUB 2.06 for BIOS overwrites its own heap for an image with one when no video driver is
-; loaded. On UEFI it passes a framebuffer all the same.
+; loaded. The price: on UEFI GRUB passes no framebuffer, and Corbel has only the serial line there.
 
 %define MAGIC        0xe85250d6
 %define ARCHITECTURE 0
