@@ -46,13 +46,6 @@ void dump_registers(struct vmx_vcpu *v)
              c->gdtr.limit, c->idtr.base, c->idtr.limit);
 }
 
-void dump_note_stop(struct vmx_vcpu *v, const struct exit *exit)
-{
-    (void)exit;
-    state_fetch(v, STATE_FLOW);
-    v->last_exit_rip = v->guest.rip;
-}
-
 // The checker prints in pieces; the log takes lines.
 struct line_printer {
     struct printer printer;

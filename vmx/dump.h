@@ -3,9 +3,6 @@
 
 #include "vmx/machine.h"
 
-// Remembers where the guest was when its VM stopped, for the summary.
-void dump_note_stop(struct vmx_vcpu *vcpu, const struct exit *exit);
-
 // Logs why a VM entry failed: the instruction error or exit reason, and what the VM-entry checker
 // finds in the VMCS.
 void dump_entry_failure(struct vmx_vcpu *vcpu, uint32_t reason);

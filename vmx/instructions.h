@@ -88,11 +88,6 @@ static inline bool vmptrld(const hpa_t *vmcs)
     return ok;
 }
 
-static inline void vmxoff(void)
-{
-    __asm__ volatile("vmxoff" : : : "cc", "memory");
-}
-
 enum invept_type { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
 enum invvpid_type {
     INVVPID_ADDRESS = 0,

@@ -21,7 +21,6 @@ struct vmx_cpu {
     struct vmx_vcpu *running; // chosen by the scheduler, or NULL
     struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
     volatile uint32_t wake;   // set by a kick: idle CPUs look around again
-    uint64_t next_poll;       // host TSC at which the console wants attention
     uint64_t idle_cycles;
 };
 
@@ -64,7 +63,6 @@ struct vmx_vcpu {
     uint32_t timer_slack_full; // `timer_slack` after the timer was armed
     uint64_t ept_generation;   // the one that this vCPU's CPU has flushed
     uint64_t xcr0_host;
-    uint64_t last_exit_rip; // of a stop, for the summary
 };
 
 static inline struct vmx_vcpu *vmx_vcpu(struct vcpu *vcpu)

@@ -186,9 +186,3 @@ uint64_t vcpu_next_deadline(struct vmx_vcpu *v)
 {
     return clock_tsc(&v->guest.vm->clock, next_tick(&v->guest));
 }
-
-bool vcpu_is_runnable(struct vmx_vcpu *v)
-{
-    return v->guest.activity == ACTIVITY_ACTIVE || v->guest.requests != 0 ||
-           rdtsc() >= vcpu_next_deadline(v);
-}

@@ -193,14 +193,12 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         v->yield_to = verdict.value;
         return RUN_YIELD;
     case VERDICT_STOP:
-        dump_note_stop(v, exit);
         vm_stop(vcpu->vm, verdict.detail, verdict.value);
         return RUN_CONTINUE;
     case VERDICT_INVALID:
     case VERDICT_NEED:
         break;
     }
-    dump_note_stop(v, exit);
     vm_stop(vcpu->vm, STOP_BUG, exit->reason);
     return RUN_CONTINUE;
 }

@@ -14,10 +14,8 @@ enum run_end {
 // other ends.
 enum run_end vcpu_run(struct vmx_vcpu *vcpu, uint64_t slice_end);
 
-// The host TSC at which a vCPU that waits wants to be looked at again (NEVER: only by an event),
-// and whether it has something to run now.
+// The host TSC at which a vCPU that waits wants to be looked at again (NEVER: only by an event).
 uint64_t vcpu_next_deadline(struct vmx_vcpu *vcpu);
-bool vcpu_is_runnable(struct vmx_vcpu *vcpu);
 
 // Registers the entry's window with the NMI handler. Once.
 void run_init(void);
