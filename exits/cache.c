@@ -18,6 +18,8 @@ verdict_t exit_cache(struct vcpu *vcpu, const struct exit *exit)
     return next();
 }
 
+// The whole VPID, because INVLPG ends the caching of paging structures for every address, which an
+// individual-address INVVPID need not do. More than asked for is always allowed.
 verdict_t exit_invlpg(struct vcpu *vcpu, const struct exit *exit)
 {
     (void)exit;
@@ -27,18 +29,15 @@ verdict_t exit_invlpg(struct vcpu *vcpu, const struct exit *exit)
 
 static bool is_valid(const struct vcpu *vcpu, uint64_t type, const uint64_t descriptor[2])
 {
-    if (type > INVPCID_ALL)
+    if (type > INVPCID_ALL || (descriptor[0] & ~DESCRIPTOR_PCID))
         return false;
     if (type >= INVPCID_ALL_GLOBAL)
         return true;
-    if (descriptor[0] & ~DESCRIPTOR_PCID)
-        return false;
     if (descriptor[0] && !(vcpu->cr4 & CR4_PCIDE))
         return false;
     return type != INVPCID_ADDRESS || is_canonical(descriptor[1], 48);
 }
 
-// More is flushed than asked for, which the guest cannot tell.
 verdict_t exit_invpcid(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t missing = linear_missing(vcpu);

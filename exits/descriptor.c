@@ -11,8 +11,7 @@
 enum table_instruction { SGDT, SIDT, LGDT, LIDT };
 enum system_instruction { SLDT, STR, LLDT, LTR };
 
-#define OPERAND_SIZE_PREFIX 0x66
-#define BASE_24BIT          UINT64_C(0xffffff)
+#define BASE_24BIT UINT64_C(0xffffff)
 
 static bool may_store(const struct vcpu *vcpu)
 {
@@ -82,21 +81,6 @@ verdict_t exit_gdtr_idtr(struct vcpu *vcpu, const struct exit *exit)
     return fault_ud();
 }
 
-// Whether a register operand has 16 bits, which the exit information does not tell: by the code
-// segment and a prefix.
-static bool has_16bit_operand(struct vcpu *vcpu, bool *is_16bit, verdict_t *fault)
-{
-    uint8_t bytes[INSTRUCTION_MAX];
-    unsigned count = 0;
-    bool has_prefix = false;
-    if (!linear_fetch(vcpu, bytes, &count, fault))
-        return false;
-    for (unsigned i = 0; i < count && bytes[i] != 0x0f; i++)
-        has_prefix |= bytes[i] == OPERAND_SIZE_PREFIX;
-    *is_16bit = (code_bits(vcpu) == 16) != has_prefix;
-    return true;
-}
-
 static verdict_t store_selector(struct vcpu *vcpu, const struct exit *exit, uint16_t selector)
 {
     gva_t linear;
@@ -111,7 +95,7 @@ static verdict_t store_selector(struct vcpu *vcpu, const struct exit *exit, uint
         return next();
     }
     bool is_16bit;
-    if (!has_16bit_operand(vcpu, &is_16bit, &fault))
+    if (!operand_is_16bit(vcpu, &is_16bit, &fault))
         return fault;
     uint64_t gpr = FIELD_GET(OPERAND_REGISTER_1, (uint64_t)exit->instruction_info);
     uint64_t kept = is_16bit ? vcpu->gpr[gpr] & ~UINT64_C(0xffff) : 0;

@@ -35,13 +35,14 @@ exit_handler exit_hlt;
 exit_handler exit_pause;
 exit_handler exit_vmcall;
 
-// Exits that only a forced trap causes: rdtsc.c, cache.c, descriptor.c
+// Exits that only a forced trap causes: rdtsc.c, cache.c, random.c, descriptor.c
 exit_handler exit_rdtsc;
 exit_handler exit_rdtscp;
 exit_handler exit_rdpmc;
 exit_handler exit_cache; // INVD, WBINVD
 exit_handler exit_invlpg;
 exit_handler exit_invpcid;
+exit_handler exit_random; // RDRAND, RDSEED
 exit_handler exit_gdtr_idtr;
 exit_handler exit_ldtr_tr;
 

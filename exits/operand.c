@@ -1,4 +1,5 @@
-// Effective addresses from the VM-exit instruction information. See exits/operand.h.
+// Operands: what the VM-exit instruction information tells, and what only the bytes do. See
+// exits/operand.h.
 
 #include "exits/operand.h"
 
@@ -9,6 +10,24 @@
 #define INFO_NO_INDEX     BIT32(22)
 #define INFO_BASE         BITS(26, 23)
 #define INFO_NO_BASE      BIT32(27)
+
+#define ESCAPE              0x0f
+#define OPERAND_SIZE_PREFIX 0x66
+#define IS_REX_W(byte)      (((byte)&0xf8) == 0x48)
+
+bool operand_is_16bit(struct vcpu *vcpu, bool *is_16bit, verdict_t *fault)
+{
+    uint8_t bytes[INSTRUCTION_MAX];
+    unsigned count = 0;
+    bool has_prefix = false;
+    if (!linear_fetch(vcpu, bytes, &count, fault))
+        return false;
+    for (unsigned i = 0; i < count && bytes[i] != ESCAPE; i++)
+        has_prefix = (has_prefix || bytes[i] == OPERAND_SIZE_PREFIX) &&
+                     !(IS_REX_W(bytes[i]) && vcpu_in_64bit(vcpu));
+    *is_16bit = (code_bits(vcpu) == 16) != has_prefix;
+    return true;
+}
 
 bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned size, bool write,
                     gva_t *linear, verdict_t *fault)

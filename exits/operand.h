@@ -1,4 +1,4 @@
-// The memory operand of an instruction as the VM-exit instruction information describes it.
+// The operands of an instruction as the VM-exit instruction information describes them.
 // SDM: "VM-Exit Instruction Information".
 #pragma once
 
@@ -9,6 +9,11 @@
 #define OPERAND_32BIT       BIT32(11)
 #define OPERAND_IDENTITY    BITS(29, 28)
 #define OPERAND_REGISTER_2  BITS(31, 28)
+
+// Whether a register operand has 16 bits, which the instruction information does not tell (or, for
+// RDRAND, not on every emulator): by the code segment and the prefixes, of which REX.W is the
+// stronger one. Needs what vm/linear.h needs. False: *fault says why.
+MUST_CHECK bool operand_is_16bit(struct vcpu *vcpu, bool *is_16bit, verdict_t *fault);
 
 // The linear address of the operand's `size` bytes, after the segment's checks. Needs STATE_STACK,
 // FACT_QUALIFICATION and FACT_INSTRUCTION_INFO besides what vm/linear.h needs. False: *fault says

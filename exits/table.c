@@ -103,14 +103,16 @@ const struct exit_row exit_table[] = {
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
     [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_CPL, "XSETBV"),
     [EXIT_APIC_WRITE] = UNUSED("APIC write"),
-    [EXIT_RDRAND] = REFUSED("RDRAND"),
+    [EXIT_RDRAND] =
+        INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_invpcid,
                                  STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
                                      FACT_INSTRUCTION_INFO,
                                  "INVPCID"),
     [EXIT_VMFUNC] = REFUSED("VMFUNC"),
     [EXIT_ENCLS] = REFUSED("ENCLS"),
-    [EXIT_RDSEED] = REFUSED("RDSEED"),
+    [EXIT_RDSEED] =
+        INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDSEED"),
     [EXIT_PML_FULL] = UNUSED("page-modification log full"),
     [EXIT_XSAVES] = REFUSED("XSAVES"),
     [EXIT_XRSTORS] = REFUSED("XRSTORS"),

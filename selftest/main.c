@@ -1,6 +1,7 @@
 // The built-in guest: it runs when there is no vms.conf, looks at its machine from inside and says
 // what is not as it should be. It ends by power-off if everything is, else with FAILED on the
 // debug-exit port.
+// again: trap = all
 #include "selftest/groups.h"
 
 #define FAILED 8

@@ -98,8 +98,8 @@ struct vm_config {
     unsigned watchdog; // seconds without life after which the log says so; 0: never
     enum exit_stats_mode exit_stats;
     uint8_t stats_leaf[STATS_LEAVES]; // EXIT_STATS_CPUID: STATS_LEAF_ bits; 0: no such leaf
-    uint32_t trap; // exception vectors (0 to 31) that are shown to the operator before the guest
-                   // gets them
+    uint32_t traps;        // exits to have that a guest could do without: bits of vm/trap.h
+    uint32_t trap_vectors; // ... and exceptions to intercept on their way to the guest
 };
 
 struct config_errors {

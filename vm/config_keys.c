@@ -273,16 +273,6 @@ static void set_stats_leaves(struct config_parser *parser, const char *key,
         parser->vm->stats_leaf[i] = (uint8_t)meaning[i];
 }
 
-// `trap = 6,13`: exception vectors.
-static void set_trap(struct config_parser *parser, const char *key, struct config_text value)
-{
-    struct config_text item;
-    uint64_t vector;
-    while (config_split(&value, ',', &item))
-        if (config_get_number(parser, key, item, 0, 31, &vector))
-            parser->vm->trap |= BIT32(vector);
-}
-
 static const struct {
     const char *name;
     set_key *set;
@@ -307,7 +297,7 @@ static const struct {
     {"watchdog", set_watchdog},
     {"exit_stats", set_exit_stats},
     {"stats_leaves", set_stats_leaves},
-    {"trap", set_trap},
+    {"trap", config_set_trap},
 };
 _Static_assert(ARRAY_LENGTH(keys) <= 32, "config_parser.keys_seen has a bit for each");
 

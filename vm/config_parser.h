@@ -1,5 +1,5 @@
-// What the three files of the vms.conf parser share: lines (config.c), keys (config_keys.c), values
-// (config_values.c).
+// What the files of the vms.conf parser share: lines (config.c), keys (config_keys.c,
+// config_trap.c), values (config_values.c).
 #pragma once
 
 #include "vm/config.h"
@@ -25,6 +25,9 @@ __attribute__((format(printf, 2, 3))) void config_error(struct config_parser *pa
 
 // One `key = value` of a [vm] section into parser->vm.
 void config_set_key(struct config_parser *parser, struct config_text key, struct config_text value);
+
+// `trap = invlpg,cr3,pf` (config_trap.c).
+void config_set_trap(struct config_parser *parser, const char *key, struct config_text value);
 
 bool config_text_is(struct config_text text, const char *word);
 struct config_text config_trim(struct config_text text);

@@ -78,6 +78,14 @@ static void put_back(struct vcpu *vcpu, struct event event)
     }
 }
 
+// Handlers of faults find RF set in the flags that were pushed. SDM: "Debug Exceptions",
+// instruction-breakpoint exception condition; traps, aborts and #DB are not among them.
+#define FAULTS                                                                                     \
+    (BIT32(VECTOR_DE) | BIT32(VECTOR_BR) | BIT32(VECTOR_UD) | BIT32(VECTOR_NM) |                   \
+     BIT32(VECTOR_TS) | BIT32(VECTOR_NP) | BIT32(VECTOR_SS) | BIT32(VECTOR_GP) |                   \
+     BIT32(VECTOR_PF) | BIT32(VECTOR_MF) | BIT32(VECTOR_AC) | BIT32(VECTOR_XM) |                   \
+     BIT32(VECTOR_VE) | BIT32(VECTOR_CP))
+
 bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
     struct event *pending = &vcpu->events.pending;
@@ -97,6 +105,10 @@ bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
         case MERGE_TRIPLE_FAULT:
             return false;
         }
+    }
+    if (FAULTS & BIT32(vector & 31)) {
+        vcpu->rflags |= RFLAGS_RF;
+        vcpu->dirty |= STATE_FLOW;
     }
     *pending = (struct event){.info = MAKE_INFO(EVENT_EXCEPTION, vector)};
     if (has_error) {

@@ -55,7 +55,7 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit);
 // Raises an exception in the guest, merged with one that is being delivered by the double-fault
 // table: a benign pair keeps the new one, contributory pairs become #DF. An interrupted external
 // interrupt or NMI goes back to its queue. False: the merge is a triple fault, and the VM must take
-// its shutdown.
+// its shutdown. Needs STATE_FLOW: a fault sets RFLAGS.RF.
 MUST_CHECK bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
 // What the next VM entry must do.

@@ -115,6 +115,7 @@ enum exit_fact {
     FACT_LINEAR = BIT32(18),       // guest-linear address
     FACT_PHYSICAL = BIT32(19),     // guest-physical address
     FACT_INTERRUPTION = BIT32(20), // interruption information and error code
+    FACT_RANDOM = BIT32(21),       // what RDRAND or RDSEED, the one that exited, gives us
     FACT_LENGTH = BIT32(22),       // instruction length, for events that an instruction raised
     FACT_IDT =
         BIT32(23), // IDT-vectoring (fetched for every exit that can happen during event delivery)
@@ -134,6 +135,8 @@ struct exit {
     uint32_t interruption_error;
     uint32_t idt_info;
     uint32_t idt_error;
+    uint64_t random;
+    bool has_random; // else the CPU had no number at hand
     union {
         uint64_t tsc; // of the host, at the exit; always valid
         struct {

@@ -27,6 +27,8 @@
 
 #define DEBUGCTL_BTF BIT(1)
 
+#define COMMAND BIT(0) // of PRED_CMD and FLUSH_CMD
+
 #define SPEC_CTRL_IBRS  BIT(0)
 #define SPEC_CTRL_STIBP BIT(1)
 #define SPEC_CTRL_SSBD  BIT(2)
@@ -241,6 +243,30 @@ static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t index, uint64_t value, u
     return true;
 }
 
+// PRED_CMD and FLUSH_CMD: the barrier is the CPU's own, before the guest goes on.
+static bool write_command(struct vcpu *vcpu, uint64_t value, uint32_t request)
+{
+    if (value & ~COMMAND)
+        return false;
+    if (value)
+        vcpu_note(vcpu, request);
+    return true;
+}
+
+static bool write_pred_cmd(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return write_command(vcpu, value, REQUEST_PREDICTION_BARRIER);
+}
+
+static bool write_flush_cmd(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    return write_command(vcpu, value, REQUEST_FLUSH_L1D);
+}
+
 static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
     (void)index;
@@ -315,6 +341,8 @@ const struct msr_row msr_rows[] = {
      .feature = CPUID_RDTSCP},
     {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), .write = write_spec_ctrl,
      .feature = CPUID_IBRS},
+    {ONE(0x49), .write = write_pred_cmd, .read = refuse_read, .feature = CPUID_IBRS},
+    {ONE(0x10b), .write = write_flush_cmd, .read = refuse_read, .feature = CPUID_L1D_FLUSH},
     // XSAVES without any supervisor component: the register is there and stays zero.
     {ONE(0xda0), .write = write_zero, .feature = CPUID_XSAVES},
 

@@ -124,6 +124,8 @@ enum vcpu_request {
     REQUEST_SCHEDULE = BIT32(7), // leave the loop: pause, stop, migrate, or a better one waits
     REQUEST_CLOCK = BIT32(8),    // write the paravirtual clock page anew
     REQUEST_UNHALT = BIT32(9),   // its HLT, or the next one, is over: a kick by hypercall
+    REQUEST_PREDICTION_BARRIER = BIT32(10), // an IBPB, for a guest that cannot do it itself
+    REQUEST_FLUSH_L1D = BIT32(11),          // likewise
 };
 
 struct vm;

@@ -288,34 +288,46 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
     choice->missing = required_missing(capabilities);
 }
 
-struct trap_row {
-    enum vmx_trap trap;
+static const struct trap_row {
+    enum trap trap;
     enum control_word word;
-    uint64_t controls;
+    uint32_t control;  // one bit: set
+    uint32_t shortcut; // ... which has no effect while this one is set
+} trap_row[] = {
+    {TRAP_DESCRIPTOR_TABLES, WORD_SECONDARY, SECONDARY_DESCRIPTOR_TABLE_EXITING, 0},
+    {TRAP_INVLPG, WORD_PRIMARY, PRIMARY_INVLPG_EXITING, 0},
+    {TRAP_RDTSC, WORD_PRIMARY, PRIMARY_RDTSC_EXITING, 0},
+    {TRAP_RDPMC, WORD_PRIMARY, PRIMARY_RDPMC_EXITING, 0},
+    {TRAP_CR3_LOAD, WORD_PRIMARY, PRIMARY_CR3_LOAD_EXITING, 0},
+    {TRAP_CR3_STORE, WORD_PRIMARY, PRIMARY_CR3_STORE_EXITING, 0},
+    {TRAP_CR8_LOAD, WORD_PRIMARY, PRIMARY_CR8_LOAD_EXITING, 0},
+    {TRAP_CR8_STORE, WORD_PRIMARY, PRIMARY_CR8_STORE_EXITING, 0},
+    {TRAP_MOV_DR, WORD_PRIMARY, PRIMARY_MOV_DR_EXITING, 0},
+    {TRAP_PAUSE, WORD_PRIMARY, PRIMARY_PAUSE_EXITING, 0},
+    {TRAP_HLT, WORD_PRIMARY, PRIMARY_HLT_EXITING, 0},
+    {TRAP_WBINVD, WORD_SECONDARY, SECONDARY_WBINVD_EXITING, 0},
+    {TRAP_MONITOR, WORD_PRIMARY, PRIMARY_MONITOR_EXITING, 0},
+    {TRAP_MWAIT, WORD_PRIMARY, PRIMARY_MWAIT_EXITING, 0},
+    {TRAP_RDRAND, WORD_SECONDARY, SECONDARY_RDRAND_EXITING, 0},
+    {TRAP_RDSEED, WORD_SECONDARY, SECONDARY_RDSEED_EXITING, 0},
+    {TRAP_IO, WORD_PRIMARY, PRIMARY_UNCONDITIONAL_IO_EXITING, PRIMARY_IO_BITMAPS},
+    {TRAP_MSR, WORD_PRIMARY, 0, PRIMARY_MSR_BITMAPS},
 };
 
-static const struct trap_row trap_row[] = {
-    {TRAP_MOV_DR, WORD_PRIMARY, PRIMARY_MOV_DR_EXITING},
-    {TRAP_INVLPG, WORD_PRIMARY, PRIMARY_INVLPG_EXITING},
-    {TRAP_CR3, WORD_PRIMARY, PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING},
-    {TRAP_RDTSC, WORD_PRIMARY, PRIMARY_RDTSC_EXITING},
-    {TRAP_DESCRIPTOR_TABLE, WORD_SECONDARY, SECONDARY_DESCRIPTOR_TABLE_EXITING},
-    {TRAP_PAUSE, WORD_PRIMARY, PRIMARY_PAUSE_EXITING},
-    {TRAP_RDRAND, WORD_SECONDARY, SECONDARY_RDRAND_EXITING},
-    {TRAP_RDSEED, WORD_SECONDARY, SECONDARY_RDSEED_EXITING},
-    {TRAP_CR8, WORD_PRIMARY, PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING},
-};
-
-uint32_t choice_trap(uint64_t word[CONTROL_WORDS], const struct vmx_capabilities *capabilities,
-                     uint32_t traps)
+status_t choice_trap(uint64_t word[CONTROL_WORDS], const struct vmx_capabilities *capabilities,
+                     uint32_t traps, struct explanation *why)
 {
-    uint32_t refused = traps;
     for (unsigned i = 0; i < ARRAY_LENGTH(trap_row); i++) {
         const struct trap_row *row = &trap_row[i];
-        if (!(traps & row->trap) || !capabilities_allow(capabilities, row->word, row->controls))
+        if (!(traps & row->trap))
             continue;
-        word[row->word] |= row->controls;
-        refused &= ~(uint32_t)row->trap;
+        if (capabilities_allow(capabilities, row->word, row->control)) {
+            word[row->word] = (word[row->word] | row->control) & ~(uint64_t)row->shortcut;
+        } else if (!(traps & TRAP_IF_POSSIBLE)) {
+            return explain(why, STATUS_UNSUPPORTED,
+                           "trap: these CPUs have no control \"%s\"; take that word out",
+                           control_name(row->word, highest_bit(row->control)));
+        }
     }
-    return refused;
+    return STATUS_OK;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "lib/status.h"
+#include "vm/trap.h"
 #include "vmx/capabilities.h"
 
 // What Corbel uses if the CPUs have it. The order is that of the report.
@@ -37,19 +38,6 @@ enum vmx_feature {
 
 #define FEATURE(feature) (UINT32_C(1) << (feature))
 
-// Exits that Corbel does without unless somebody wants to see them; forced per VM.
-enum vmx_trap {
-    TRAP_MOV_DR = BIT32(0),
-    TRAP_INVLPG = BIT32(1), // and INVPCID
-    TRAP_CR3 = BIT32(2),
-    TRAP_RDTSC = BIT32(3), // and RDTSCP
-    TRAP_DESCRIPTOR_TABLE = BIT32(4),
-    TRAP_PAUSE = BIT32(5),
-    TRAP_RDRAND = BIT32(6),
-    TRAP_RDSEED = BIT32(7),
-    TRAP_CR8 = BIT32(8), // no TPR shadow
-};
-
 struct vmx_choice {
     uint64_t word[CONTROL_WORDS]; // as written to the VMCS of a vCPU at its first entry
     uint32_t features;            // FEATURE() bits in use
@@ -74,10 +62,11 @@ MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t 
 void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capabilities,
                  uint32_t wanted, uint32_t requested);
 
-// Adds to the words of a VM's vCPUs the exits of a mask of vmx_trap bits. Returns those that the
-// CPUs do not have.
-uint32_t choice_trap(uint64_t word[CONTROL_WORDS], const struct vmx_capabilities *capabilities,
-                     uint32_t traps);
+// Adds to the words of a VM's vCPUs the exits of a mask of vm/trap.h. STATUS_UNSUPPORTED: the CPUs
+// have no control for one of them, and the mask does not say that it may be left out.
+MUST_CHECK status_t choice_trap(uint64_t word[CONTROL_WORDS],
+                                const struct vmx_capabilities *capabilities, uint32_t traps,
+                                struct explanation *why);
 
 static inline bool choice_uses(const struct vmx_choice *choice, enum vmx_feature feature)
 {

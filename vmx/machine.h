@@ -31,6 +31,7 @@ struct vmx_vm {
     struct vm *vm;
     struct ept ept;
     uint64_t eptp;
+    uint64_t word[CONTROL_WORDS];          // of machine_choice, and what the VM's `trap` adds
     uint8_t *msr_bitmap;                   // one frame
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     _Atomic uint32_t running;              // vCPUs that have not left their loops

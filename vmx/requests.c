@@ -142,6 +142,10 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
     }
     if (requests & (REQUEST_FLUSH_TLB | REQUEST_FLUSH_EPT))
         flush(v, requests);
+    if (requests & REQUEST_PREDICTION_BARRIER)
+        wrmsr(MSR_PRED_CMD, 1);
+    if (requests & REQUEST_FLUSH_L1D)
+        wrmsr(MSR_FLUSH_CMD, 1);
     if (requests & REQUEST_CLOCK)
         kvmclock_update(vcpu);
 }

@@ -29,7 +29,7 @@ void run_init(void)
 
 #define RARE_FACTS                                                                                 \
     (FACT_INSTRUCTION_INFO | FACT_LINEAR | FACT_PHYSICAL | FACT_INTERRUPTION | FACT_LENGTH |       \
-     FACT_IDT)
+     FACT_IDT | FACT_RANDOM)
 
 static void fetch_rare_facts(uint32_t needs, struct exit *exit)
 {
@@ -45,6 +45,9 @@ static void fetch_rare_facts(uint32_t needs, struct exit *exit)
     }
     if (needs & FACT_LENGTH)
         exit->instruction_length = vmread32(VMCS_EXIT_INSTRUCTION_LENGTH);
+    if (needs & FACT_RANDOM)
+        exit->has_random =
+            exit->reason == EXIT_RDSEED ? rdseed(&exit->random) : rdrand(&exit->random);
     if (needs & FACT_IDT) {
         exit->idt_info = vmread32(VMCS_IDT_VECTORING_INFORMATION);
         if (exit->idt_info & EVENT_VALID) {

@@ -51,7 +51,11 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
     }
     vm->eptp = ept_pointer(&vm->ept);
     vm->ept_generation = 1;
-    return STATUS_OK;
+    memcpy(vm->word, machine_choice.word, sizeof(vm->word));
+    struct explanation which;
+    status_t status = choice_trap(vm->word, &machine_capabilities, vm->vm->config.traps, &which);
+    return status == STATUS_OK ? status
+                               : explain(why, status, "%s: %s", vm->vm->config.name, which.text);
 }
 
 void setup_release_vm(struct vmx_vm *vm)
@@ -74,7 +78,7 @@ static hpa_t address_of(const void *pointer)
 
 static void write_controls(struct vmx_vcpu *vcpu)
 {
-    const uint64_t *word = machine_choice.word;
+    const uint64_t *word = vcpu->vm->word;
     vcpu->primary = (uint32_t)word[WORD_PRIMARY];
     vmwrite(VMCS_PIN_BASED_CONTROLS, word[WORD_PIN]);
     vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
@@ -83,7 +87,8 @@ static void write_controls(struct vmx_vcpu *vcpu)
     vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_ENTRY]);
     // #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
     // preempted); #MC is ours.
-    vmwrite(VMCS_EXCEPTION_BITMAP, BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC));
+    vmwrite(VMCS_EXCEPTION_BITMAP,
+            BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC) | vcpu->guest.vm->config.trap_vectors);
     vmwrite(VMCS_IO_BITMAP_A, address_of(io_bitmaps).value);
     vmwrite(VMCS_IO_BITMAP_B, address_of(io_bitmaps + PAGE_SIZE).value);
     vmwrite(VMCS_MSR_BITMAPS, address_of(vcpu->vm->msr_bitmap).value);

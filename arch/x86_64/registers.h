@@ -29,7 +29,9 @@ DEFINE_REGISTER(dr7)
 #define MSR_TSC               0x10
 #define MSR_APIC_BASE         0x1b
 #define MSR_SPEC_CTRL         0x48
+#define MSR_PRED_CMD          0x49
 #define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_FLUSH_CMD         0x10b
 #define MSR_SYSENTER_CS       0x174
 #define MSR_SYSENTER_ESP      0x175
 #define MSR_SYSENTER_EIP      0x176
@@ -113,6 +115,21 @@ static inline void fxrstor(const void *area)
 static inline void invlpg(uint64_t address)
 {
     __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
+// False: the CPU has no number at hand.
+static inline bool rdrand(uint64_t *value)
+{
+    bool has_it;
+    __asm__ volatile("rdrand %0" : "=r"(*value), "=@ccc"(has_it));
+    return has_it;
+}
+
+static inline bool rdseed(uint64_t *value)
+{
+    bool has_it;
+    __asm__ volatile("rdseed %0" : "=r"(*value), "=@ccc"(has_it));
+    return has_it;
 }
 
 static inline void interrupts_off(void)

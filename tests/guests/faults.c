@@ -1,5 +1,6 @@
 // Instructions that a guest may not, or cannot, execute fault as on a CPU without VMX; nothing else
 // happens.
+// again: trap = all
 #include "tests/guests/lib/guest.h"
 
 #define CPUID_1_ECX_VMX     (1u << 5)

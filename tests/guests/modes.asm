@@ -1,6 +1,7 @@
 ; The CPU's modes and the ways between them: real mode, 16-bit and 32-bit protected mode without paging, with 32-bit paging
 ; and PAE, compatibility mode, long mode, and all the way back. In each: CPUID, ports, memory-mapped registers, faults.
 ; vm: boot = flat@0x8000:real
+; again: trap = all
 
 %include "tests/guests/lib/flat.inc"
 

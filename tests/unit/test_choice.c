@@ -144,16 +144,50 @@ static void a_broken_preemption_timer_is_not_used(void **state)
 static void traps_are_forced_per_vm(void **state)
 {
     (void)state;
+    struct explanation why;
     struct vmx_capabilities cpu = decoded(&kvm_host);
     struct vmx_choice choice = chosen(&kvm_host, "");
     uint64_t before = choice.word[WORD_PRIMARY];
-    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_MOV_DR | TRAP_DESCRIPTOR_TABLE), 0);
+    assert_int_equal(
+        choice_trap(choice.word, &cpu, TRAP_MOV_DR | TRAP_DESCRIPTOR_TABLES | TRAP_RDPMC, &why),
+        STATUS_OK);
     assert_int_equal(choice.word[WORD_PRIMARY], before | PRIMARY_MOV_DR_EXITING);
     assert_true(choice.word[WORD_SECONDARY] & SECONDARY_DESCRIPTOR_TABLE_EXITING);
 
+    // Bitmaps would undo it.
+    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_IO | TRAP_MSR, &why), STATUS_OK);
+    assert_int_equal(choice.word[WORD_PRIMARY] & (PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS |
+                                                  PRIMARY_UNCONDITIONAL_IO_EXITING),
+                     PRIMARY_UNCONDITIONAL_IO_EXITING);
+}
+
+static void a_trap_without_a_control_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct explanation why;
+    struct vmx_capabilities cpu = decoded(&kvm_host);
+    struct vmx_choice choice = chosen(&kvm_host, "");
     cpu.control[WORD_SECONDARY].may &= ~SECONDARY_RDSEED_EXITING;
-    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_RDSEED | TRAP_RDTSC), TRAP_RDSEED);
-    assert_true(choice.word[WORD_PRIMARY] & PRIMARY_RDTSC_EXITING);
+    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_RDSEED | TRAP_RDTSC, &why),
+                     STATUS_UNSUPPORTED);
+    assert_string_equal(why.text,
+                        "trap: these CPUs have no control \"RDSEED exiting\"; take that word out");
+
+    // All that there are.
+    choice = chosen(&kvm_host, "");
+    assert_int_equal(choice_trap(choice.word, &cpu, TRAP_EVERY | TRAP_IF_POSSIBLE, &why),
+                     STATUS_OK);
+    assert_false(choice.word[WORD_SECONDARY] & SECONDARY_RDSEED_EXITING);
+    uint64_t primary = PRIMARY_HLT_EXITING | PRIMARY_INVLPG_EXITING | PRIMARY_MWAIT_EXITING |
+                       PRIMARY_RDPMC_EXITING | PRIMARY_RDTSC_EXITING | PRIMARY_CR3_LOAD_EXITING |
+                       PRIMARY_CR3_STORE_EXITING | PRIMARY_CR8_LOAD_EXITING |
+                       PRIMARY_CR8_STORE_EXITING | PRIMARY_MOV_DR_EXITING |
+                       PRIMARY_UNCONDITIONAL_IO_EXITING | PRIMARY_MONITOR_EXITING |
+                       PRIMARY_PAUSE_EXITING;
+    assert_int_equal(choice.word[WORD_PRIMARY] & primary, primary);
+    uint64_t secondary =
+        SECONDARY_DESCRIPTOR_TABLE_EXITING | SECONDARY_WBINVD_EXITING | SECONDARY_RDRAND_EXITING;
+    assert_int_equal(choice.word[WORD_SECONDARY] & secondary, secondary);
 }
 
 static void says(const struct vmx_raw *raw, const char *thing, const char *remedy)
@@ -252,6 +286,7 @@ int main(void)
         cmocka_unit_test(an_unknown_word_of_the_option_is_named),
         cmocka_unit_test(a_broken_preemption_timer_is_not_used),
         cmocka_unit_test(traps_are_forced_per_vm),
+        cmocka_unit_test(a_trap_without_a_control_is_refused_by_name),
         cmocka_unit_test(each_requirement_is_missed_by_name),
         cmocka_unit_test(every_control_of_the_base_is_required),
     };

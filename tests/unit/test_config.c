@@ -5,6 +5,7 @@
 #include "vm/config.h"
 #include "vm/feature.h"
 #include "vm/suggest.h"
+#include "vm/trap.h"
 
 static struct vm_config vms[CONFIG_VMS];
 static struct config_errors errors;
@@ -67,7 +68,7 @@ static void parse_two_machines(void)
                            "watchdog = 30\n"
                            "exit_stats = cpuid\n"
                            "stats_leaves = exits, cycles, reason_both, none\n"
-                           "trap = 6,13\n"
+                           "trap = cr3, Descriptor-Tables,rdtscp, 6,#gp\n"
                            "[ vm  two ]\n"
                            "memory = 0x1G\n"
                            "boot = multiboot2"),
@@ -125,7 +126,9 @@ static void how_a_vm_is_treated_is_stored(void **state)
     assert_memory_equal(vms[0].stats_leaf, "\1\2\7\0", STATS_LEAVES);
     assert_int_equal(vms[1].exit_stats, EXIT_STATS_PRINT);
     assert_memory_equal(vms[1].stats_leaf, "\6\5\2\1", STATS_LEAVES);
-    assert_int_equal(vms[0].trap, 1 << 6 | 1 << 13);
+    assert_int_equal(vms[0].traps,
+                     TRAP_CR3_LOAD | TRAP_CR3_STORE | TRAP_DESCRIPTOR_TABLES | TRAP_RDTSC);
+    assert_int_equal(vms[0].trap_vectors, 1 << 6 | 1 << 13);
 }
 
 // Its first words were those of a switch.
@@ -234,7 +237,13 @@ static void each_mistake_has_its_line(void **state)
          "vms.conf:2: cpuid: unknown feature \"quantum\"; use the names of /proc/cpuinfo"},
         {"[vm a]\nmsr_unknown = x", "vms.conf:2: msr_unknown = x: give one of: gp, ignore"},
         {"[vm a]\ntestdev = 1", "vms.conf:2: testdev = 1: give one of: on, off, yes, no"},
-        {"[vm a]\ntrap = 32", "vms.conf:2: trap = 32: give a number from 0 to 31"},
+        {"[vm a]\ntrap = 32", "vms.conf:2: trap: unknown exit \"32\"; an exception is a name such "
+                              "as pf or a number below "
+                              "32, the other words stand in the README"},
+        {"[vm a]\ntrap = io,invlgp",
+         "vms.conf:2: trap: unknown exit \"invlgp\"; did you mean \"invlpg\"?"},
+        {"[vm a]\ntrap = #pf",
+         "vms.conf:2: trap is empty (after a space a # begins a comment: write pf for #pf)"},
         {"[vm a]\n\001", "vms.conf:2: byte 0x01 at column 1; this must be a plain text file"},
         {"[vm a]\ncmdline = \303\251\nx = \303\251\n",
          "vms.conf:3: unknown key \"x\"; remove the line"},

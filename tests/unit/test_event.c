@@ -183,6 +183,24 @@ static void an_overtaken_nmi_follows(void **state)
     assert_int_equal(event_choose(cpu).inject.info, NMI);
 }
 
+static void faults_push_flags_with_rf(void **state)
+{
+    const uint32_t others = BIT32(VECTOR_DB) | BIT32(VECTOR_NMI) | BIT32(VECTOR_BP) |
+                            BIT32(VECTOR_OF) | BIT32(VECTOR_DF) | BIT32(VECTOR_MC) | BIT32(9) |
+                            BIT32(15);
+    for (unsigned vector = 0; vector <= VECTOR_CP; vector++) {
+        running_vm(state);
+        assert_true(event_raise(cpu, (uint8_t)vector, false, 0));
+        bool is_fault = !(others & BIT32(vector));
+        assert_int_equal(cpu->rflags & RFLAGS_RF, is_fault ? RFLAGS_RF : 0);
+        assert_int_equal(cpu->dirty, is_fault ? STATE_FLOW : 0);
+    }
+    running_vm(state);
+    interrupt_with(EXCEPTION_CODE(VECTOR_GP), 0, 0);
+    assert_true(event_raise(cpu, VECTOR_GP, true, 0)); // #DF is an abort
+    assert_int_equal(cpu->rflags & RFLAGS_RF, 0);
+}
+
 int main(void)
 {
 #define RUNNING(test) cmocka_unit_test_setup(test, running_vm)
@@ -196,6 +214,7 @@ int main(void)
         RUNNING(software_interrupts_are_benign),
         RUNNING(an_overtaken_interrupt_follows),
         RUNNING(an_overtaken_nmi_follows),
+        RUNNING(faults_push_flags_with_rf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

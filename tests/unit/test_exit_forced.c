@@ -94,6 +94,13 @@ static void selectors_are_stored_by_operand_size(void **state)
     memcpy(&machine.ram[0xa000], "\x0f\x00\xcb", 3); // str ebx
     assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
     assert_int_equal(VCPU->gpr[RBX], TSS_A);
+    VCPU->segment[CS].access |= AR_LONG;
+    VCPU->segment[CS].access &= ~AR_DB;
+    VCPU->efer |= EFER_LMA;
+    VCPU->gpr[RBX] = UINT64_MAX;
+    memcpy(&machine.ram[0xa000], "\x66\x48\x0f\x00\xcb", 5); // str rbx: REX.W is stronger
+    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
+    assert_int_equal(VCPU->gpr[RBX], TSS_A);
     exit = table_access(EXIT_LDTR_TR, MEMORY(0), AT(0x9000));
     VCPU->segment[LDTR].selector = 0x40;
     put(0x9000, 4, UINT32_MAX);
@@ -107,9 +114,9 @@ static void invpcid_checks_its_descriptor(void **state)
     static const struct {
         uint64_t type, pcid, address;
         bool is_taken;
-    } rows[] = {{0, 0, 0x1000, true},     {1, 0, BIT(63), true}, {2, 5, 0, true},
-                {3, UINT64_MAX, 0, true}, {4, 0, 0, false},      {0, 1, 0, false},
-                {0, BIT(12), 0, false},   {0, 0, BIT(63), false}};
+    } rows[] = {{0, 0, 0x1000, true}, {1, 0, BIT(63), true},  {2, 5, 0, true},
+                {3, 0xfff, 0, true},  {4, 0, 0, false},       {3, BIT(12), 0, false},
+                {0, 1, 0, false},     {0, BIT(12), 0, false}, {0, 0, BIT(63), false}};
     struct exit exit = table_access(EXIT_INVPCID, MEMORY(RDX), AT(0x9000));
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
         VCPU->gpr[RDX] = UINT64_C(0xf00000000) | rows[i].type;
@@ -154,6 +161,44 @@ static void the_tsc_is_read_with_its_offset(void **state)
     assert_verdict(exit_run(&exit), fault_gp(0));
 }
 
+static void random_numbers_fill_the_operand_and_carry(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        uint32_t size; // as the exit information says
+        uint64_t expected;
+    } rows[] = {{"\x66\x0f\xc7", 0, UINT64_C(0xaaaaaaaaaaaacdef)},
+                {"\x66\x0f\xc7", 1, UINT64_C(0xaaaaaaaaaaaacdef)}, // an emulator's
+                {"\x0f\xc7\xf4", 1, UINT64_C(0x89abcdef)},
+                {"\x48\x0f\xc7", 2, UINT64_C(0x0123456789abcdef)}};
+    const uint64_t before = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_ZF | RFLAGS_OF | RFLAGS_SF |
+                            RFLAGS_AF | RFLAGS_PF | RFLAGS_DF;
+    for (unsigned i = 0; i < 2 * ARRAY_LENGTH(rows); i++) {
+        struct exit exit = {.reason = i & 1 ? EXIT_RDSEED : EXIT_RDRAND,
+                            .instruction_info = rows[i / 2].size << 11 | RSP << 3,
+                            .random = UINT64_C(0x0123456789abcdef),
+                            .has_random = true};
+        VCPU->gpr[RSP] = UINT64_C(0xaaaaaaaaaaaaaaaa);
+        VCPU->rflags = before;
+        VCPU->rip = 0xa000;
+        memcpy(&machine.ram[0xa000], rows[i / 2].bytes, 4);
+        assert_verdict(exit_run(&exit, FIELD(gpr[RSP]), FIELD(rflags)), next());
+        assert_int_equal(VCPU->gpr[RSP], rows[i / 2].expected);
+        assert_int_equal(VCPU->rflags, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_DF | RFLAGS_CF);
+        assert_int_equal(exit_dirty, STATE_FLOW | STATE_STACK);
+    }
+    struct exit exit = {.reason = EXIT_RDRAND, .instruction_info = 1 << 11 | RBX << 3, .random = 5};
+    assert_verdict(exit_run(&exit, FIELD(gpr[RBX]), FIELD(rflags)), next()); // none at hand
+    assert_int_equal(VCPU->gpr[RBX], 0);
+    assert_int_equal(VCPU->rflags, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_DF);
+    for (unsigned i = 0; i < machine.vm.cpuid.leaves.count; i++)
+        machine.vm.cpuid.leaves.leaf[i].ebx = machine.vm.cpuid.leaves.leaf[i].ecx = 0;
+    assert_verdict(exit_run(&exit), fault_ud());
+    exit.reason = EXIT_RDSEED;
+    assert_verdict(exit_run(&exit), fault_ud());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup(invpcid_checks_its_descriptor, set_up),
         cmocka_unit_test_setup(caches_need_no_flush_but_translations_do, set_up),
         cmocka_unit_test_setup(the_tsc_is_read_with_its_offset, set_up),
+        cmocka_unit_test_setup(random_numbers_fill_the_operand_and_carry, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
