@@ -1,5 +1,5 @@
 // A boot sector, entered in real mode at 0000:7C00 as a BIOS would. There is no BIOS behind it:
-// every software interrupt returns at once.
+// text (INT 10h, AH = 0Eh) goes to the first serial port, every other service fails as unsupported.
 #pragma once
 
 #include "loaders/loading.h"

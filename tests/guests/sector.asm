@@ -5,7 +5,6 @@
 bits 16
 org 0x7c00
 
-PORT_COM1 equ 0x3f8
 PORT_PM1_CONTROL equ 0x604
 
     mov [0x500], sp
@@ -33,10 +32,12 @@ PORT_PM1_CONTROL equ 0x604
     mov si, stack
     call check
 
-    mov ax, 0x0e41                      ; there is no BIOS: calls to it return
-    int 0x10
+    mov ax, 0x4100                      ; there are no disks
     int 0x13
-    cmp ax, 0x0e41
+    setc bl
+    cmp ah, 0x86
+    sete bh
+    cmp bx, 0x0101
     mov si, bios
     call check
 
@@ -86,15 +87,8 @@ print:
     lodsb
     test al, al
     jz .end
-    mov ah, al
-    mov dx, PORT_COM1 + 5
-.wait:
-    in al, dx
-    test al, 0x20
-    jz .wait
-    mov dx, PORT_COM1
-    mov al, ah
-    out dx, al
+    mov ah, 0x0e
+    int 0x10
     jmp print
 .end:
     ret
@@ -106,7 +100,7 @@ place: db "it runs at 7C00H", 0
 disk: db "DL is the first disk", 0
 segments: db "the segments are 0", 0
 stack: db "the stack is below", 0
-bios: db "interrupts return", 0
+bios: db "services that are not there fail", 0
 there_and_back: db "protected mode and back", 0
 
 align 8
