@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wunde
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
-.PHONY: all help image iso usb run test unit fuzz guests system nested test-nested test-nested-quick lint bench format clean distclean
+.PHONY: all help image iso usb run test unit fuzz guests system linux-matrix nested test-nested test-nested-quick lint bench format clean distclean
 all: image
 
 help:
@@ -33,6 +33,8 @@ help:
 	@echo "make fuzz       fuzzing, FUZZ_SECONDS for each target (default 8; T=fuzz_name for one)"
 	@echo "make guests     small guests, each proves one behaviour (T=name for one, MODELS='...' for CPU models)"
 	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
+	@echo "make linux-matrix       Debian's kernels (KERNELS='cloud generic rt') on CPU models (MODELS='...'), or with"
+	@echo "                        SMP='4/2 8/1' the load for 4 vCPUs on 2 CPUs and 8 on 1: hours"
 	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
 	@echo "make test-nested-quick  one boot of it"
 	@echo "make bench      cost of the round trips, sizes"
@@ -133,6 +135,9 @@ ISO := $(OUT)/corbel.iso
 $(GUEST)/vmlinuz-cloud $(GUEST)/busybox &:
 	tools/deps iso
 	tools/fetch-guest $(GUEST)
+
+$(GUEST)/vmlinuz-generic $(GUEST)/vmlinuz-rt: $(GUEST)/vmlinuz-%:
+	tools/fetch-guest $(GUEST) $*
 
 $(GUEST)/initrd.gz: $(GUEST)/busybox tools/mkinitramfs tools/guest-init
 	tools/mkinitramfs $@ $<
@@ -255,9 +260,28 @@ guests: deps-guests
 	@tests/guests/run $(if $(MODELS),-m $(MODELS)) $(if $(CPUS),-c $(CPUS)) \
 		$(call guest_files,$(or $(T),$(GUEST_NAMES)))
 
+# A program for Linux, in an initramfs of its own.
+$(BUILD)/system/shootdown: tests/system/shootdown.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -s $< -o $@
+
+$(BUILD)/system/initrd-smp.gz: $(BUILD)/system/shootdown $(GUEST)/busybox tools/mkinitramfs tools/guest-init
+	tools/mkinitramfs $@ $(GUEST)/busybox $<=bin/shootdown
+
+SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz
+
 system: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf
+	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES)
 	@tests/system/run $(T)
+
+# Debian's kernels on each CPU model, and with many vCPUs. Not a part of `test`: it takes hours.
+KERNELS := cloud generic
+comma := ,
+commas = $(subst $() ,$(comma),$(strip $(1)))
+
+linux-matrix: deps-system
+	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES) $(KERNELS:%=$(GUEST)/vmlinuz-%)
+	@tests/system/matrix -k $(call commas,$(KERNELS)) $(if $(MODELS),-m $(call commas,$(MODELS))) $(if $(SMP),-s $(call commas,$(SMP)))
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
 test-nested: deps-nested
