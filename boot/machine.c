@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
@@ -21,6 +22,7 @@
 #define APIC_BASE_ADDRESS BITS(51, 12)
 
 static struct acpi_info acpi;
+static enum boot_end end_wanted;
 
 // Everything below 4 GiB is mapped already; tables may lie above it.
 static const void *map_table(void *context, uint64_t physical, uint64_t length)
@@ -134,6 +136,28 @@ bool machine_is_emulated(void)
 void machine_power_off(void)
 {
     power_off(&acpi);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    panic_halt();
+}
+
+void machine_set_end(enum boot_end end)
+{
+    end_wanted = end;
+}
+
+// No hypervisor shows itself below us, and this is not Bochs.
+static bool is_real(void)
+{
+    return !(cpuid(1, 0).ecx & BIT32(31)) && !machine_is_emulated();
+}
+
+bool machine_stays_on(void)
+{
+    return end_wanted == END_HALT || (end_wanted == END_AUTO && is_real() && console_has_screen());
+}
+
+void machine_end(void)
+{
+    if (machine_stays_on())
+        panic_halt();
+    machine_power_off();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "boot/bootinfo.h"
+#include "boot/options.h"
 
 // Reads the ACPI tables; numbers the CPUs (the one that runs is CPU 0) in cpus[] and sets
 // cpu_count. Problems are warnings in the log: a machine without tables has one CPU.
@@ -27,3 +28,10 @@ bool machine_is_emulated(void);
 
 // Off, by ACPI where that works. Never returns: where nothing works, the CPU halts.
 __attribute__((noreturn)) void machine_power_off(void);
+
+// The end after something that a person must read: a report, a refusal, a panic. On a real machine
+// with a screen it halts, so that the text stays; elsewhere it switches off. machine_set_end()
+// overrules that.
+__attribute__((noreturn)) void machine_end(void);
+bool machine_stays_on(void);
+void machine_set_end(enum boot_end end);

@@ -34,13 +34,50 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
     va_end(arguments);
 }
 
+// Before take_memory() the loader's tables map 4 GiB one to one.
+static void *map_screen(const struct boot_framebuffer *screen, enum cache_type type, bool is_early)
+{
+    uint64_t size = (uint64_t)screen->pitch * screen->height;
+    if (!is_early)
+        return paging_map(hpa(screen->address), size, type);
+    return screen->address + size <= UINT64_C(4) << 30 ? (void *)screen->address : NULL;
+}
+
+static void add_screen(bool is_early)
+{
+    const struct boot_framebuffer *screen = &info.framebuffer;
+    if (!screen->present)
+        return;
+    if (screen->type == FRAMEBUFFER_TEXT) {
+        console_add_vga(map_screen(screen, CACHE_UC, is_early), screen->width, screen->height,
+                        screen->pitch);
+        return;
+    }
+    struct framebuffer_mode mode = {
+        .width = screen->width,
+        .height = screen->height,
+        .pitch = screen->pitch,
+        .bpp = screen->bpp,
+        .red = {screen->red.position, screen->red.size},
+        .green = {screen->green.position, screen->green.size},
+        .blue = {screen->blue.position, screen->blue.size},
+    };
+    if (!console_add_framebuffer(map_screen(screen, CACHE_WC, is_early), &mode))
+        say("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
+            screen->height, screen->bpp);
+}
+
 // The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait
 // for.
 __attribute__((noreturn)) static void end(const char *how)
 {
+    if (!console_has_screen())
+        add_screen(true);
+    if (machine_stays_on())
+        say("corbel: halted, so that this stays on the screen: switch off by the button\n");
     say("corbel: end: %s\n", how);
     console_flush();
-    machine_power_off();
+    machine_end();
 }
 
 __attribute__((noreturn)) static void refuse(const char *why)
@@ -56,7 +93,7 @@ static void early_cpu(void)
     cpu_set_modes();
     cpus[0].online = true;
     panic_set_output(console_panic_printer(), console_flush);
-    panic_set_end(machine_power_off);
+    panic_set_end(machine_end);
 }
 
 static void read_boot_information(uint64_t magic, uint64_t information)
@@ -69,6 +106,7 @@ static void read_boot_information(uint64_t magic, uint64_t information)
     status_t status = bootinfo_parse(&info, bytes, *(const uint32_t *)information);
     notes_init(&notes);
     options_parse(&options, info.cmdline, &notes);
+    machine_set_end(options.end);
     if (options.console_port != 0x3f8)
         console_init(options.console_port);
     say("\nCorbel, a hypervisor for Intel VMX\n");
@@ -87,32 +125,6 @@ static void take_memory(void)
     if (paging_violations())
         panic("%u pages are both writable and executable, or executable outside the text",
               paging_violations());
-}
-
-static void add_screen(void)
-{
-    const struct boot_framebuffer *screen = &info.framebuffer;
-    uint64_t size = (uint64_t)screen->pitch * screen->height;
-    if (!screen->present)
-        return;
-    if (screen->type == FRAMEBUFFER_TEXT) {
-        console_add_vga(paging_map(hpa(screen->address), size, CACHE_UC), screen->width,
-                        screen->height, screen->pitch);
-        return;
-    }
-    struct framebuffer_mode mode = {
-        .width = screen->width,
-        .height = screen->height,
-        .pitch = screen->pitch,
-        .bpp = screen->bpp,
-        .red = {screen->red.position, screen->red.size},
-        .green = {screen->green.position, screen->green.size},
-        .blue = {screen->blue.position, screen->blue.size},
-    };
-    uint8_t *pixels = paging_map(hpa(screen->address), size, CACHE_WC);
-    if (screen->type != FRAMEBUFFER_RGB || !console_add_framebuffer(pixels, &mode))
-        say("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
-            screen->height, screen->bpp);
 }
 
 static void start_vmx(void)
@@ -138,7 +150,7 @@ void boot_main(uint64_t magic, uint64_t information)
     early_cpu();
     read_boot_information(magic, information);
     take_memory();
-    add_screen();
+    add_screen(false);
     machine_read_tables(&info);
     if (machine_calibrate(&why) != STATUS_OK)
         refuse(why.text);

@@ -1,8 +1,9 @@
 ; From GRUB to C: the Multiboot2 header, and the way from 32-bit protected mode to long mode on temporary page tables
 ; that map the first 4 GiB one to one. Then boot_main(magic, information).
 ; "Multiboot2 Specification", sections "OS image format" and "Machine state".
-; There is no framebuffer tag: GRUB 2.06 for BIOS overwrites its own heap for an image with one when no video driver is
-; loaded. The price: on UEFI GRUB passes no framebuffer, and Corbel has only the serial line there.
+; There is no framebuffer tag. GRUB for UEFI hands a framebuffer over without one, after a warning that there will be no
+; console. GRUB for BIOS would set a graphics mode for it; where the best one has a palette, GRUB 2.06 writes that palette
+; behind the end of the information, over its own heap. Without the tag BIOS machines keep their text screen.
 
 %define MAGIC        0xe85250d6
 %define ARCHITECTURE 0

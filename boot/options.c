@@ -70,6 +70,15 @@ static bool set_console(struct boot_options *options, struct span value)
     return true;
 }
 
+static bool set_end(struct boot_options *options, struct span value)
+{
+    bool is_halt = span_is(value, "halt");
+    if (!is_halt && !span_is(value, "off"))
+        return false;
+    options->end = is_halt ? END_HALT : END_OFF;
+    return true;
+}
+
 static bool set_features(struct boot_options *options, struct span value)
 {
     size_t used = strlen(options->features);
@@ -90,6 +99,7 @@ static const struct option {
 } table[] = {
     {"report", false, set_report, "no value"},
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
+    {"end", true, set_end, "off or halt"},
     {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
 };
 
@@ -114,7 +124,7 @@ static void apply_word(struct boot_options *options, struct span word, struct no
         return;
     }
     notes_warn(notes,
-               "command line: \"%.*s\" is ignored: the words are report, console=, features=",
+               "command line: \"%.*s\" is ignored: the words are report, console=, end=, features=",
                shown, word.text);
 }
 

@@ -2,8 +2,9 @@
 // loader passes them. Pure; called once by the boot code. A word that is not understood is a
 // warning and has no effect.
 //
-//   report                 print what this machine can do, then power off
+//   report                 print what this machine can do, then end
 //   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
+//   end=off                after a report, a refusal or a panic: off, or halt, to keep the screen
 //   features=-vpid,-pml    CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
@@ -11,8 +12,15 @@
 
 #define OPTIONS_FEATURES_MAX 256
 
+enum boot_end {
+    END_AUTO, // halt on a real machine with a screen, else off
+    END_OFF,
+    END_HALT,
+};
+
 struct boot_options {
     bool report;
+    enum boot_end end;
     uint16_t console_port;               // 0: no serial console
     char features[OPTIONS_FEATURES_MAX]; // the value of features=, for options_next_feature()
 };

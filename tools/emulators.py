@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import tty
 
 OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -105,9 +104,6 @@ class Machine:
             lines = [line.strip() for line in output if line.strip()]
         return lines[-1] if lines else f"exit status {self.process.returncode}"
 
-    def screenshot(self, path):
-        raise ToolError("--screenshot works with qemu only")
-
 
 class Bochs(Machine):
     def model(self):
@@ -118,8 +114,8 @@ class Bochs(Machine):
 
     def command(self):
         need("bochs", "bochs bochsbios vgabios")
-        if self.options.uefi or self.options.usb:
-            raise ToolError("--uefi and --usb work with qemu and qemu-tcg only")
+        if self.options.uefi or self.options.usb or self.options.screenshot:
+            raise ToolError("--uefi, --usb and --screenshot work with qemu and qemu-tcg only")
         for file in (BOCHS_BIOS, BOCHS_VGABIOS):
             if not os.path.exists(file):
                 raise ToolError(f"{file} is missing: apt-get install bochsbios vgabios")
@@ -172,17 +168,25 @@ class Qemu(Machine):
                         "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0"]
         else:
             command += ["-cdrom", iso, "-boot", "d"]
+        if options.screenshot:
+            command.append("-no-shutdown")  # a machine that is off still shows its last picture
         return command + options.qemu
 
     def screenshot(self, path):
+        """Writes the picture: PNG, or PPM where the name ends so."""
+        kind = "ppm" if path.endswith(".ppm") else "png"
+        written = os.path.join(self.directory, "screen")
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(10)
             monitor.connect(os.path.join(self.directory, "monitor"))
-            monitor.sendall(f"screendump {path}\n".encode())
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
-                if b"(qemu)" in monitor.recv(65536) and os.path.exists(path):
-                    break
+            answer = b""
+            while answer.count(b"(qemu)") < 2:  # the greeting's prompt, and the one after the command
+                if answer.count(b"(qemu)") == 1 and b"screendump" not in answer:
+                    monitor.sendall(f"screendump {written} -f {kind}\n".encode())
+                answer += monitor.recv(65536)
+        if not os.path.exists(written):
+            raise ToolError("qemu wrote no picture: " + answer.decode(errors="replace").splitlines()[-2])
+        shutil.move(written, path)
 
 
 class QemuTcg(Qemu):

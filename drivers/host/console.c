@@ -3,6 +3,7 @@
 #include "drivers/host/console.h"
 #include "arch/x86_64/interrupts.h"
 #include "drivers/host/debugport.h"
+#include "drivers/host/log.h"
 #include "drivers/host/uart.h"
 #include "drivers/host/vga.h"
 #include "lib/ring.h"
@@ -21,6 +22,7 @@ static struct {
     struct spinlock lock; // guards everything below but `uart`'s receiver
     struct printer printer;
     struct printer panic_printer;
+    struct log log; // what the two printers printed
 
     struct uart uart;
     struct ring ring;
@@ -166,6 +168,18 @@ static void screen_draw(void)
     screen_draw_some(UINT32_MAX);
 }
 
+// A new screen begins with what was printed before there was one.
+static void screen_start(enum screen_kind kind)
+{
+    console.screen_kind = kind;
+    for (unsigned i = 0; i < 2; i++) {
+        size_t length;
+        const char *text = log_piece(&console.log, i, &length);
+        screen_write(&console.screen, text, length);
+    }
+    screen_draw();
+}
+
 static void screen_print(const char *text, size_t length)
 {
     if (console.screen_kind == SCREEN_NONE || length == 0)
@@ -183,6 +197,8 @@ static void write_everywhere(const char *text, size_t length, bool is_raw)
 {
     uint64_t flags = console_lock();
     debugport_write((const uint8_t *)text, length);
+    if (!is_raw)
+        log_write(&console.log, text, length);
     serial_write(text, length, is_raw);
     screen_print(text, length);
     console_unlock(flags);
@@ -222,8 +238,7 @@ bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
     uint64_t flags = console_lock();
     screen_init(&console.screen, columns, rows);
     console.vga = (struct vga){cells, pitch_bytes / 2};
-    console.screen_kind = SCREEN_VGA;
-    screen_draw();
+    screen_start(SCREEN_VGA);
     console_unlock(flags);
     return true;
 }
@@ -234,12 +249,15 @@ bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mod
         return false;
     uint64_t flags = console_lock();
     bool is_drawable = framebuffer_init(&console.framebuffer, &console.screen, pixels, mode);
-    if (is_drawable) {
-        console.screen_kind = SCREEN_FRAMEBUFFER;
-        screen_draw();
-    }
+    if (is_drawable)
+        screen_start(SCREEN_FRAMEBUFFER);
     console_unlock(flags);
     return is_drawable;
+}
+
+bool console_has_screen(void)
+{
+    return console.screen_kind != SCREEN_NONE;
 }
 
 struct printer *console_printer(void)

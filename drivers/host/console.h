@@ -14,13 +14,14 @@
 // again to move to another UART. Returns false if a UART was asked for and none answers there.
 bool console_init(uint16_t uart_port);
 
-// Adds a screen; what was printed before does not appear on it. `cells` of VGA text (mapped,
+// Adds a screen; what the host printed before appears on it, too. `cells` of VGA text (mapped,
 // `columns` * `rows`, lines `pitch_bytes` apart), or a framebuffer's `pixels` (mapped, mode->pitch
 // * mode->height bytes; write-combining is far faster). Only one of them; the later counts. Returns
 // false if the mode cannot be drawn on.
 bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
                      uint32_t pitch_bytes);
 bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
+bool console_has_screen(void);
 
 // The console as a printer for print_to(). LF becomes CR LF on the serial line.
 struct printer *console_printer(void);

@@ -23,7 +23,21 @@ static void defaults(void **state)
         assert_false(options.report);
         assert_int_equal(options.console_port, 0x3f8);
         assert_string_equal(options.features, "");
+        assert_int_equal(options.end, END_AUTO);
     }
+}
+
+static void ends(void **state)
+{
+    (void)state;
+    parse("end=halt");
+    assert_int_equal(options.end, END_HALT);
+    parse("end=halt end=off");
+    assert_int_equal(options.end, END_OFF);
+    parse("end=hal end= end");
+    assert_int_equal(options.end, END_AUTO);
+    assert_int_equal(notes.count, 3);
+    assert_non_null(strstr(notes.notes[0].line.text, "end takes off or halt"));
 }
 
 static void every_word_in_one_line(void **state)
@@ -129,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
+        cmocka_unit_test(ends),
         cmocka_unit_test(every_word_in_one_line),
         cmocka_unit_test(consoles),
         cmocka_unit_test(unknown_words_are_named),

@@ -1,0 +1,79 @@
+// drivers/host/log.c: what is kept, and what is taken for a log of ours.
+
+#include "tests/unit/support.h"
+
+#include "drivers/host/log.h"
+
+static struct log kept;
+
+static const char *text_of(const struct log *log)
+{
+    static char text[LOG_TEXT_BYTES + 1];
+    size_t first, second;
+    const char *older = log_piece(log, 0, &first), *newer = log_piece(log, 1, &second);
+    assert_true(first + second <= LOG_TEXT_BYTES);
+    memcpy(text, older, first);
+    memcpy(text + first, newer, second);
+    text[first + second] = '\0';
+    return text;
+}
+
+static void the_last_bytes_are_kept(void **state)
+{
+    (void)state;
+    static char all[5 * LOG_TEXT_BYTES];
+    size_t length = 0;
+    log_init(&kept);
+    assert_string_equal(text_of(&kept), "");
+    for (int i = 0; length < 4 * LOG_TEXT_BYTES; i++) {
+        int added = snprintf(all + length, 32, "line %d\n", i);
+        log_write(&kept, all + length, (size_t)added);
+        length += (size_t)added;
+        size_t shown = MIN(length, (size_t)LOG_TEXT_BYTES);
+        assert_memory_equal(text_of(&kept), all + length - shown, shown + 1);
+    }
+}
+
+static void exactly_full(void **state)
+{
+    (void)state;
+    static char text[LOG_TEXT_BYTES + 1];
+    memset(text, 'a', LOG_TEXT_BYTES);
+    text[0] = 'X';
+    log_init(&kept);
+    log_write(&kept, text, LOG_TEXT_BYTES);
+    assert_string_equal(text_of(&kept), text);
+}
+
+static void only_a_whole_log_is_recognised(void **state)
+{
+    (void)state;
+    log_init(&kept);
+    assert_false(log_is_sealed(&kept));
+    log_write(&kept, "corbel: panic\n", 14);
+    assert_false(log_is_sealed(&kept));
+    log_seal(&kept);
+    assert_true(log_is_sealed(&kept));
+    // A reset may lose any bit.
+    uint8_t *bytes = (uint8_t *)&kept;
+    for (size_t bit = 0; bit < sizeof(kept) * 8; bit += 61) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(log_is_sealed(&kept));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    assert_true(log_is_sealed(&kept));
+    log_write(&kept, "more", 4);
+    assert_false(log_is_sealed(&kept));
+    memset(&kept, 0xff, sizeof(kept));
+    assert_false(log_is_sealed(&kept));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_bytes_are_kept),
+        cmocka_unit_test(exactly_full),
+        cmocka_unit_test(only_a_whole_log_is_recognised),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
