@@ -6,7 +6,7 @@
 
 extern struct mux consoles;
 
-// Before the first VM is made.
+// After console_init().
 void consoles_init(void);
 
 // Where messages go from then on.

@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/tsc.h"
+#include "lib/panic.h"
 #include "lib/string.h"
 #include "loaders/files.h"
 #include "loaders/loader.h"
@@ -13,6 +14,8 @@
 #include "vm/platform.h"
 #include "vm/watch.h"
 #include "vmx/setup.h"
+
+#define PIECE (UINT64_C(256) << 10) // of RAM that is cleared or filled between looks at the time
 
 // ---- memory ----
 
@@ -39,7 +42,7 @@ static void *source_pointer(struct frame_source *source, hpa_t address)
 
 static struct frame_source frames = {source_allocate, source_free, source_address, source_pointer};
 
-// One region of guest RAM: cleared frames, mapped in the EPT with the largest pages that fit.
+// One region of guest RAM: frames, mapped in the EPT with the largest pages that fit.
 static status_t add_ram(struct instance *instance, gpa_t start, uint64_t size,
                         struct explanation *why)
 {
@@ -56,7 +59,6 @@ static status_t add_ram(struct instance *instance, gpa_t start, uint64_t size,
                        "%s: memory = %luM does not fit: %lu MiB of this machine's RAM are free",
                        instance->vm.config.name, instance->vm.config.memory >> 20,
                        frames_free_count() * PAGE_SIZE >> 20);
-    memset(bytes, 0, size);
     memory->region[memory->count++] = (struct gmem_region){start, size, bytes};
     if (ept_map(&instance->machine.ept, start, hpa((uintptr_t)bytes), size, EPT_RAM) != STATUS_OK)
         return explain(why, STATUS_NO_MEMORY, "%s: no memory for page tables",
@@ -129,10 +131,6 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
                       struct explanation *why)
 {
     struct vm *vm = &instance->vm;
-    struct guest_files files;
-    status_t status = files_find(&vm->config, inputs->images, inputs->image_count, &files, why);
-    if (status != STATUS_OK)
-        return status;
     vm->machine = &instance->machine;
     vm->tick_devices = board_tick;
     vm->vcpu_count = vm->config.cpus;
@@ -144,7 +142,7 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
     cpuid.feature = vm->config.feature;
     cpuid.feature_count = vm->config.feature_count;
     cpuid.exit_stats = vm->config.exit_stats == EXIT_STATS_CPUID;
-    status = cpuid_build(&vm->cpuid, inputs->host_cpuid, &cpuid);
+    status_t status = cpuid_build(&vm->cpuid, inputs->host_cpuid, &cpuid);
     if (status != STATUS_OK)
         return explain(why, status, "%s: too many CPUID leaves", vm->config.name);
     status = make_memory(instance, why);
@@ -154,11 +152,6 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
         status = make_vcpu(instance, i, why);
     if (status == STATUS_OK)
         status = board_build(&instance->board, vm, why);
-    if (status == STATUS_OK)
-        status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
-                             files.module, files.module_count, why);
-    if (status == STATUS_OK)
-        start_clock(instance, inputs);
     return status;
 }
 
@@ -179,6 +172,84 @@ struct instance *instance_create(const struct vm_config *config, const struct vm
     instance_destroy(instance);
     return NULL;
 }
+
+// ---- filling ----
+
+void instance_begin_clearing(struct instance *instance)
+{
+    instance->cleared = (struct instance_cursor){0};
+}
+
+bool instance_clear(struct instance *instance, uint64_t until)
+{
+    struct instance_cursor *at = &instance->cleared;
+    const struct gmem *memory = &instance->vm.memory;
+    while (at->region < memory->count) {
+        const struct gmem_region *region = &memory->region[at->region];
+        uint64_t size = MIN(region->size - at->offset, PIECE);
+        memset(region->bytes + at->offset, 0, size);
+        at->offset += size;
+        if (at->offset == region->size)
+            *at = (struct instance_cursor){.region = at->region + 1};
+        if (rdtsc() >= until)
+            break;
+    }
+    return at->region == memory->count;
+}
+
+bool instance_copy_later(struct vm *vm, gpa_t to, const void *from, uint64_t size)
+{
+    struct instance *instance = CONTAINER_OF(vm, struct instance, vm);
+    if (instance->copy_count == INSTANCE_COPIES)
+        return false;
+    instance->copy[instance->copy_count++] = (struct instance_copy){to, from, size};
+    return true;
+}
+
+static bool copy(struct instance *instance, uint64_t until)
+{
+    while (instance->copy_count) {
+        struct instance_copy *last = &instance->copy[instance->copy_count - 1];
+        uint64_t size = MIN(last->size, PIECE);
+        bool written = gmem_write(&instance->vm.memory, last->to, last->from, size);
+        assert(written); // the loader claimed this place
+        last->to = gpa(last->to.value + size);
+        last->from += size;
+        last->size -= size;
+        instance->copy_count -= last->size == 0;
+        if (rdtsc() >= until)
+            break;
+    }
+    return instance->copy_count == 0;
+}
+
+static status_t load(struct instance *instance, const struct vms_inputs *inputs,
+                     struct explanation *why)
+{
+    struct vm *vm = &instance->vm;
+    struct guest_files files;
+    status_t status = files_find(&vm->config, inputs->images, inputs->image_count, &files, why);
+    if (status == STATUS_OK)
+        status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
+                             files.module, files.module_count, why);
+    instance->is_loaded = status == STATUS_OK;
+    return status;
+}
+
+enum instance_progress instance_fill(struct instance *instance, const struct vms_inputs *inputs,
+                                     uint64_t until, struct explanation *why)
+{
+    if (!instance_clear(instance, until))
+        return INSTANCE_MORE;
+    if (!instance->is_loaded && load(instance, inputs, why) != STATUS_OK)
+        return INSTANCE_REFUSED;
+    if (!copy(instance, until))
+        return INSTANCE_MORE;
+    start_clock(instance, inputs);
+    return INSTANCE_READY;
+}
+
+// ---- watching ----
 
 #define WATCH_SIZE align_up(sizeof(struct watch), PAGE_SIZE)
 
@@ -212,6 +283,8 @@ status_t instance_watch(struct instance *instance, bool on)
     return status;
 }
 
+// ---- the end ----
+
 static void release_vcpu(struct vmx_vcpu *vcpu)
 {
     end_watch(&vcpu->guest);
@@ -230,7 +303,6 @@ void instance_destroy(struct instance *instance)
         ept_destroy(&instance->machine.ept);
     for (unsigned i = 0; i < vm->memory.count; i++) {
         const struct gmem_region *region = &vm->memory.region[i];
-        memset(region->bytes, 0, region->size); // the next owner must not read it
         frames_free(region->bytes, region->size);
     }
     setup_release_vm(&instance->machine);

@@ -8,6 +8,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
+#include "boot/consoles.h"
 #include "drivers/host/acpi.h"
 #include "drivers/host/console.h"
 #include "drivers/host/ioapic.h"
@@ -46,7 +47,8 @@ static void number_cpus(void)
         if (acpi.cpus[i].apic_id == own)
             continue;
         if (cpu_count == CPUS) {
-            print_to(console_printer(), "acpi: more than %u CPUs: the others are left out\n", CPUS);
+            print_to(consoles_printer(), "acpi: more than %u CPUs: the others are left out\n",
+                     CPUS);
             break;
         }
         cpus[cpu_count].index = cpu_count;
@@ -63,10 +65,10 @@ void machine_read_tables(const struct boot_info *info)
         rsdp = (const uint8_t *)at;
     }
     if (!size)
-        print_to(console_printer(), "acpi: no RSDP: one CPU, no power switch\n");
+        print_to(consoles_printer(), "acpi: no RSDP: one CPU, no power switch\n");
     else
         (void)acpi_parse(&acpi, rsdp, size, map_table, NULL);
-    notes_print(console_printer(), "acpi: ", &acpi.notes);
+    notes_print(consoles_printer(), "acpi: ", &acpi.notes);
     number_cpus();
 }
 
@@ -75,7 +77,7 @@ status_t machine_calibrate(struct explanation *why)
     volatile void *hpet =
         acpi.has_hpet ? paging_map(hpa(acpi.hpet_address), PAGE_SIZE, CACHE_UC) : NULL;
     host_tsc_hz = tsc_calibrate(&acpi, hpet, why);
-    print_to(console_printer(), "tsc: %s\n", why->text);
+    print_to(consoles_printer(), "tsc: %s\n", why->text);
     return host_tsc_hz ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
@@ -98,7 +100,7 @@ static void route_lines(void)
         const struct acpi_ioapic *ioapic = &acpi.ioapics[i];
         if (ioapic_add(paging_map(hpa(ioapic->address), PAGE_SIZE, CACHE_UC), ioapic->gsi_base) !=
             STATUS_OK)
-            print_to(console_printer(), "ioapic: none answers at %#lx\n", ioapic->address);
+            print_to(consoles_printer(), "ioapic: none answers at %#lx\n", ioapic->address);
     }
     ioapic_mask_all();
     int irq = console_interrupt_line();

@@ -7,6 +7,7 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/bootinfo.h"
+#include "boot/consoles.h"
 #include "boot/machine.h"
 #include "boot/memory.h"
 #include "boot/operator.h"
@@ -30,7 +31,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_to_va(console_printer(), format, arguments);
+    print_to_va(consoles_printer(), format, arguments);
     va_end(arguments);
 }
 
@@ -100,6 +101,7 @@ static void read_boot_information(uint64_t magic, uint64_t information)
 {
     static struct notes notes;
     console_init(0x3f8);
+    consoles_init();
     if (magic != BOOT_MAGIC)
         refuse("the boot loader does not speak Multiboot2: start this image from GRUB 2");
     const uint8_t *bytes = (const uint8_t *)information;
@@ -110,8 +112,8 @@ static void read_boot_information(uint64_t magic, uint64_t information)
     if (options.console_port != 0x3f8)
         console_init(options.console_port);
     say("\nCorbel, a hypervisor for Intel VMX\n");
-    notes_print(console_printer(), "corbel: ", &notes);
-    notes_print(console_printer(), "corbel: ", &info.notes);
+    notes_print(consoles_printer(), "corbel: ", &notes);
+    notes_print(consoles_printer(), "corbel: ", &info.notes);
     if (status != STATUS_OK)
         end("refused");
 }
@@ -130,8 +132,8 @@ static void take_memory(void)
 static void start_vmx(void)
 {
     struct explanation why;
-    status_t status = vmx_start_choose(options.features, console_printer());
-    vmx_start_report(console_printer(), options.report);
+    status_t status = vmx_start_choose(options.features, consoles_printer());
+    vmx_start_report(consoles_printer(), options.report);
     if (options.report)
         end("report");
     if (status != STATUS_OK)

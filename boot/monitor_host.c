@@ -27,7 +27,8 @@ static struct monitor_vm vm_in(unsigned slot)
     if (!config)
         return found;
     found.name = config->name;
-    found.state = !found.vm                    ? MONITOR_ENDED
+    found.state = vms_is_starting(slot)        ? MONITOR_STARTING
+                  : !found.vm                  ? MONITOR_ENDED
                   : vms_is_preserved(found.vm) ? MONITOR_PRESERVED
                   : vms_is_paused(found.vm)    ? MONITOR_PAUSED
                                                : MONITOR_RUNNING;

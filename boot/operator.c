@@ -113,11 +113,10 @@ static uint64_t poll(void)
     return now + host_tsc_hz / (more ? DRAIN_HZ : POLL_HZ);
 }
 
-static const struct loop_hooks hooks = {.poll = poll, .vm_stopped = vms_stopped};
+static const struct loop_hooks hooks = {.poll = poll, .work = vms_work, .vm_stopped = vms_stopped};
 
 status_t operator_init(void)
 {
-    consoles_init();
     monitor_init(&monitor, &monitor_host, &monitor_output);
     return loop_init(&hooks);
 }

@@ -5,8 +5,8 @@
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
+#include "boot/consoles.h"
 #include "boot/memory.h"
-#include "drivers/host/console.h"
 #include "lib/string.h"
 #include "mm/paging.h"
 
@@ -51,7 +51,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     if (cpu_count == 1)
         return;
     if (!page) {
-        print_to(console_printer(), "smp: no free page below 640 KiB: running on one CPU\n");
+        print_to(consoles_printer(), "smp: no free page below 640 KiB: running on one CPU\n");
         return;
     }
     ticks_per_us = tsc_hz / 1000000;
@@ -63,11 +63,11 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     paging_set_text(page, true);
     for (unsigned i = 1; i < cpu_count; i++) {
         if (memory_make_stacks(&cpus[i], &why) != STATUS_OK) {
-            print_to(console_printer(), "smp: %s\n", why.text);
+            print_to(consoles_printer(), "smp: %s\n", why.text);
             break;
         }
         if (!start_one(&cpus[i], page))
-            print_to(console_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
+            print_to(consoles_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
                      i, cpus[i].apic_id);
     }
     paging_set_text(page, false);

@@ -5,9 +5,9 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
+#include "boot/consoles.h"
 #include "boot/machine.h"
 #include "boot/vms.h"
-#include "drivers/host/console.h"
 #include "lib/string.h"
 #include "vmx/machine.h"
 
@@ -90,12 +90,12 @@ static unsigned read_config(const struct boot_info *info)
     status_t status = config_parse((const char *)module->start, module->end - module->start,
                                    configs, CONFIG_VMS, &count, &errors);
     for (unsigned i = 0; i < errors.count; i++)
-        print_to(console_printer(), "corbel: %s\n", errors.error[i].text);
+        print_to(consoles_printer(), "corbel: %s\n", errors.error[i].text);
     if (errors.dropped)
-        print_to(console_printer(), "corbel: %s: and %u more\n", CONFIG_FILE, errors.dropped);
+        print_to(consoles_printer(), "corbel: %s: and %u more\n", CONFIG_FILE, errors.dropped);
     if (status != STATUS_OK)
-        print_to(console_printer(), "corbel: %s has errors: only the VMs without any are started\n",
-                 CONFIG_FILE);
+        print_to(consoles_printer(),
+                 "corbel: %s has errors: only the VMs without any are started\n", CONFIG_FILE);
     return count;
 }
 
@@ -110,9 +110,9 @@ void start_vms(const struct boot_info *info, uint64_t begin)
         if (vms_start(&configs[i], &why) == STATUS_OK)
             started++;
         else
-            print_to(console_printer(), "corbel: %s\n", why.text);
+            print_to(consoles_printer(), "corbel: %s\n", why.text);
     }
-    print_to(console_printer(),
+    print_to(consoles_printer(),
              "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", started,
              started == 1 ? "" : "s", (rdtsc() - begin) / 1000);
 }

@@ -79,16 +79,9 @@ static void receive(struct vm *vm)
     }
 }
 
-void uart2_flush(struct vm *vm)
+bool uart2_has_output(const struct vm *vm)
 {
-    if (line.owner != vm->id)
-        return;
-    for (int byte; (byte = ring_get(&line.ring)) >= 0;) {
-        uint8_t bytes[1] = {(uint8_t)byte};
-        if (!uart_write(&line.uart, bytes, 1))
-            return;
-    }
-    uart_flush(&line.uart);
+    return line.owner == vm->id && ring_used(&line.ring) > 0;
 }
 
 bool uart2_poll(void)

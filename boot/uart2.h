@@ -14,8 +14,8 @@ void uart2_claim(struct vm *vm);
 // dropped. Any CPU.
 MUST_CHECK bool uart2_write(struct vm *vm, uint8_t byte);
 
-// A VM has ended: what it printed is sent. CPU 0.
-void uart2_flush(struct vm *vm);
+// Whether something that this VM printed was not sent yet. CPU 0.
+bool uart2_has_output(const struct vm *vm);
 
 // Moves bytes both ways. CPU 0, between slices. True: output is left.
 bool uart2_poll(void);

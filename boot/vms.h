@@ -18,6 +18,8 @@ struct vms_inputs {
     uint64_t wall_tsc;   // ... at this host TSC
 };
 
+extern struct vms_inputs vms_inputs; // set by vms_init()
+
 void vms_init(const struct vms_inputs *inputs);
 
 // Builds a VM and gives its vCPUs to the scheduler; the description takes the next free slot and
@@ -26,15 +28,16 @@ MUST_CHECK status_t vms_start(const struct vm_config *config, struct explanation
 
 // All that follows is for CPU 0, between slices.
 
-// The same for a VM that has ended, from the description in its slot.
+// Begins the same for a VM that has ended, from the description in its slot.
 MUST_CHECK status_t vms_start_again(unsigned slot, struct explanation *why);
 
-// How many VMs there are: those that ended and are preserved count.
+// How many VMs there are: those that begin, end or are preserved count.
 unsigned vms_count(void);
 
-// The VM in a slot (0 to CONFIG_VMS - 1), or NULL; and the description of it, which remains when it
-// has ended.
+// The VM in a slot (0 to CONFIG_VMS - 1), or NULL; whether there will be one soon; and the
+// description of it, which remains when it has ended.
 struct vm *vms_at(unsigned slot);
+bool vms_is_starting(unsigned slot);
 const struct vm_config *vms_config(unsigned slot);
 
 bool vms_is_paused(struct vm *vm);
@@ -66,9 +69,12 @@ void vms_kill_all(void);
 // loop_hooks.vm_stopped: on whichever CPU the last vCPU was.
 void vms_stopped(struct vm *vm);
 
-// Buries VMs whose last vCPU has left: prints the summary, gives back what they had, and starts
-// them anew where their description says so.
+// Buries VMs whose last vCPU has left, when their last output is out: prints the summary, and has
+// them cleared away and started anew as their descriptions say.
 void vms_attend(void);
+
+// loop_hooks.work: the next piece of starting or clearing away a VM.
+bool vms_work(void);
 
 // When no VM is left: whether all memory came back.
 void vms_print_frames(struct printer *to);

@@ -43,6 +43,15 @@ static inline uint64_t size_mask(unsigned size)
     return ~UINT64_C(0) >> ((64 - size * 8) & 63);
 }
 
+// How many bits are set. (The compiler's own would be a call of libgcc.)
+static inline unsigned bit_count(uint64_t value)
+{
+    value -= (value >> 1) & UINT64_C(0x5555555555555555);
+    value = (value & UINT64_C(0x3333333333333333)) + ((value >> 2) & UINT64_C(0x3333333333333333));
+    value = (value + (value >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)((value * UINT64_C(0x0101010101010101)) >> 56);
+}
+
 // Index of the highest and the lowest bit set. `value` must not be zero.
 static inline unsigned highest_bit(uint64_t value)
 {

@@ -147,7 +147,7 @@ static status_t place_kernel(struct loading *loading, struct bzimage *bz)
         if (status != STATUS_OK)
             return status;
     }
-    loading_write(loading, bz->load, bz->payload, bz->payload_size);
+    loading_write_file(loading, bz->load, bz->payload, bz->payload_size);
     return STATUS_OK;
 }
 

@@ -12,6 +12,14 @@ void loading_write(struct loading *loading, uint64_t at, const void *from, uint6
     assert(written); // only claimed places, which are RAM, come here
 }
 
+void loading_write_file(struct loading *loading, uint64_t at, const void *from, uint64_t size)
+{
+    struct vm *vm = loading->vm;
+    bool is_later = vm->host->copy_later && vm->host->copy_later(vm, gpa(at), from, size);
+    if (!is_later)
+        loading_write(loading, at, from, size);
+}
+
 static void write_zeroes(struct loading *loading, uint64_t at, uint64_t size)
 {
     static const uint8_t zeroes[4096];
@@ -24,7 +32,7 @@ status_t loading_copy(struct loading *loading, uint64_t at, const void *from, ui
 {
     status_t status = room_claim(&loading->room, at, size, name, loading->why);
     if (status == STATUS_OK)
-        loading_write(loading, at, from, size);
+        loading_write_file(loading, at, from, size);
     return status;
 }
 
@@ -70,7 +78,7 @@ status_t loading_place_high(struct loading *loading, const struct image *module,
     struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high};
     status_t status = room_take_highest(&loading->room, &wish, module->name, at, loading->why);
     if (status == STATUS_OK)
-        loading_write(loading, *at, module->bytes, module->size);
+        loading_write_file(loading, *at, module->bytes, module->size);
     return status;
 }
 
@@ -103,7 +111,7 @@ static status_t place_one(struct loading *loading, const struct image *module, u
         room_take_lowest(&loading->room, &wish, module->name, &slot->start, loading->why);
     if (status != STATUS_OK)
         return status;
-    loading_write(loading, slot->start, module->bytes, module->size);
+    loading_write_file(loading, slot->start, module->bytes, module->size);
     slot->size = module->size;
     placed->count++;
     return place_module_text(loading, module, &slot->text);

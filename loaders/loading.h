@@ -22,7 +22,7 @@ struct loading {
 #define INFO_LOW  UINT64_C(0x10000)
 #define INFO_HIGH EBDA_START
 
-// Claims [at, at + size) and copies or zeroes it.
+// Claims [at, at + size) and copies a part of a file there, or zeroes it.
 MUST_CHECK status_t loading_copy(struct loading *loading, uint64_t at, const void *from,
                                  uint64_t size, const char *name);
 MUST_CHECK status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size,
@@ -66,5 +66,7 @@ MUST_CHECK status_t loading_place_modules(struct loading *loading, uint64_t low,
 // For formats that take neither an initrd nor modules.
 MUST_CHECK status_t loading_refuse_modules(struct loading *loading, const char *format);
 
-// Writes into RAM that is claimed already.
+// Writes a part of a file, perhaps later, or anything else at once into RAM that is claimed
+// already.
+void loading_write_file(struct loading *loading, uint64_t at, const void *from, uint64_t size);
 void loading_write(struct loading *loading, uint64_t at, const void *from, uint64_t size);

@@ -45,9 +45,8 @@ static void mark(uint64_t first, uint64_t count, bool make_free)
         uint64_t *word = &free_map[first / FRAMES_PER_WORD];
         uint64_t before = *word;
         *word = make_free ? before | mask : before & ~mask;
-        uint64_t changed = before ^ *word;
-        for (; changed; changed &= changed - 1)
-            free_count += make_free ? 1 : UINT64_MAX;
+        uint64_t changed = bit_count(before ^ *word);
+        free_count += make_free ? changed : 0 - changed;
         first += in_word;
         count -= in_word;
     }

@@ -104,7 +104,9 @@ struct vm *find_vm(struct monitor *monitor, const char *word, unsigned *slot)
     if (*slot == CONFIG_VMS)
         return NULL;
     struct monitor_vm found = monitor->host->vm(*slot);
-    if (!found.vm)
+    if (found.state == MONITOR_STARTING)
+        say(monitor, "%s is being started\n", found.name);
+    else if (!found.vm)
         say(monitor, "%s has ended; 'start %s' starts it again\n", found.name, found.name);
     return found.vm;
 }

@@ -69,13 +69,15 @@ void command_start(struct monitor *monitor, const struct words *words)
     if (slot == CONFIG_VMS)
         return;
     struct monitor_vm found = monitor->host->vm(slot);
-    if (found.vm)
+    if (found.state == MONITOR_STARTING)
+        say(monitor, "%s is being started\n", found.name);
+    else if (found.vm)
         say(monitor, "%s has not ended; 'system_reset %s' starts it anew\n", found.name,
             found.name);
     else if (monitor->host->start(slot, &why) != STATUS_OK)
         say(monitor, "%s\n", why.text);
     else
-        say(monitor, "%s runs\n", found.name);
+        say(monitor, "%s starts\n", found.name);
 }
 
 void command_nmi(struct monitor *monitor, const struct words *words)

@@ -9,6 +9,7 @@
 enum monitor_state {
     MONITOR_NO_VM, // nothing is described for this slot
     MONITOR_ENDED, // it can be started again
+    MONITOR_STARTING,
     MONITOR_RUNNING,
     MONITOR_PAUSED,    // by the operator
     MONITOR_PRESERVED, // it has ended and stands still, to be looked at
@@ -17,7 +18,7 @@ enum monitor_state {
 struct monitor_vm {
     enum monitor_state state;
     const char *name;
-    struct vm *vm; // NULL: it has ended
+    struct vm *vm; // NULL: it has ended, or is not there yet
 };
 
 // A vCPU as the scheduler sees it.

@@ -11,6 +11,8 @@ static const char *state_text(enum monitor_state state)
         return "";
     case MONITOR_ENDED:
         return "ended";
+    case MONITOR_STARTING:
+        return "starting";
     case MONITOR_RUNNING:
         return "running";
     case MONITOR_PAUSED:

@@ -259,15 +259,17 @@ bool mux_poll(struct mux *mux)
     return is_disturbed && mux->focus == MUX_MONITOR;
 }
 
-void mux_finish(struct mux *mux, unsigned slot)
+bool mux_finish(struct mux *mux, unsigned slot)
 {
+    const struct mux_ring *text = &mux->channel[slot]->text;
     spin_lock(&mux->lock);
-    if (mux->is_together || mux->focus == slot)
-        while (waiting(&mux->channel[slot]->text) && show(mux, slot))
-            ;
-    if (mux->owner == slot)
+    while ((mux->is_together || mux->focus == slot) && waiting(text) && show(mux, slot))
+        ;
+    bool is_shown = !waiting(text);
+    if (is_shown && mux->owner == slot)
         put_text(mux, slot, "\n");
     spin_unlock(&mux->lock);
+    return is_shown;
 }
 
 // A whole line. The monitor's own line is wiped, and drawn anew by whoever asked mux_poll().

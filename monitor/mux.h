@@ -14,7 +14,7 @@
 #define MUX_MONITOR  MUX_CHANNELS // as a focus
 #define MUX_NOBODY   (MUX_CHANNELS + 1)
 #define MUX_TYPED    512 // bytes that wait for a guest to read them
-#define MUX_LOG      8192
+#define MUX_LOG      32768
 #define MUX_ESCAPE   0x01 // Ctrl-A
 
 // The terminal. Called under the multiplexer's lock, by any CPU.
@@ -71,8 +71,9 @@ void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, con
 // A byte from a guest. False: no room now, offer it again after mux_poll(). Any CPU may call it.
 MUST_CHECK bool mux_write(struct mux *mux, unsigned slot, uint8_t byte);
 
-// A VM has ended: what it printed last is shown, and its unfinished line ended.
-void mux_finish(struct mux *mux, unsigned slot);
+// A VM has ended: what it printed last is shown, and its unfinished line ended. False: the terminal
+// is full, ask again.
+MUST_CHECK bool mux_finish(struct mux *mux, unsigned slot);
 
 // Shows what waits, as the terminal takes it. About a hundred times a second. True: the monitor's
 // line was printed over, and wants to be drawn anew.

@@ -25,6 +25,9 @@ struct vm_host {
     // The guest met an EPT violation on RAM: makes the page accessible as the exit qualification
     // asks, or knows that it already is. False: it cannot be. NULL: RAM is always mapped in full.
     bool (*memory_fault)(struct vcpu *vcpu, gpa_t at, uint64_t qualification);
+    // Copies a part of a boot module, which stays, to RAM before the VM runs. False: it is to be
+    // copied now. NULL: as if false.
+    bool (*copy_later)(struct vm *vm, gpa_t to, const void *from, uint64_t size);
     // The wall clock at VM time 0, seconds since 1970.
     uint64_t (*wall_clock)(struct vm *vm);
     // One line of our own log about this VM.

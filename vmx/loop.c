@@ -15,6 +15,8 @@
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
+#define BESIDE_WORK_HZ 500 // vCPUs run for so long between two pieces of host work
+
 static struct spinlock lock; // guards `sched` and every vCPU's sched_entity
 static struct sched sched;
 static struct clock host_clock; // the policy counts nanoseconds
@@ -195,10 +197,12 @@ void loop_run(void)
         atomic_thread_fence(memory_order_seq_cst);
         if (polls)
             next_poll = hooks->poll();
+        bool worked = polls && hooks->work();
         struct vmx_vcpu *vcpu = choose(&until);
-        until = MIN(until, next_poll);
+        until = MIN(until, worked ? rdtsc() + host_tsc_hz / BESIDE_WORK_HZ : next_poll);
         if (!vcpu) {
-            sleep_until(here, until);
+            if (!worked)
+                sleep_until(here, until);
             continue;
         }
         vcpu_load(vcpu);

@@ -8,6 +8,9 @@ struct loop_hooks {
     // On CPU 0, between slices: console and other host work. Returns the host TSC at which it wants
     // to be called again.
     uint64_t (*poll)(void);
+    // There too: a piece of host work that takes long. True: there was one. While there is work it
+    // has about half of CPU 0.
+    bool (*work)(void);
     // The last vCPU of a VM has left its CPU. Called on the CPU that it left.
     void (*vm_stopped)(struct vm *vm);
 };

@@ -213,11 +213,13 @@ bool board_uart_break(struct vm *vm, unsigned port)
     return port < board->uart_count && vuart_break(&board->uart[port]);
 }
 
-void board_uart_room(struct vm *vm)
+bool board_uart_room(struct vm *vm)
 {
     struct board *board = vm->board;
+    bool is_out = true;
     for (unsigned i = 0; i < board->uart_count; i++)
-        vuart_room(&board->uart[i]);
+        is_out = vuart_room(&board->uart[i]) && is_out;
+    return is_out;
 }
 
 bool board_power_button(struct vm *vm)

@@ -68,8 +68,9 @@ MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte);
 // A break on the line of port `port`, which Linux takes as the SysRq key. False as above.
 MUST_CHECK bool board_uart_break(struct vm *vm, unsigned port);
 
-// Console output has room again: ports that were refused by vm->host->console_write() go on.
-void board_uart_room(struct vm *vm);
+// Console output has room again: ports that were refused by vm->host->console_write() go on. True:
+// all that the guest wrote is out.
+bool board_uart_room(struct vm *vm);
 
 // The operator presses the power button: an ACPI guest shuts itself down. False: the guest has not
 // enabled the button's event, so nothing will happen.

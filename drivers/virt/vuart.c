@@ -372,15 +372,17 @@ bool vuart_break(struct vuart *uart)
     return take_from_line(uart, 0, LSR_BREAK);
 }
 
-void vuart_room(struct vuart *uart)
+bool vuart_room(struct vuart *uart)
 {
     spin_lock(&uart->device.lock);
     bool held = uart->transmit.count > 0;
     while (uart->transmit.count > 0 &&
            uart->put(uart->context, uart->transmit.byte[uart->transmit.first]))
         fifo_pop(&uart->transmit);
-    if (held && uart->transmit.count == 0)
+    bool is_out = uart->transmit.count == 0;
+    if (held && is_out)
         uart->transmit_interrupt = true;
     update_irq(uart);
     spin_unlock(&uart->device.lock);
+    return is_out;
 }

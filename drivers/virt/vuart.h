@@ -47,5 +47,5 @@ void vuart_init(struct vuart *uart, const char *name, struct vm *vm);
 MUST_CHECK bool vuart_receive(struct vuart *uart, uint8_t byte);
 MUST_CHECK bool vuart_break(struct vuart *uart);
 
-// put() has room again: held bytes go out until it refuses one.
-void vuart_room(struct vuart *uart);
+// put() has room again: held bytes go out until it refuses one. True: none is held any more.
+bool vuart_room(struct vuart *uart);

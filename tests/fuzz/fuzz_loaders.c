@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memset(&vm, 0, sizeof(vm));
     memset(&vcpu, 0, sizeof(vcpu));
+    static const struct vm_host host; // copies nothing later
+    vm.host = &host;
     config_defaults(&vm.config);
     strcpy(vm.config.cmdline, "console=ttyS0");
     vm.vcpu[0] = &vcpu;

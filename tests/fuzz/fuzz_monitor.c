@@ -297,7 +297,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (byte < 0xf0 && mux_peek(&mux, byte & 1) >= 0)
             mux_take(&mux, byte & 1);
         else if (byte == 0xf0)
-            mux_finish(&mux, 0);
+            (void)mux_finish(&mux, 0);
         else if (mux_poll(&mux))
             monitor_redraw(&monitor);
         require(!machine[0].held && !machine[1].held);

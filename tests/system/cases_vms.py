@@ -108,6 +108,19 @@ def case_vms_shares(t):
         check(abs(share - due) < 0.01, f"{name} of weight {weight} got {share:.2%} of the machine instead of {due:.2%}")
 
 
+def case_vms_large_restart(t):
+    """On one CPU, a VM of 256 MiB starts anew again and again: its neighbours keep their clock, and wait no longer than for a slice."""
+    config = vm("clock", "clock 3") + vm("spin", "share 3") + vm("large", "reset", memory="256M")
+    console = start(t, config, cpus=1)
+    for name in ("clock", "spin"):
+        console.expect(rf"VM {name} ended: powered off", 120)
+    text = end(t, console)
+    check(len(re.findall(r"^PASS |\] PASS ", text, re.M)) >= 5, "the clock's checks are missing")
+    check_says(text, r"VM large: reset: restart 2 ")
+    away = int(re.search(r"AWAY (\d+)", text).group(1))
+    check(away < 10000, f"a neighbour stood still for {away / 1000:.1f} ms")
+
+
 def case_vms_idle(t):
     """30 idle VMs on one CPU: asleep, they take nothing; with 250 ticks a second each, what these cost."""
     text = run(t, "".join(vm(f"v{i}", "sleep 5") for i in range(30)), cpus=1)

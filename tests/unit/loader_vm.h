@@ -31,6 +31,8 @@ static inline struct test_vm *test_vm_new(uint64_t bytes, unsigned cpus)
     if (bytes <= UINT64_C(1) << 30)
         for (unsigned i = 0; i < memory->count; i++)
             memset(memory->region[i].bytes, 0xa5, memory->region[i].size);
+    static const struct vm_host host; // copies nothing later
+    test->vm.host = &host;
     config_defaults(&test->vm.config);
     test->vm.config.memory = bytes;
     test->vm.config.cpus = test->vm.vcpu_count = cpus;
