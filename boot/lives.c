@@ -142,8 +142,12 @@ void slot_end(struct slot *slot, bool again)
 
 void slot_kill(struct slot *slot)
 {
+    bool would_run = slot->phase == PHASE_FILLING || slot->again;
     note_end(STOP_KILLED, 0);
     slot_end(slot, false);
+    if (would_run)
+        print_to(consoles_printer(), "corbel: VM %s ended: %s\n", slot->config->name,
+                 stop_reason_text(STOP_KILLED));
 }
 
 void vms_stopped(struct vm *vm)
