@@ -2,6 +2,10 @@
 // what is not as it should be. It ends by power-off if everything is, else with FAILED on the
 // debug-exit port.
 // again: trap = all
+// The local APIC by software, and with each half of its virtualization:
+// again: features=-apic_access,-x2apic_virt
+// again: features=-vid
+// again: features=-apicv
 #include "selftest/groups.h"
 
 #define FAILED 8
