@@ -45,6 +45,7 @@ static void log_line(struct vm *vm, const char *text)
 
 static const struct vm_host services = {
     .kick = loop_kick,
+    .notify = loop_notify,
     .console_write = console_write_byte,
     .copy_later = instance_copy_later,
     .wall_clock = wall_clock,

@@ -120,6 +120,7 @@ void machine_start_interrupts(void)
     apic_timer_init(host_tsc_hz);
     interrupt_set_handler(VECTOR_TIMER, apic_eoi);
     interrupt_set_handler(VECTOR_UART, console_interrupt);
+    interrupt_set_handler(VECTOR_POSTED, apic_eoi); // it came too late: the requests say why
     route_lines();
 }
 

@@ -30,6 +30,11 @@ exit_handler exit_io;
 exit_handler exit_ept_violation;
 exit_handler exit_ept_misconfiguration;
 
+// apic.c
+exit_handler exit_apic_access;
+exit_handler exit_apic_write;
+exit_handler exit_virtualized_eoi;
+
 // hlt.c, vmcall.c
 exit_handler exit_hlt;
 exit_handler exit_pause;

@@ -80,8 +80,11 @@ const struct exit_row exit_table[] = {
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: machine check"),
     [42] = UNUSED("exit reason 42"),
     [EXIT_TPR_THRESHOLD] = EVENT(exit_resume, 0, "TPR below threshold"),
-    [EXIT_APIC_ACCESS] = UNUSED("APIC access"),
-    [EXIT_VIRTUALIZED_EOI] = UNUSED("virtualized EOI"),
+    [EXIT_APIC_ACCESS] = EVENT(exit_apic_access,
+                               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
+                                   FACT_QUALIFICATION | DELIVERY,
+                               "APIC access"),
+    [EXIT_VIRTUALIZED_EOI] = EVENT(exit_virtualized_eoi, FACT_QUALIFICATION, "virtualized EOI"),
     [EXIT_GDTR_IDTR] = INSTRUCTION(exit_gdtr_idtr,
                                    STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
                                        FACT_QUALIFICATION | FACT_INSTRUCTION_INFO,
@@ -102,7 +105,7 @@ const struct exit_row exit_table[] = {
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
     [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_CPL, "XSETBV"),
-    [EXIT_APIC_WRITE] = UNUSED("APIC write"),
+    [EXIT_APIC_WRITE] = EVENT(exit_apic_write, FACT_QUALIFICATION, "APIC write"),
     [EXIT_RDRAND] =
         INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_invpcid,

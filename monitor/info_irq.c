@@ -53,10 +53,11 @@ static void print_lapic(struct monitor *monitor, const struct vcpu *vcpu)
     print_lvt(monitor, lapic);
     print_vectors(monitor, "  in service: ", lapic, LAPIC_ISR);
     print_vectors(monitor, "  requested: ", lapic, LAPIC_IRR);
-    for (unsigned group = 0; group < LAPIC_GROUPS; group++)
-        if (lapic->posted[group])
-            say(monitor, "  on their way: vectors from %02x: %08x\n", group * 32,
-                lapic->posted[group]);
+    for (unsigned group = 0; group < LAPIC_GROUPS; group++) {
+        uint32_t posted = lapic->page->posted.request[group] | lapic->posted_level[group];
+        if (posted)
+            say(monitor, "  on their way: vectors from %02x: %08x\n", group * 32, posted);
+    }
 }
 
 void info_irq(struct monitor *monitor, const struct words *words)

@@ -165,7 +165,8 @@ static bool take_nmi(struct vcpu *vcpu, struct entry_plan *plan)
 
 static bool interrupt_waits(struct vcpu *vcpu)
 {
-    return vcpu->events.interrupt_held || lapic_extint_pending(vcpu) || lapic_pending(vcpu) >= 0;
+    return vcpu->events.interrupt_held || lapic_extint_pending(vcpu) ||
+           (vcpu->lapic.delegate != DELEGATE_CPU && lapic_pending(vcpu) >= 0);
 }
 
 static void take_interrupt(struct vcpu *vcpu, struct entry_plan *plan)
@@ -176,7 +177,7 @@ static void take_interrupt(struct vcpu *vcpu, struct entry_plan *plan)
         plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, events->held_vector);
     } else if (lapic_extint_pending(vcpu)) {
         plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, lapic_extint_acknowledge(vcpu));
-    } else {
+    } else if (vcpu->lapic.delegate != DELEGATE_CPU) {
         int vector = lapic_take(vcpu);
         if (vector >= 0)
             plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
@@ -210,7 +211,7 @@ static void plan_nmi_window(struct vcpu *vcpu, struct entry_plan *plan)
 }
 
 // Events of all kinds, in the order of their priorities.
-__attribute__((noinline)) static struct entry_plan choose_among_all(struct vcpu *vcpu)
+struct entry_plan event_choose_other(struct vcpu *vcpu)
 {
     struct entry_plan plan = {0};
     struct events *events = &vcpu->events;
@@ -243,9 +244,9 @@ struct entry_plan event_choose(struct vcpu *vcpu)
     const struct events *events = &vcpu->events;
     if (events->pending.info | events->nmi_queued | events->nmi_returned | events->nmi_blocked |
         events->interrupt_held)
-        return choose_among_all(vcpu);
+        return event_choose_other(vcpu);
     if (lapic_extint_pending(vcpu))
-        return choose_among_all(vcpu);
+        return event_choose_other(vcpu);
 
     struct entry_plan plan = {0};
     if (!interrupts_open(vcpu)) {
@@ -276,6 +277,7 @@ bool event_wakes(struct vcpu *vcpu)
         return true;
     if (vcpu->events.nmi_queued && (vcpu->events.nmi_returned || !nmis_blocked(vcpu)))
         return true;
+    lapic_take_back(vcpu);
     // STI's shadow ends with the HLT itself.
     return (vcpu->rflags & RFLAGS_IF) && interrupt_waits(vcpu);
 }

@@ -69,6 +69,10 @@ struct entry_plan {
 // acknowledged at the local APIC, an NMI leaves its queue). Needs event_needs().
 struct entry_plan event_choose(struct vcpu *vcpu);
 
+// The same for a vCPU whose interrupts the CPU itself delivers from the local APIC
+// (lapic_hand_over()): chooses among all other events.
+struct entry_plan event_choose_other(struct vcpu *vcpu);
+
 // Gives back what event_choose() planned to inject, if the entry did not take place (a request came
 // first): it is chosen again before anything else. Call it before other requests are served, and
 // clear the VM-entry interruption information.

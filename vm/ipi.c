@@ -97,12 +97,17 @@ static bool deliver_one(struct vcpu *target, struct vcpu *sender,
     return false;
 }
 
-// The class of its TPR or of what it serves.
-static int busyness(const struct vcpu *target)
+// The class of its TPR or of what it serves. Its page alone is true: a CPU may work on that.
+static unsigned busyness(struct vcpu *target)
 {
-    int tpr = (int)(lapic_get(&target->lapic, LAPIC_TPR) >> 4);
-    int in_service = __atomic_load_n(&target->lapic.in_service, __ATOMIC_RELAXED);
-    return MAX(tpr, in_service >> 4);
+    unsigned tpr = (lapic_get(&target->lapic, LAPIC_TPR) & 0xff) >> 4;
+    unsigned group = LAPIC_GROUPS;
+    while (group-- > 0) {
+        uint32_t bits = lapic_get(&target->lapic, LAPIC_ISR + group * 16);
+        if (bits)
+            return MAX(tpr, (group * 32 + highest_bit(bits)) >> 4);
+    }
+    return tpr;
 }
 
 // The addressed vCPU of the lowest priority; among equals the first behind the last winner.

@@ -65,6 +65,18 @@ static const uint16_t lvt_offsets[] = {LAPIC_LVT_CMCI, LAPIC_LVT_TIMER, LAPIC_LV
 
 // ---- life ----
 
+// The CPU may overwrite these for the guest before we hear of it.
+static const uint16_t kept_offset[KEPT_REGISTERS] = {[KEPT_ID] = LAPIC_ID,
+                                                     [KEPT_TIMER] = LAPIC_LVT_TIMER,
+                                                     [KEPT_COUNT] = LAPIC_INITIAL_COUNT,
+                                                     [KEPT_DIVIDE] = LAPIC_DIVIDE};
+
+static void keep(struct lapic *lapic)
+{
+    for (unsigned i = 0; i < KEPT_REGISTERS; i++)
+        lapic->kept[i] = lapic_get(lapic, kept_offset[i]);
+}
+
 // The registers whose value follows from the APIC ID and the mode.
 static void set_identity(struct vcpu *vcpu)
 {
@@ -79,7 +91,7 @@ static void reset_registers(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     lapic_withdraw_eoi(vcpu);
-    memset(lapic->page, 0, sizeof(*lapic->page));
+    memset(lapic->page->word, 0, sizeof(lapic->page->word));
     lapic_set(lapic, LAPIC_VERSION, LAPIC_VERSION_VALUE);
     lapic_set(lapic, LAPIC_DFR, 0xffffffff);
     lapic_set(lapic, LAPIC_SVR, SVR_RESET);
@@ -88,13 +100,14 @@ static void reset_registers(struct vcpu *vcpu)
     set_identity(vcpu);
 
     lapic->irr_groups = lapic->isr_groups = 0;
-    __atomic_store_n(&lapic->in_service, -1, __ATOMIC_RELAXED);
+    lapic->in_service = -1;
+    keep(lapic);
     lapic->errors = 0;
     lapic_timer_stop(vcpu);
     atomic_store(&lapic->posted_extint, 0);
     atomic_store(&lapic->posted_groups, 0);
     for (unsigned i = 0; i < LAPIC_GROUPS; i++) {
-        atomic_store(&lapic->posted[i], 0);
+        atomic_store(&lapic->page->posted.request[i], 0);
         atomic_store(&lapic->posted_level[i], 0);
     }
 }
@@ -144,10 +157,12 @@ __attribute__((noinline)) static bool write_base(struct vcpu *vcpu, uint64_t val
         return false;
 
     store_base(&vcpu->lapic, value);
+    vcpu_note(vcpu, REQUEST_APIC);
     if (from == to)
         return true;
     if (to == mode) {
         set_identity(vcpu);
+        keep(&vcpu->lapic);
         lapic_set(&vcpu->lapic, LAPIC_ICR + 4, 0);
     } else {
         reset_registers(vcpu); // when disabled as well as when enabled again
@@ -160,7 +175,7 @@ __attribute__((noinline)) static bool write_base(struct vcpu *vcpu, uint64_t val
 
 static uint32_t read_register(struct vcpu *vcpu, unsigned offset, uint64_t now)
 {
-    lapic_settle_eoi(vcpu);
+    lapic_settle(vcpu);
     if (offset == LAPIC_CURRENT_COUNT)
         return lapic_timer_current(vcpu, now);
     if (offset == LAPIC_PPR)
@@ -242,6 +257,29 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value, u
         lapic_set(lapic, offset, value);
         break;
     }
+    keep(lapic);
+}
+
+// The old values of some registers are put back first: what the write does may depend on them.
+void lapic_written(struct vcpu *vcpu, unsigned offset, uint64_t now)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    unsigned number = offset / 16;
+    if (number >= REGISTERS)
+        return;
+    const struct rule *rule = &rules[number];
+    uint32_t value = lapic_get(lapic, number * 16) & rule->writable;
+    for (unsigned i = 0; i < KEPT_REGISTERS; i++)
+        lapic_set(lapic, kept_offset[i], lapic->kept[i]);
+    if (rule->allowed & (lapic_in_x2apic(vcpu) ? MW : XW))
+        write_register(vcpu, number * 16, value, now);
+}
+
+// The time goes on while nobody writes it down; the PPR follows ISR and TPR.
+bool lapic_may_read_page(unsigned number, bool delivers)
+{
+    return number < REGISTERS && (rules[number].allowed & MR) &&
+           number != LAPIC_CURRENT_COUNT / 16 && (delivers || number != LAPIC_PPR / 16);
 }
 
 // ---- MMIO ----

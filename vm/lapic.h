@@ -2,12 +2,13 @@
 // (APIC)".
 //
 // Its registers lie in one page at their architectural offsets, the layout of the VMX virtual-APIC
-// page, so that the TPR shadow and APIC-register virtualization can work on the same memory. A
-// vCPU's APIC belongs to the CPU that runs the vCPU; others reach only the posted bits (lapic_post)
-// and read a few registers to match destinations.
+// page: software and a CPU with APIC virtualization work on the same memory, and nothing is copied
+// when one takes over from the other. A vCPU's APIC belongs to the CPU that runs the vCPU; others
+// reach only the posted bits (lapic_post) and read a few registers to match destinations.
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "lib/bits.h"
 
@@ -83,10 +84,32 @@ enum lapic_error {
 #define LAPIC_VERSION_VALUE 0x00060014 // seven LVT entries, no EOI-broadcast suppression
 #define LAPIC_GROUPS        8          // words of 32 vectors in ISR, TMR and IRR
 
+// The posted-interrupt descriptor. SDM: "Posted-Interrupt Processing".
+struct lapic_posted {
+    _Atomic uint32_t request[LAPIC_GROUPS]; // edge-triggered interrupts on their way into the IRR
+    _Atomic uint32_t control;
+    uint32_t reserved[7];
+};
+
+#define POSTED_OUTSTANDING BIT32(0) // ON: the notification is on its way
+
 struct lapic_page {
-    uint32_t word[1024];
+    uint32_t word[1008];
+    struct lapic_posted
+        posted; // beyond the registers: here it is aligned and reachable for the CPU
 };
 _Static_assert(sizeof(struct lapic_page) == 4096, "hardware sees this page");
+_Static_assert(offsetof(struct lapic_page, posted) % 64 == 0, "hardware sees the descriptor");
+
+// Who else, beside the loop that runs the vCPU, may end an interrupt in service at the moment.
+enum lapic_delegate {
+    DELEGATE_NONE,
+    DELEGATE_GUEST, // in its memory, the highest one; then nothing is in the IRR
+    DELEGATE_CPU, // it delivers from the IRR as well: the summaries below know only what was added
+};
+
+// Registers whose old values matter when the guest writes them.
+enum lapic_kept { KEPT_ID, KEPT_TIMER, KEPT_COUNT, KEPT_DIVIDE, KEPT_REGISTERS };
 
 struct lapic {
     struct lapic_page
@@ -96,18 +119,20 @@ struct lapic {
     // For the CPU that runs the vCPU alone.
     uint32_t irr_groups;   // bit n: word n of the IRR is not zero
     uint32_t isr_groups;   // likewise of the ISR
-    int32_t in_service;    // the highest vector of the ISR, or -1; others read it
+    int32_t in_service;    // the highest vector of the ISR, or -1
+    uint8_t delegate;      // enum lapic_delegate
+    bool read_by_cpu;      // it answers the guest's reads out of the page
     uint8_t *eoi_flag;     // byte of guest RAM by which the guest may end an interrupt, or NULL
-    bool eoi_offered;      // the highest in service may end so; then nothing is in the IRR
     uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
     uint64_t deadline;     // of the timer in VM time, or NEVER
     uint64_t tsc_deadline; // guest TSC in TSC-deadline mode; 0: disarmed
+    uint32_t kept[KEPT_REGISTERS]; // as software last wrote them
 
-    // Written by any CPU: interrupts on their way into the IRR.
-    _Atomic uint32_t posted_groups; // bit n: posted[n] may have bits
-    _Atomic uint32_t posted[LAPIC_GROUPS];
-    _Atomic uint32_t posted_level[LAPIC_GROUPS]; // those of `posted` that are level-triggered
+    // Written by any CPU: interrupts on their way into the IRR, with page->posted.
+    _Atomic uint32_t posted_groups; // bit n: request[n] or posted_level[n] may have bits
+    _Atomic uint32_t posted_level[LAPIC_GROUPS]; // level-triggered ones
     _Atomic uint32_t posted_extint;              // an I/O APIC asked it to acknowledge the 8259
+    _Atomic bool posts_notify; // its CPU takes page->posted by itself when it is notified
 };
 
 static inline uint32_t lapic_get(const struct lapic *lapic, unsigned offset)
@@ -161,6 +186,9 @@ void lapic_post(struct vcpu *target, uint8_t vector, bool level);
 // Makes a vector pending at once, edge-triggered. Only the CPU that runs the vCPU may call it.
 void lapic_raise(struct vcpu *vcpu, uint8_t vector);
 
+// Takes posted interrupts into the IRR, and their trigger modes into the TMR.
+void lapic_take_posted(struct vcpu *vcpu);
+
 // The highest vector whose priority is above the processor's, or -1. Takes posted interrupts into
 // the IRR first.
 int lapic_pending(struct vcpu *vcpu);
@@ -176,8 +204,9 @@ void lapic_eoi(struct vcpu *vcpu);
 MUST_CHECK bool lapic_set_eoi_flag(struct vcpu *vcpu, uint64_t value);
 
 // Before anybody looks at what is in service: ends the interrupt that the guest has ended in its
-// memory, or takes the offer back. Only the CPU that runs the vCPU.
-void lapic_settle_eoi(struct vcpu *vcpu);
+// memory, or takes the offer back; or takes IRR and ISR back from the CPU. Only the CPU that runs
+// the vCPU.
+void lapic_settle(struct vcpu *vcpu);
 
 // Takes the offer back and forgets what the guest has answered: the interrupt is gone anyway.
 void lapic_withdraw_eoi(struct vcpu *vcpu);
@@ -202,6 +231,28 @@ void lapic_local(struct vcpu *vcpu, enum lapic_offset lvt);
 
 // Notes ESR bits and raises the error interrupt. Only the CPU that runs the vCPU.
 void lapic_error(struct vcpu *vcpu, enum lapic_error error);
+
+// ---- the page in the hands of the CPU (vm/lapic_virtual.c): APIC virtualization ----
+
+// Hands IRR and ISR to the CPU for the next entry, with what was posted. `*status` is the guest
+// interrupt status (RVI, and SVI in bits 15:8) as the CPU left it, and becomes what it must be.
+// Returns the words of the TMR, one bit each, that may have changed. Until lapic_settle() nothing
+// is pending here.
+uint32_t lapic_hand_over(struct vcpu *vcpu, uint32_t *status);
+
+// Takes them back, if they were handed over: what the CPU has delivered and ended shows in the
+// page.
+bool lapic_take_back(struct vcpu *vcpu);
+
+// The CPU has written the register at `offset` of the page for the guest: what goes with that.
+void lapic_written(struct vcpu *vcpu, unsigned offset, uint64_t now);
+
+// The CPU has ended this vector for the guest: the I/O APIC is told if it is level-triggered.
+void lapic_ended(struct vcpu *vcpu, uint8_t vector);
+
+// Whether the x2APIC MSR 800H + `number` may be read in the page without an exit. `delivers`: the
+// CPU keeps the PPR there.
+bool lapic_may_read_page(unsigned number, bool delivers);
 
 // ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----
 

@@ -1,55 +1,26 @@
 // The way of an interrupt through a local APIC: posted by any CPU, pending in the IRR, in service
 // in the ISR, ended by EOI; and its local sources. Called by vm/event.c, the APIC's registers,
 // devices and other vCPUs. SDM: "Handling Interrupts", "Local Vector Table", "Error Handling".
+#include "vm/lapic_vectors.h"
 #include "vm/vm.h"
 
 #define CLASS 0xf0 // the priority class of a vector, TPR or PPR
 
-// The word of ISR, TMR or IRR that holds a vector.
-static inline uint32_t *word_of(struct lapic *lapic, unsigned base, unsigned vector)
-{
-    return &lapic->page->word[base / 4 + vector / 32 * 4];
-}
-
-static inline uint32_t get(const uint32_t *word)
-{
-    return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-static inline void set(uint32_t *word, uint32_t value)
-{
-    __atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
-// The highest vector in ISR or IRR, whose words that are not zero `groups` names; -1 if none.
-static inline int highest(struct lapic *lapic, unsigned base, uint32_t groups)
-{
-    if (groups == 0)
-        return -1;
-    unsigned first = highest_bit(groups) * 32;
-    return (int)(first + highest_bit(get(word_of(lapic, base, first))));
-}
-
 // Sets or clears a vector's bit in ISR or IRR and keeps its summary.
 static inline void set_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
 {
-    uint32_t *word = word_of(lapic, base, vector);
-    set(word, get(word) | BIT32(vector % 32));
+    uint32_t *word = vectors_word(lapic, base, vector);
+    vectors_set(word, vectors_get(word) | BIT32(vector % 32));
     *groups |= BIT32(vector / 32);
 }
 
 static inline void clear_bit(struct lapic *lapic, unsigned base, uint32_t *groups, unsigned vector)
 {
-    uint32_t *word = word_of(lapic, base, vector);
-    uint32_t rest = get(word) & ~BIT32(vector % 32);
-    set(word, rest);
+    uint32_t *word = vectors_word(lapic, base, vector);
+    uint32_t rest = vectors_get(word) & ~BIT32(vector % 32);
+    vectors_set(word, rest);
     if (rest == 0)
         *groups &= ~BIT32(vector / 32);
-}
-
-static inline void set_in_service(struct lapic *lapic, int vector)
-{
-    __atomic_store_n(&lapic->in_service, vector, __ATOMIC_RELAXED);
 }
 
 // ---- EOI in the guest's memory ----
@@ -60,36 +31,44 @@ static inline void set_in_service(struct lapic *lapic, int vector)
 
 void lapic_withdraw_eoi(struct vcpu *vcpu)
 {
-    if (vcpu->lapic.eoi_offered)
+    if (vcpu->lapic.delegate == DELEGATE_GUEST)
         __atomic_fetch_and(vcpu->lapic.eoi_flag, (uint8_t)~EOI_OFFERED, __ATOMIC_RELAXED);
-    vcpu->lapic.eoi_offered = false;
+    vcpu->lapic.delegate = DELEGATE_NONE;
 }
 
 static void end_of_interrupt(struct vcpu *vcpu);
 
-void lapic_settle_eoi(struct vcpu *vcpu)
+static void settle_guest(struct vcpu *vcpu)
 {
-    if (!vcpu->lapic.eoi_offered)
-        return;
-    vcpu->lapic.eoi_offered = false;
+    vcpu->lapic.delegate = DELEGATE_NONE;
     uint8_t flag =
         __atomic_fetch_and(vcpu->lapic.eoi_flag, (uint8_t)~EOI_OFFERED, __ATOMIC_RELAXED);
     if (!(flag & EOI_OFFERED))
         end_of_interrupt(vcpu);
 }
 
-static inline void settle_eoi(struct vcpu *vcpu)
+void lapic_settle(struct vcpu *vcpu)
 {
-    if (__builtin_expect(vcpu->lapic.eoi_offered, false))
-        lapic_settle_eoi(vcpu);
+    if (vcpu->lapic.delegate == DELEGATE_GUEST)
+        settle_guest(vcpu);
+    else if (lapic_take_back(vcpu))
+        vcpu_note(vcpu, REQUEST_EVENT); // and it is handed over again
 }
 
-// A level-triggered one must reach the I/O APIC at its end, so it is ended by the register.
+// Before something enters the IRR.
+static inline void settle_eoi(struct vcpu *vcpu)
+{
+    if (__builtin_expect(vcpu->lapic.delegate == DELEGATE_GUEST, false))
+        settle_guest(vcpu);
+}
+
+// A level-triggered one must reach the I/O APIC at its end, so it is ended by the register; and a
+// guest that reads the ISR in the page would find what it has ended.
 static void offer_eoi(struct lapic *lapic, unsigned vector)
 {
-    if (lapic->irr_groups || (get(word_of(lapic, LAPIC_TMR, vector)) & BIT32(vector % 32)))
+    if (lapic->irr_groups || lapic->read_by_cpu || vectors_has(lapic, LAPIC_TMR, vector))
         return;
-    lapic->eoi_offered = true;
+    lapic->delegate = DELEGATE_GUEST;
     __atomic_fetch_or(lapic->eoi_flag, EOI_OFFERED, __ATOMIC_RELAXED);
 }
 
@@ -101,7 +80,7 @@ bool lapic_set_eoi_flag(struct vcpu *vcpu, uint64_t value)
         return false;
     if ((value & 1) && !(flag = gmem_at(&vcpu->vm->memory, gpa(address), 4)))
         return false;
-    lapic_settle_eoi(vcpu);
+    lapic_settle(vcpu);
     vcpu->lapic.eoi_flag = flag;
     vcpu->msr.kvm_eoi = value;
     if (flag)
@@ -111,16 +90,25 @@ bool lapic_set_eoi_flag(struct vcpu *vcpu, uint64_t value)
 
 // ---- pending ----
 
+// Level-triggered ones need a mark in the TMR before the CPU may see them: they keep out of its
+// descriptor.
 void lapic_post(struct vcpu *target, uint8_t vector, bool level)
 {
     struct lapic *lapic = &target->lapic;
+    struct lapic_posted *posted = &lapic->page->posted;
     unsigned group = vector / 32;
-    // In this order: whoever takes the posted bit finds its level bit set.
-    if (level)
-        atomic_fetch_or(&lapic->posted_level[group], BIT32(vector % 32));
-    atomic_fetch_or(&lapic->posted[group], BIT32(vector % 32));
+    atomic_fetch_or(level ? &lapic->posted_level[group] : &posted->request[group],
+                    BIT32(vector % 32));
     atomic_fetch_or(&lapic->posted_groups, BIT32(group));
-    vcpu_request(target, REQUEST_EVENT);
+    if (level || !atomic_load_explicit(&lapic->posts_notify, memory_order_relaxed)) {
+        vcpu_request(target, REQUEST_EVENT);
+        return;
+    }
+    // The request after the mark: whoever serves it before an entry clears the mark, so that none
+    // stays behind which no notification follows.
+    bool outstanding = atomic_fetch_or(&posted->control, POSTED_OUTSTANDING) & POSTED_OUTSTANDING;
+    atomic_fetch_or(&target->requests, REQUEST_EVENT);
+    target->vm->host->notify(target, outstanding);
 }
 
 void lapic_raise(struct vcpu *vcpu, uint8_t vector)
@@ -131,14 +119,13 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector)
         return;
     }
     settle_eoi(vcpu);
-    uint32_t *tmr = word_of(lapic, LAPIC_TMR, vector);
-    set(tmr, get(tmr) & ~BIT32(vector % 32));
+    uint32_t *tmr = vectors_word(lapic, LAPIC_TMR, vector);
+    vectors_set(tmr, vectors_get(tmr) & ~BIT32(vector % 32));
     set_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
     vcpu_note(vcpu, REQUEST_EVENT);
 }
 
-// Takes posted interrupts into the IRR, and their trigger modes into the TMR.
-static void merge_posted(struct vcpu *vcpu)
+void lapic_take_posted(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     settle_eoi(vcpu);
@@ -146,8 +133,8 @@ static void merge_posted(struct vcpu *vcpu)
     while (groups) {
         unsigned group = lowest_bit(groups);
         groups &= groups - 1;
-        uint32_t bits = atomic_exchange(&lapic->posted[group], 0);
-        uint32_t level = atomic_fetch_and(&lapic->posted_level[group], ~bits) & bits;
+        uint32_t level = atomic_exchange(&lapic->posted_level[group], 0);
+        uint32_t bits = atomic_exchange(&lapic->page->posted.request[group], 0) | level;
         if (group == 0 && (bits & 0xffff)) {
             lapic_error(vcpu, LAPIC_ERROR_RECEIVE_VECTOR);
             bits &= ~UINT32_C(0xffff);
@@ -155,10 +142,10 @@ static void merge_posted(struct vcpu *vcpu)
         }
         if (bits == 0)
             continue;
-        uint32_t *tmr = word_of(lapic, LAPIC_TMR, group * 32);
-        uint32_t *irr = word_of(lapic, LAPIC_IRR, group * 32);
-        set(tmr, (get(tmr) & ~bits) | level);
-        set(irr, get(irr) | bits);
+        uint32_t *tmr = vectors_word(lapic, LAPIC_TMR, group * 32);
+        uint32_t *irr = vectors_word(lapic, LAPIC_IRR, group * 32);
+        vectors_set(tmr, (vectors_get(tmr) & ~bits) | level);
+        vectors_set(irr, vectors_get(irr) | bits);
         lapic->irr_groups |= BIT32(group);
     }
 }
@@ -166,7 +153,7 @@ static void merge_posted(struct vcpu *vcpu)
 static inline void take_posted(struct vcpu *vcpu)
 {
     if (atomic_load_explicit(&vcpu->lapic.posted_groups, memory_order_relaxed))
-        merge_posted(vcpu);
+        lapic_take_posted(vcpu);
 }
 
 // Whether a vector of this class is above the processor's priority. The TPR is read where it is:
@@ -181,7 +168,7 @@ static inline bool is_deliverable(const struct lapic *lapic, int vector)
 int lapic_pending(struct vcpu *vcpu)
 {
     take_posted(vcpu);
-    int vector = highest(&vcpu->lapic, LAPIC_IRR, vcpu->lapic.irr_groups);
+    int vector = vectors_highest(&vcpu->lapic, LAPIC_IRR, vcpu->lapic.irr_groups);
     return is_deliverable(&vcpu->lapic, vector) ? vector : -1;
 }
 
@@ -189,7 +176,7 @@ uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     take_posted(vcpu);
-    int vector = highest(lapic, LAPIC_IRR, lapic->irr_groups);
+    int vector = vectors_highest(lapic, LAPIC_IRR, lapic->irr_groups);
     if (vector < 0 || (lapic->in_service >= 0 && (lapic->in_service & CLASS) >= (vector & CLASS)))
         return 0; // none, or an EOI must come first
     uint32_t tpr = lapic_get(lapic, LAPIC_TPR) & CLASS;
@@ -206,7 +193,7 @@ int lapic_take(struct vcpu *vcpu)
         return -1;
     clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, (unsigned)vector);
     set_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
-    set_in_service(lapic, vector);
+    lapic->in_service = vector;
     if (lapic->eoi_flag)
         offer_eoi(lapic, (unsigned)vector);
     return vector;
@@ -219,18 +206,17 @@ static void end_of_interrupt(struct vcpu *vcpu)
     if (vector < 0)
         return;
     clear_bit(lapic, LAPIC_ISR, &lapic->isr_groups, (unsigned)vector);
-    set_in_service(lapic, highest(lapic, LAPIC_ISR, lapic->isr_groups));
+    lapic->in_service = vectors_highest(lapic, LAPIC_ISR, lapic->isr_groups);
     if (lapic->irr_groups)
         vcpu_note(vcpu, REQUEST_EVENT);
-    bool level = get(word_of(lapic, LAPIC_TMR, (unsigned)vector)) & BIT32(vector % 32);
-    const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
-    if (level && irqchip->ioapic_eoi)
-        irqchip->ioapic_eoi(irqchip->ioapic, (uint8_t)vector);
+    if (vectors_has(lapic, LAPIC_TMR, (unsigned)vector))
+        lapic_ended(vcpu, (uint8_t)vector);
 }
 
 void lapic_eoi(struct vcpu *vcpu)
 {
-    settle_eoi(vcpu);
+    if (__builtin_expect(vcpu->lapic.delegate, DELEGATE_NONE) != DELEGATE_NONE)
+        lapic_settle(vcpu);
     end_of_interrupt(vcpu);
 }
 

@@ -19,6 +19,9 @@ struct vm_host {
     // Makes the CPU that runs this vCPU look at its requests, wherever it is: in the guest, in
     // root, or asleep.
     void (*kick)(struct vcpu *vcpu);
+    // Its posted-interrupt descriptor has something new, and a request is set: the CPU that runs it
+    // in the guest is notified (unless that is `outstanding` already), otherwise as kick.
+    void (*notify)(struct vcpu *vcpu, bool outstanding);
     // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now,
     // offer it again after uart_room() (board.h).
     bool (*console_write)(struct vm *vm, unsigned port, uint8_t byte);

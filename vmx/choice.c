@@ -129,42 +129,44 @@ static const struct feature_row feature_row[VMX_FEATURES] = {
                                    .word = WORD_PRIMARY,
                                    .controls = PRIMARY_MONITOR_TRAP_FLAG,
                                    .fallback = "single steps use RFLAGS.TF"},
+    [FEATURE_APIC_ACCESS] = {.option = "apic_access",
+                             .name = "virtualize APIC accesses",
+                             .word = WORD_SECONDARY,
+                             .controls = SECONDARY_VIRTUALIZE_APIC_ACCESSES,
+                             .depends = FEATURE(FEATURE_TPR_SHADOW),
+                             .fallback = "xAPIC accesses are emulated"},
     [FEATURE_X2APIC_VIRT] = {.option = "x2apic_virt",
                              .name = "virtualize x2APIC mode",
                              .word = WORD_SECONDARY,
                              .controls = SECONDARY_VIRTUALIZE_X2APIC,
                              .depends = FEATURE(FEATURE_TPR_SHADOW),
-                             .by_name = true,
-                             .undriven = true,
                              .fallback = "x2APIC accesses exit"},
     [FEATURE_APIC_REGISTER] = {.option = "apicv",
                                .name = "APIC-register virtualization",
                                .word = WORD_SECONDARY,
                                .controls = SECONDARY_APIC_REGISTER,
                                .depends = FEATURE(FEATURE_TPR_SHADOW),
-                               .by_name = true,
-                               .undriven = true,
                                .fallback = "reads of the local APIC exit"},
     [FEATURE_VIRTUAL_INTERRUPTS] = {.option = "vid",
                                     .name = "virtual-interrupt delivery",
                                     .word = WORD_SECONDARY,
                                     .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
                                     .depends = FEATURE(FEATURE_TPR_SHADOW),
-                                    .by_name = true,
-                                    .undriven = true,
                                     .fallback = "interrupts are injected, EOIs exit"},
     [FEATURE_POSTED_INTERRUPTS] = {.option = "posted",
                                    .name = "posted interrupts",
                                    .word = WORD_PIN,
                                    .controls = PIN_POSTED_INTERRUPTS,
                                    .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS),
-                                   .by_name = true,
-                                   .undriven = true,
                                    .fallback = "a remote vCPU is made to exit"},
 };
 
-// Features that change a word only while something is being done, not from the start.
-#define ON_DEMAND FEATURE(FEATURE_MONITOR_TRAP_FLAG)
+// Features that change a word only while something is being done or, those of the local APIC, in
+// its mode.
+#define ON_DEMAND                                                                                  \
+    (FEATURE(FEATURE_MONITOR_TRAP_FLAG) | FEATURE(FEATURE_APIC_ACCESS) |                           \
+     FEATURE(FEATURE_X2APIC_VIRT) | FEATURE(FEATURE_APIC_REGISTER) |                               \
+     FEATURE(FEATURE_VIRTUAL_INTERRUPTS) | FEATURE(FEATURE_POSTED_INTERRUPTS))
 
 uint32_t choice_default(void)
 {
@@ -286,6 +288,19 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
         choice->word[word] = (want[word] | range->must) & range->may;
     }
     choice->missing = required_missing(capabilities);
+}
+
+uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic)
+{
+    static const enum vmx_feature besides[] = {FEATURE_APIC_REGISTER, FEATURE_VIRTUAL_INTERRUPTS};
+    enum vmx_feature mode = x2apic ? FEATURE_X2APIC_VIRT : FEATURE_APIC_ACCESS;
+    if (!enabled || !choice_uses(choice, mode))
+        return 0;
+    uint64_t controls = feature_row[mode].controls;
+    for (unsigned i = 0; i < ARRAY_LENGTH(besides); i++)
+        if (choice_uses(choice, besides[i]))
+            controls |= feature_row[besides[i]].controls;
+    return controls;
 }
 
 static const struct trap_row {

@@ -28,7 +28,7 @@ enum vmx_feature {
     FEATURE_WBINVD_EXITING,
     FEATURE_TSC_SCALING,
     FEATURE_MONITOR_TRAP_FLAG,
-    // Chosen by name only: off unless the option asks for them.
+    FEATURE_APIC_ACCESS,
     FEATURE_X2APIC_VIRT,
     FEATURE_APIC_REGISTER,
     FEATURE_VIRTUAL_INTERRUPTS,
@@ -61,6 +61,9 @@ MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t 
 // they suffice.
 void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capabilities,
                  uint32_t wanted, uint32_t requested);
+
+// The secondary controls that virtualize a local APIC in this mode, beside those of `word`.
+uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic);
 
 // Adds to the words of a VM's vCPUs the exits of a mask of vm/trap.h. STATUS_UNSUPPORTED: the CPUs
 // have no control for one of them, and the mask does not say that it may be left out.

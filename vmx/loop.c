@@ -100,24 +100,40 @@ void loop_remove(struct vmx_vcpu *vcpu)
     }
 }
 
-// vm_host.kick: somebody set request bits. Whoever blocks a vCPU looks at its requests after saying
-// so, hence one of the two sides sees the other; and whoever runs it looks at them after saying so
-// and where. In any other state it will be run, and looks then.
-void loop_kick(struct vcpu *vcpu)
+// vm_host.kick: somebody set request bits; .notify: or posted an interrupt. Whoever blocks a vCPU
+// looks at its requests after saying so, hence one of the two sides sees the other; and whoever
+// runs it looks at them after saying so and where. In any other state it will be run, and looks
+// then.
+static void reach(struct vcpu *vcpu, void (*send)(uint32_t apic_id))
 {
     struct vmx_vcpu *target = vmx_vcpu(vcpu);
     atomic_thread_fence(memory_order_seq_cst);
     uint8_t state = target->sched.state;
-    if (state == SCHED_RUNNING) {
+    if (state == SCHED_RUNNING && send) {
         const struct cpu *cpu = &cpus[target->sched.cpu];
         if (cpu != this_cpu())
-            apic_send_nmi(cpu->apic_id);
+            send(cpu->apic_id);
     }
     if (state != SCHED_BLOCKED)
         return;
     spin_lock(&lock);
     tell(sched_wake(&sched, &target->sched, now_ns()));
     spin_unlock(&lock);
+}
+
+void loop_kick(struct vcpu *vcpu)
+{
+    reach(vcpu, apic_send_nmi);
+}
+
+static void send_notification(uint32_t apic_id)
+{
+    apic_send_fixed(apic_id, VECTOR_POSTED);
+}
+
+void loop_notify(struct vcpu *vcpu, bool outstanding)
+{
+    reach(vcpu, outstanding ? NULL : send_notification);
 }
 
 static bool can_move(const struct vmx_vcpu *vcpu)

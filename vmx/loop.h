@@ -26,6 +26,7 @@ void loop_remove(struct vmx_vcpu *vcpu);
 
 // vm_host.kick
 void loop_kick(struct vcpu *vcpu);
+void loop_notify(struct vcpu *vcpu, bool outstanding);
 
 // Makes a CPU's loop look around, should it be asleep or in a guest.
 void loop_wake(unsigned cpu);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arch/x86_64/cpu.h"
+#include "lib/spinlock.h"
 #include "mm/ept.h"
 #include "vm/sched.h"
 #include "vm/vm.h"
@@ -33,6 +34,10 @@ struct vmx_vm {
     uint64_t eptp;
     uint64_t word[CONTROL_WORDS];          // of machine_choice, and what the VM's `trap` adds
     uint8_t *msr_bitmap;                   // one frame
+    uint8_t *x2apic_bitmap;                // the same for vCPUs whose x2APIC the CPU virtualizes
+    void *apic_access;                     // the APIC-access page, or NULL
+    struct spinlock apic_lock;             // guards apic_mapped and changes of `ept`
+    bool apic_mapped;                      // apic_access stands at APIC_BASE_DEFAULT
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     _Atomic uint32_t running;              // vCPUs that have not left their loops
     _Atomic uint64_t ept_generation;       // raised by each change that needs INVEPT
@@ -55,9 +60,12 @@ struct vmx_vcpu {
     bool checked;        // its first entry went through the VM-entry checker
     _Atomic bool loaded; // its VMCS is current on `cpu` and its registers are live there
     uint16_t vpid;
-    uint32_t primary;      // as last written
-    struct event planned;  // what the last plan injects, until it is known to be delivered
-    uint8_t tpr_threshold; // as last written
+    uint32_t primary;       // as last written
+    bool virtual_delivery;  // the CPU delivers the local APIC's interrupts (vmx/apicv.h)
+    uint64_t apic_controls; // secondary controls for its local APIC's mode, as last written
+    uint64_t eoi_exits[4];  // EOI-exit bitmap, as last written
+    struct event planned;   // what the last plan injects, until it is known to be delivered
+    uint8_t tpr_threshold;  // as last written
     uint32_t timer_rate;
     uint64_t deadline;         // host TSC for which the preemption timer is armed
     uint64_t slice_end;        // host TSC

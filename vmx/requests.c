@@ -6,6 +6,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "vm/kvmclock.h"
+#include "vmx/apicv.h"
 #include "vmx/instructions.h"
 #include "vmx/state.h"
 
@@ -103,7 +104,9 @@ static void inject(struct vmx_vcpu *v)
     uint32_t missing = event_needs(&vcpu->events) & ~vcpu->fetched;
     if (missing)
         state_fetch(v, missing);
-    struct entry_plan plan = event_choose(vcpu);
+    if (v->virtual_delivery)
+        apicv_deliver(v);
+    struct entry_plan plan = v->virtual_delivery ? event_choose_other(vcpu) : event_choose(vcpu);
     v->planned = plan.inject;
     if (plan.inject.info) {
         vmwrite_known(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
@@ -140,6 +143,8 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
         vcpu_take_requests(vcpu, requests);
         vcpu_note(vcpu, REQUEST_EVENT);
     }
+    if (requests & REQUEST_APIC)
+        apicv_follow(v);
     if (requests & (REQUEST_FLUSH_TLB | REQUEST_FLUSH_EPT))
         flush(v, requests);
     if (requests & REQUEST_PREDICTION_BARRIER)

@@ -8,6 +8,7 @@
 #include "mm/frames.h"
 #include "mm/paging.h"
 #include "vm/cr.h"
+#include "vmx/apicv.h"
 #include "vmx/instructions.h"
 #include "vmx/root.h"
 #include "vmx/state.h"
@@ -27,7 +28,7 @@ status_t setup_shared(void)
 
 // The MSR bitmap has four parts: reads and writes of 0..1FFF and of C0000000..C0001FFF; a clear bit
 // passes through.
-static void pass_msr(uint8_t *bitmap, uint32_t index, bool is_write)
+void setup_pass_msr(uint8_t *bitmap, uint32_t index, bool is_write)
 {
     uint32_t part = (is_write ? 2048 : 0) + (index >= 0xc0000000 ? 1024 : 0);
     uint32_t bit = index & 0x1fff;
@@ -45,21 +46,23 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
         if (pass->feature && !cpuid_has(&vm->vm->cpuid, pass->feature))
             continue;
         if (pass->read)
-            pass_msr(vm->msr_bitmap, pass->index, false);
+            setup_pass_msr(vm->msr_bitmap, pass->index, false);
         if (pass->write)
-            pass_msr(vm->msr_bitmap, pass->index, true);
+            setup_pass_msr(vm->msr_bitmap, pass->index, true);
     }
     vm->eptp = ept_pointer(&vm->ept);
     vm->ept_generation = 1;
     memcpy(vm->word, machine_choice.word, sizeof(vm->word));
     struct explanation which;
     status_t status = choice_trap(vm->word, &machine_capabilities, vm->vm->config.traps, &which);
-    return status == STATUS_OK ? status
-                               : explain(why, status, "%s: %s", vm->vm->config.name, which.text);
+    if (status != STATUS_OK)
+        return explain(why, status, "%s: %s", vm->vm->config.name, which.text);
+    return apicv_setup_vm(vm, why);
 }
 
 void setup_release_vm(struct vmx_vm *vm)
 {
+    apicv_release_vm(vm);
     if (vm->msr_bitmap)
         frame_free(vm->msr_bitmap);
 }
@@ -80,9 +83,7 @@ static void write_controls(struct vmx_vcpu *vcpu)
 {
     const uint64_t *word = vcpu->vm->word;
     vcpu->primary = (uint32_t)word[WORD_PRIMARY];
-    vmwrite(VMCS_PIN_BASED_CONTROLS, word[WORD_PIN]);
     vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
-    vmwrite(VMCS_SECONDARY_CONTROLS, word[WORD_SECONDARY]);
     vmwrite(VMCS_EXIT_CONTROLS, word[WORD_EXIT]);
     vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_ENTRY]);
     // #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
@@ -91,7 +92,6 @@ static void write_controls(struct vmx_vcpu *vcpu)
             BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC) | vcpu->guest.vm->config.trap_vectors);
     vmwrite(VMCS_IO_BITMAP_A, address_of(io_bitmaps).value);
     vmwrite(VMCS_IO_BITMAP_B, address_of(io_bitmaps + PAGE_SIZE).value);
-    vmwrite(VMCS_MSR_BITMAPS, address_of(vcpu->vm->msr_bitmap).value);
     vmwrite(VMCS_EPT_POINTER, vcpu->vm->eptp);
     vmwrite(VMCS_LINK_POINTER, UINT64_MAX);
     if (machine_uses(FEATURE_VPID))
@@ -225,6 +225,7 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     if (first) {
         write_controls(vcpu);
         write_host_constants(vcpu);
+        apicv_follow(vcpu);
     }
     if (moved)
         write_host_cpu(here);

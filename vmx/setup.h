@@ -11,6 +11,9 @@ MUST_CHECK status_t setup_shared(void);
 MUST_CHECK status_t setup_vm(struct vmx_vm *vm, struct explanation *why);
 void setup_release_vm(struct vmx_vm *vm);
 
+// Lets guests with this MSR bitmap access an MSR without an exit.
+void setup_pass_msr(uint8_t *bitmap, uint32_t index, bool is_write);
+
 // The VMCS of a vCPU whose guest state is in struct vcpu (all groups dirty). It is loaded nowhere
 // yet.
 MUST_CHECK status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why);

@@ -104,6 +104,11 @@ void apic_send_nmi(uint32_t id)
     send(id, ICR_ASSERT | ICR_NMI);
 }
 
+void apic_send_fixed(uint32_t id, uint8_t vector)
+{
+    send(id, ICR_ASSERT | vector);
+}
+
 void apic_send_init(uint32_t id)
 {
     send(id, ICR_ASSERT | ICR_INIT);

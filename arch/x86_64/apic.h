@@ -15,6 +15,7 @@ void apic_eoi(void);
 
 // To one CPU, named by its APIC id (physical destination).
 void apic_send_nmi(uint32_t id);
+void apic_send_fixed(uint32_t id, uint8_t vector);
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);
 void apic_stop_others(void); // NMI to all the CPUs that are online, for a panic

@@ -17,6 +17,7 @@
 #define VECTOR_TIMER    0xf0 // local APIC timer: wakes an idle CPU
 #define VECTOR_PIC      0x20 // sixteen, for what the masked 8259s may still deliver
 #define VECTOR_UART     0xe0
+#define VECTOR_POSTED   0xf1 // posted interrupts: the notification
 #define VECTOR_SPURIOUS 0xff
 
 struct tss {

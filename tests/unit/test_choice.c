@@ -49,8 +49,8 @@ static void the_words_on_bochs(void **state)
                  (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING | PRIMARY_MOV_DR_EXITING |
                   PRIMARY_INVLPG_EXITING | PRIMARY_RDTSC_EXITING | PRIMARY_MONITOR_TRAP_FLAG));
     assert_true(choice_uses(&choice, FEATURE_MONITOR_TRAP_FLAG));
-    assert_false(choice_uses(&choice, FEATURE_X2APIC_VIRT));
-    assert_true(choice.switched_off & FEATURE(FEATURE_X2APIC_VIRT));
+    assert_false(choice_uses(&choice, FEATURE_PML));
+    assert_true(choice.switched_off & FEATURE(FEATURE_PML));
 }
 
 static void kvm_has_no_pause_loop_exiting(void **state)
@@ -83,19 +83,42 @@ static void what_hangs_on_something_comes_and_goes_with_it(void **state)
     (void)state;
     struct vmx_capabilities cpu = decoded(&bochs_icelake);
     struct vmx_choice choice;
-    const uint32_t apicv = FEATURE(FEATURE_X2APIC_VIRT) | FEATURE(FEATURE_APIC_REGISTER) |
-                           FEATURE(FEATURE_VIRTUAL_INTERRUPTS) | FEATURE(FEATURE_POSTED_INTERRUPTS);
+    const uint32_t apicv = FEATURE(FEATURE_APIC_ACCESS) | FEATURE(FEATURE_X2APIC_VIRT) |
+                           FEATURE(FEATURE_APIC_REGISTER) | FEATURE(FEATURE_VIRTUAL_INTERRUPTS) |
+                           FEATURE(FEATURE_POSTED_INTERRUPTS);
     choice_make(&choice, &cpu, apicv, apicv);
     assert_int_equal(choice.features, 0); // without TPR shadow none of them
     choice_make(&choice, &cpu, apicv | FEATURE(FEATURE_TPR_SHADOW), apicv);
     assert_true(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
-    assert_true(choice.word[WORD_SECONDARY] & SECONDARY_VIRTUALIZE_X2APIC);
-    assert_true(choice.word[WORD_SECONDARY] & SECONDARY_VIRTUAL_INTERRUPT_DELIVERY);
     assert_false(choice_uses(&choice, FEATURE_POSTED_INTERRUPTS)); // Bochs has none
     assert_true(choice.requested & FEATURE(FEATURE_POSTED_INTERRUPTS));
     cpu.control[WORD_PIN].may |= PIN_POSTED_INTERRUPTS;
     choice_make(&choice, &cpu, apicv | FEATURE(FEATURE_TPR_SHADOW), apicv);
-    assert_true(choice.word[WORD_PIN] & PIN_POSTED_INTERRUPTS);
+    assert_true(choice_uses(&choice, FEATURE_POSTED_INTERRUPTS));
+}
+
+#define MODES (SECONDARY_VIRTUALIZE_APIC_ACCESSES | SECONDARY_VIRTUALIZE_X2APIC)
+#define WHOLE (SECONDARY_APIC_REGISTER | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY)
+
+static void the_local_apic_s_controls_follow_its_mode(void **state)
+{
+    (void)state;
+    struct vmx_choice choice = chosen(&bochs_icelake, "");
+    assert_false(choice.word[WORD_SECONDARY] & (MODES | WHOLE));
+    assert_int_equal(choice_apic(&choice, true, false), SECONDARY_VIRTUALIZE_APIC_ACCESSES | WHOLE);
+    assert_int_equal(choice_apic(&choice, true, true), SECONDARY_VIRTUALIZE_X2APIC | WHOLE);
+    assert_int_equal(choice_apic(&choice, false, false), 0);
+    // Without the mode's own control nothing: the guest's accesses would miss the page.
+    choice = chosen(&bochs_icelake, "-x2apic_virt,-vid");
+    assert_int_equal(choice_apic(&choice, true, true), 0);
+    assert_int_equal(choice_apic(&choice, true, false),
+                     SECONDARY_VIRTUALIZE_APIC_ACCESSES | SECONDARY_APIC_REGISTER);
+    choice = chosen(&bochs_icelake, "-apic_access,-apicv");
+    assert_int_equal(choice_apic(&choice, true, true),
+                     SECONDARY_VIRTUALIZE_X2APIC | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY);
+    assert_int_equal(choice_apic(&choice, true, false), 0);
+    choice = chosen(&bochs_icelake, "-tpr_shadow");
+    assert_int_equal(choice_apic(&choice, true, true) | choice_apic(&choice, true, false), 0);
 }
 
 static void an_unknown_word_of_the_option_is_named(void **state)
@@ -110,9 +133,9 @@ static void an_unknown_word_of_the_option_is_named(void **state)
     assert_int_equal(choice_parse(",", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("-", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("--vpid", &wanted, &requested, &why), STATUS_NOT_FOUND);
-    assert_int_equal(choice_parse("-posted", &wanted, &requested, &why), STATUS_OK);
-    assert_int_equal(choice_parse("1g,posted", &wanted, &requested, &why), STATUS_UNSUPPORTED);
-    assert_non_null(strstr(why.text, "\"posted\""));
+    assert_int_equal(choice_parse("-pml", &wanted, &requested, &why), STATUS_OK);
+    assert_int_equal(choice_parse("1g,pml", &wanted, &requested, &why), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "\"pml\""));
     wanted = 0;
     for (int i = 0; i < VMX_FEATURES; i++) {
         uint32_t before = wanted;
@@ -283,6 +306,7 @@ int main(void)
         cmocka_unit_test(kvm_has_no_pause_loop_exiting),
         cmocka_unit_test(an_option_takes_away_and_names_what_hangs_on_it),
         cmocka_unit_test(what_hangs_on_something_comes_and_goes_with_it),
+        cmocka_unit_test(the_local_apic_s_controls_follow_its_mode),
         cmocka_unit_test(an_unknown_word_of_the_option_is_named),
         cmocka_unit_test(a_broken_preemption_timer_is_not_used),
         cmocka_unit_test(traps_are_forced_per_vm),

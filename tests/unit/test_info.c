@@ -167,7 +167,7 @@ static void interrupt_controllers_are_shown(void **state)
     lapic_set(lapic, LAPIC_LVT_LINT1, LVT_MASKED | 0x400);
     lapic_set(lapic, LAPIC_ISR + 0x70, BIT32(12));
     lapic_set(lapic, LAPIC_IRR + 0x10, BIT32(1) | BIT32(31));
-    lapic->posted[7] = BIT32(4);
+    lapic->page->posted.request[7] = BIT32(4);
     assert_says("info irq", "board of web\n");
     assert_says("info irq", "vCPU 0: APIC ID 0 disabled");
     assert_says("info irq", "vCPU 1: APIC ID 0 xAPIC, TPR 00, spurious vector ff\n");

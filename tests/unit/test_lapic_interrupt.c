@@ -167,22 +167,6 @@ static void only_level_interrupts_broadcast_their_eoi(void **state)
     assert_int_equal(mmio_read(cpu, LAPIC_TMR + 0x20), 0);
 }
 
-// A poster's level bit may be seen before its posted bit: it must not be taken early.
-static void a_level_bit_waits_for_its_post(void **state)
-{
-    (void)state;
-    atomic_fetch_or(&apic->posted_level[2], BIT32(4));
-    lapic_post(cpu, 0x45, false);
-    assert_int_equal(take_vector(cpu), 0x45);
-    assert_int_equal(atomic_load(&apic->posted_level[2]), BIT32(4));
-    atomic_fetch_or(&apic->posted[2], BIT32(4));
-    atomic_fetch_or(&apic->posted_groups, BIT32(2));
-    lapic_eoi(cpu);
-    assert_int_equal(take_vector(cpu), 0x44);
-    assert_int_equal(mmio_read(cpu, LAPIC_TMR + 0x20), BIT32(4));
-    assert_int_equal(atomic_load(&apic->posted_level[2]), 0);
-}
-
 int main(void)
 {
 #define ENABLED(test) cmocka_unit_test_setup(test, enabled_vm)
@@ -196,7 +180,6 @@ int main(void)
         ENABLED(posting_asks_for_attention),
         ENABLED(one_may_wait_while_one_is_in_service),
         ENABLED(only_level_interrupts_broadcast_their_eoi),
-        ENABLED(a_level_bit_waits_for_its_post),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
