@@ -251,12 +251,17 @@ $(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)
 	@mkdir -p $(@D)
 	$(call say,NASM,$<)$(NASM) -f bin -o $@ -I ./ -MD $(@:.bin=.d) -MP $<
 
+# The same guest for a machine without Corbel.
+$(BUILD)/guests/%.bare: $(BUILD)/guests/%.bin tests/guests/lib/bare.inc
+	$(call say,NASM,$@)$(NASM) -f bin -d 'IMAGE="$<"' -o $@ tests/guests/lib/bare.inc
+
 $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
 	@objcopy --strip-debug -O elf32-i386 $< $@
 
 # ---- boots: guests on several CPU models, the real ISO, costs ------------------------------------------------------
 guests: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE) $(call guest_files,$(or $(T),$(GUEST_NAMES)))
+	@$(MAKE) --no-print-directory $(IMAGE) $(call guest_files,$(or $(T),$(GUEST_NAMES))) \
+		$(patsubst %.bin,%.bare,$(filter %.bin,$(call guest_files,$(or $(T),$(GUEST_NAMES)))))
 	@tests/guests/run $(if $(MODELS),-m $(MODELS)) $(if $(CPUS),-c $(CPUS)) \
 		$(call guest_files,$(or $(T),$(GUEST_NAMES)))
 
