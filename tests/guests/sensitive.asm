@@ -20,6 +20,9 @@
 %endmacro
 
 %include "tests/guests/lib/flat.inc"
+%define COLUMNS 3
+%include "tests/guests/lib/record.inc"
+%include "tests/guests/lib/catch.inc"
 
 USER_DATA16 equ FIRST_FREE | 3
 USER_CODE64 equ FIRST_FREE + 0x08 | 3
@@ -34,48 +37,7 @@ LOCAL_DATA equ 8 | 4 | 3                ; in the LDT
 BEYOND equ 0xfff8
 
 IDT64 equ 0x5000
-SEEN equ 0x31                           ; INT n: whoever may call it
-FORBIDDEN equ 0x32                      ; CPL 0 only
-END_OF_PROBE equ 0x33
-GATES equ 0x34
-PROBE_STACK_TOP equ 0x7400              ; of probes at CPL 0
 CR0_CD_NW equ 3 << 29
-
-%define UD (6 << 16)
-%define GP(error) (13 << 16 | (error))
-%define NONE 0
-
-; ---- records: what an instruction gave ----
-
-; KEEP "text", what EAX must be at CPL 0 [, at CPL 3 [, at CPL 3 with IOPL 3]]. In 64-bit code: RAX.
-%macro KEEP 2-4
-    %if __BITS__ == 64
-    mov [%%value], rax
-    %else
-    mov [%%value], eax
-    %endif
-[section .records]
-    dd %%text
-%%value:
-    dq 0, %2
-    %if %0 == 2
-    dq %2, %2
-    %elif %0 == 3
-    dq %3, %3
-    %else
-    dq %3, %4
-    %endif
-[section .texts]
-%%text: db %1, 0
-__SECT__
-%endmacro
-RECORD equ 4 + 8 * 4
-
-%macro RECORDS 1
-[section .records]
-records_%1:
-__SECT__
-%endmacro
 
 ; PASSES bits, CS and SS of CPL 0, CS and SS of CPL 3
 %macro PASSES 5
@@ -96,20 +58,6 @@ __SECT__
     mov ebp, records_%1_end
     mov ecx, %2
     call report
-%endmacro
-
-; ATTEMPT {instruction}, ...: EAX is then the fault's vector << 16 | error code, or NONE.
-%macro ATTEMPT 1-*
-    mov dword [resume_ip], %%behind
-    mov dword [fault], NONE
-    mov [resume_sp], esp
-    %rep %0
-    %1
-    %rotate 1
-    %endrep
-%%behind:
-    mov esp, [resume_sp]
-    mov eax, [fault]
 %endmacro
 
 ; UNDEFINED "what", {instruction}: #UD in real mode
@@ -135,6 +83,7 @@ bits 32
     xor ecx, ecx
     call report
     call make_gates
+    call make_gates64
     mov ax, LDT_SELECTOR
     lldt ax
     mov dword [runner], run_32
@@ -146,65 +95,9 @@ bits 32
 bits 16
     jmp switch_off
 
-; ---- reports ----
+; ---- names ----
 
-; ESI: the mode; EDI to EBP: its records; ECX: which column must have come.
-bits 32
-report:
-    mov [report_mode], esi
-.record:
-    mov eax, [edi + 4]
-    mov edx, [edi + 8]
-    xor eax, [edi + 12 + ecx * 8]
-    xor edx, [edi + 16 + ecx * 8]
-    or eax, edx
-    mov esi, good_text
-    jz .judged
-    mov esi, bad_text
-.judged:
-    call print32
-    mov esi, [report_mode]
-    call print32
-    mov esi, [column_names + ecx * 4]
-    call print32
-    mov esi, [edi]
-    call print32
-    mov esi, is_text
-    call print32
-    mov ebx, [edi + 8]
-    test ebx, ebx
-    jz .low
-    call print_hex
-.low:
-    mov ebx, [edi + 4]
-    call print_hex
-    mov esi, end_text
-    call print32
-    add edi, RECORD
-    cmp edi, ebp
-    jb .record
-    ret
-
-; EBX, in hexadecimal. Changes EAX, EDX, ESI.
-print_hex:
-    push ecx
-    mov ecx, 8
-.digit:
-    rol ebx, 4
-    mov eax, ebx
-    and eax, 15
-    mov al, [hex_digits + eax]
-    mov [hex_text], al
-    mov esi, hex_text
-    call print32
-    loop .digit
-    pop ecx
-    ret
-
-hex_digits: db "0123456789abcdef"
-hex_text: db 0, 0
-is_text: db " = ", 0
-real_name: db "real mode", 0
+real_name: db "real mode, ", 0
 name_16: db "16-bit, ", 0
 name_32: db "32-bit, ", 0
 name_64: db "64-bit, ", 0
@@ -213,43 +106,13 @@ column_1: db "CPL 3: ", 0
 column_2: db "CPL 3, IOPL 3: ", 0
 align 4
 column_names: dd column_0, column_1, column_2
-report_mode: dd 0
 
 ; ---- the passes ----
 
 runner: dd 0
-back_ip: dd 0
-back_sp: dd 0
 
-; EAX: the code, EBX: its CS, ECX: its SS, EDX: its EFLAGS. Returns when it says END_OF_PROBE.
-run_32:
-    pop dword [back_ip]
-    mov [back_sp], esp
-    test bl, 3
-    jnz .user
-    mov ss, cx
-    mov esp, PROBE_STACK_TOP
-    jmp .go
-.user:
-    push ecx
-    push dword USER_STACK_TOP
-.go:
-    push edx
-    push ebx
-    push eax
-    mov ds, cx
-    mov es, cx
-    iretd
-
-end_of_probe32:
-    mov ax, DATA32
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov esp, [back_sp]
-    jmp [back_ip]
-
-; The same in long mode, and out of it again.
+; What run_32 does, in long mode, and out of it again.
+bits 32
 run_64:
     pop dword [back_ip]
     mov [back_sp], esp
@@ -333,9 +196,6 @@ set_efer:
 
 align 8
 run_code: dq 0
-idt32_pointer:
-    dw GATES * 8 - 1
-    dd idt
 idt64_pointer:
     dw GATES * 16 - 1
     dd IDT64, 0
@@ -350,61 +210,6 @@ ldt:
 
 ; ---- faults and interrupts: the probe goes on behind what faulted, at its own privilege ----
 
-; The entries for one kind of IDT: stubs by vector, INT SEEN, call gate. %1: 4 or 8, the size of a stack slot.
-%macro HANDLERS 1
-align 16, db 0x90
-catch_stubs %+ __BITS__:
-%assign vector 0
-%rep 32
-    align 16, db 0x90
-    %if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17)
-    push byte 0
-    %endif
-    push byte vector
-    jmp near catch %+ __BITS__
-    %assign vector vector + 1
-%endrep
-
-; Through SS: DS may be anything here.
-catch %+ __BITS__:
-    xchg A, [SP_]            ; the vector
-    shl eax, 16
-    or eax, [SP_ + %1]
-    mov [SS_ fault], eax
-    mov eax, [SS_ resume_ip]
-    mov [SP_ + 2 * %1], A
-    pop A
-    add SP_, %1
-    IRET_
-
-; EAX: the interrupted CS and ours; EBX: its flags and ours.
-seen %+ __BITS__:
-    pushf
-    pop B
-    shl ebx, 16
-    mov bx, [SP_ + 2 * %1]
-    rol ebx, 16
-    mov eax, [SP_ + %1]
-    shl eax, 16
-    mov ax, cs
-    IRET_
-
-; EAX: the caller's CS and ours.
-gate_target %+ __BITS__:
-    mov eax, [SP_ + %1]
-    shl eax, 16
-    mov ax, cs
-    RETF_
-%endmacro
-
-bits 32
-    %define A eax
-    %define B ebx
-    %define SP_ esp
-    %define SS_ ss:
-    %define IRET_ iretd
-    %define RETF_ retf
-    HANDLERS 4
 bits 64
     %define A rax
     %define B rbx
@@ -415,44 +220,32 @@ bits 64
     HANDLERS 8
 
 bits 32
-make_gates:
-    mov ecx, 0
-    mov eax, catch_stubs32
-    mov ebx, catch_stubs64
+make_gates64:
+    xor ecx, ecx
+    mov eax, catch_stubs64
 .fault:
     mov edx, 0x8e00
-    call set_gate
+    call set_gate64
     add eax, 16
-    add ebx, 16
     inc ecx
     cmp ecx, 32
     jb .fault
     mov ecx, SEEN
-    mov eax, seen32
-    mov ebx, seen64
+    mov eax, seen64
     mov edx, 0xee00
-    call set_gate
+    call set_gate64
     mov ecx, FORBIDDEN
     mov edx, 0x8e00
-    call set_gate
+    call set_gate64
     mov ecx, END_OF_PROBE
-    mov eax, end_of_probe32
-    mov ebx, end_of_probe64
+    mov eax, end_of_probe64
     mov edx, 0xee00
-    call set_gate
-    lidt [idt32_pointer]
-    ret
 
-; ECX: the vector, EAX and EBX: its 32-bit and 64-bit handler, EDX: the kind of gate.
-set_gate:
-    lea edi, [idt + ecx * 8]
-    mov [edi], ax
-    mov word [edi + 2], CODE32
-    mov [edi + 4], edx
+set_gate64:
     mov edi, ecx
     shl edi, 4
     add edi, IDT64
-    mov [edi], bx
+    mov [edi], ax
     mov word [edi + 2], CODE64
     mov [edi + 4], edx
     mov dword [edi + 8], 0
