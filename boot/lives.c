@@ -192,10 +192,15 @@ static bool has_spoken(const struct slot *slot)
 }
 
 // A guest can reset itself a thousand times a second: ever fewer lines say so.
+static bool is_told(unsigned restart)
+{
+    return (restart & (restart - 1)) == 0;
+}
+
 static void note_restart(struct slot *slot, enum stop_reason reason)
 {
     unsigned count = ++slot->restarts;
-    if ((count & (count - 1)) == 0)
+    if (is_told(count))
         print_to(consoles_printer(), "corbel: VM %s: %s: restart %u (%lu frames free)\n",
                  slot->config->name, stop_reason_text(reason), count, frames_free_count());
 }
@@ -219,6 +224,8 @@ static void bury(struct slot *slot)
     note_end(instance->vm.stop_reason, instance->vm.stop_code);
     if (action != ACTION_RESTART)
         print_summary(instance);
+    else if (is_told(slot->restarts + 1))
+        summary_state(consoles_printer(), &instance->vm);
     if (action == ACTION_PRESERVE)
         slot->phase = PHASE_PRESERVED;
     else

@@ -3,7 +3,7 @@
 
 #include "lib/string.h"
 #include "monitor/commands.h"
-#include "vm/walk.h"
+#include "monitor/registers.h"
 
 #define MOST_UNITS  4096 // at once
 #define STRING_SIZE 256
@@ -94,34 +94,11 @@ static bool read_address(const struct vcpu *vcpu, const char *text, uint64_t *ad
     }
 }
 
-static bool is_linear(const struct vcpu *vcpu, uint64_t address)
-{
-    return vcpu->efer & EFER_LMA ? is_canonical(address, vcpu->cr4 & CR4_LA57 ? 57 : 48)
-                                 : address <= UINT32_MAX;
-}
-
-// A walk of the guest's page tables that leaves the guest as it was.
-static bool translate(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
-{
-    struct walk walk;
-    verdict_t fault;
-    uint64_t cr2 = vcpu->cr2;
-    bool cr2_dirty = vcpu->cr2_dirty;
-    bool found =
-        is_linear(vcpu, linear) && (walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
-                                    walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault));
-    vcpu->cr2 = cr2;
-    vcpu->cr2_dirty = cr2_dirty;
-    if (found)
-        *physical = walk.physical;
-    return found;
-}
-
 static bool read_bytes(const struct view *view, uint64_t address, uint8_t *bytes, unsigned size)
 {
     for (unsigned i = 0; i < size; i++) {
         gpa_t physical = gpa(address + i);
-        if (!view->is_physical && !translate(view->vcpu, address + i, &physical))
+        if (!view->is_physical && !registers_translate(view->vcpu, address + i, &physical))
             return false;
         if (!gmem_read(&view->vcpu->vm->memory, physical, bytes + i, 1))
             return false;

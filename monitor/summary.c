@@ -3,6 +3,7 @@
 
 #include "monitor/summary.h"
 
+#include "monitor/registers.h"
 #include "vm/stats.h"
 
 static struct exit_counter total_of(const struct vm *vm, unsigned reason)
@@ -35,18 +36,21 @@ void summary_exits(struct printer *to, const struct vm *vm)
     print_to(to, "%-32s %12lu %12lu\n", "total", all.count, all.cycles / MAX(all.count, 1));
 }
 
-// The instruction that the emulator did not know, as it stood in memory.
-static void print_unemulated(struct printer *to, const struct vm *vm)
+#define CODE_BYTES 16
+
+void summary_state(struct printer *to, const struct vm *vm)
 {
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        const struct vcpu *vcpu = vm->vcpu[i];
-        if (!vcpu->unemulated_length)
-            continue;
-        print_to(to, "vCPU %u: the bytes at its instruction:", vcpu->id);
-        for (unsigned j = 0; j < vcpu->unemulated_length; j++)
-            print_to(to, " %02x", vcpu->unemulated[j]);
-        print_to(to, "\n");
-    }
+    struct vcpu *vcpu = vm->stopped_by;
+    uint8_t code[CODE_BYTES];
+    if (!vcpu)
+        return;
+    unsigned count = registers_code(vcpu, code, CODE_BYTES);
+    print_to(to, "vCPU %u, %s, at RIP:%s", vcpu->id, registers_mode(vcpu),
+             count ? "" : " no memory");
+    for (unsigned i = 0; i < count; i++)
+        print_to(to, " %02x", code[i]);
+    print_to(to, "\n");
+    registers_print(to, vcpu);
 }
 
 void summary_print(struct printer *to, const struct vm *vm)
@@ -55,7 +59,7 @@ void summary_print(struct printer *to, const struct vm *vm)
     if (vm->stop_code)
         print_to(to, " (%#x)", vm->stop_code);
     print_to(to, "\n");
-    print_unemulated(to, vm);
+    summary_state(to, vm);
     if (vm->config.exit_stats != EXIT_STATS_OFF)
         summary_exits(to, vm);
     print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",

@@ -7,6 +7,9 @@
 // The table alone, over all vCPUs.
 void summary_exits(struct printer *to, const struct vm *vm);
 
+// Where the vCPU stands whose exit ended the VM, if one did: a dozen lines.
+void summary_state(struct printer *to, const struct vm *vm);
+
 void summary_print(struct printer *to, const struct vm *vm);
 
 // The CPU time of each vCPU, `received` in nanoseconds, within the VM's `life`.

@@ -3,20 +3,15 @@
 
 #include "vm/emulate.h"
 
-#include "lib/string.h"
 #include "vm/emulation.h"
 #include "vm/vm.h"
 
 #define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS | STATE_STACK)
 
 // User code cannot end its VM: what we do not know it may not use.
-static verdict_t unknown(struct vcpu *vcpu, const uint8_t *bytes, unsigned count)
+static verdict_t unknown(const struct vcpu *vcpu)
 {
-    if (vcpu->cpl == 3)
-        return fault_ud();
-    memcpy(vcpu->unemulated, bytes, count);
-    vcpu->unemulated_length = (uint8_t)count;
-    return stop(STOP_UNEMULATED, 0);
+    return vcpu->cpl == 3 ? fault_ud() : stop(STOP_UNEMULATED, 0);
 }
 
 static bool is_protected(const struct vcpu *vcpu)
@@ -61,6 +56,6 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     if (result == DECODE_INVALID)
         return fault_ud();
     if (result == DECODE_UNKNOWN)
-        return unknown(vcpu, bytes, count);
+        return unknown(vcpu);
     return execute(&emulation);
 }

@@ -10,7 +10,7 @@
 //   again      a repeated string instruction has iterations left, or another CPU changed what a
 //   locked access read fault      what the instruction raises; nothing but CR2 has changed, or
 //   whole iterations of a string instruction need       call again with these groups stop       at
-//   CPL < 3: an instruction that is not known (its bytes are in vcpu->unemulated), or code or
+//   CPL < 3: an instruction that is not known, or code or
 //   paging
 //              structures outside RAM. User code gets #UD for the former.
 verdict_t emulate(struct vcpu *vcpu, const struct exit *exit);

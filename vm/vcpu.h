@@ -190,8 +190,6 @@ struct vcpu {
     uint64_t stolen;        // nanoseconds that it could run and did not, up to now
     uint64_t stolen_before; // of them, those before the guest asked (vm/kvmsteal.h)
     void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
-    uint8_t unemulated[15]; // with STOP_UNEMULATED: the bytes at the instruction
-    uint8_t unemulated_length;
     struct exit_stats stats;
     struct watch *watch; // vm/watch.h; NULL unless `dirty` has STATE_WATCH
 };

@@ -10,14 +10,15 @@ void vcpu_request(struct vcpu *vcpu, uint32_t requests)
     vcpu->vm->host->kick(vcpu);
 }
 
-void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
+bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
 {
     uint32_t none = STOP_NONE;
     if (!atomic_compare_exchange_strong(&vm->stop_reason, &none, (uint32_t)reason))
-        return;
+        return false;
     atomic_store(&vm->stop_code, code);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         vcpu_request(vm->vcpu[i], REQUEST_SCHEDULE);
+    return true;
 }
 
 void vm_unclaimed_port(struct vm *vm, struct access *access)

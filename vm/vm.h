@@ -68,6 +68,7 @@ struct vm {
     // Set once by vm_stop(), read by every CPU that runs a vCPU of this VM.
     _Atomic uint32_t stop_reason;     // enum stop_reason
     _Atomic uint32_t stop_code;       // port value, exit reason, ...: what goes with the reason
+    struct vcpu *stopped_by;          // whose exit it was, with all state fetched; NULL: nobody's
     _Atomic uint64_t device_deadline; // VM time at which a device wants its tick
 
     _Atomic uint32_t arbitration; // the vCPU that won the last lowest-priority message (vm/ipi.c)
@@ -87,8 +88,8 @@ static inline uint64_t exit_now(const struct vcpu *vcpu, const struct exit *exit
 }
 
 // Ends the VM: the first reason wins, every vCPU is asked to leave its loop. Any CPU may call it.
-// `stop_code` is valid once every vCPU has left.
-void vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
+// `stop_code` is valid once every vCPU has left. False: it had a reason already.
+bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
 
 // Answers an access to a port that nobody claims with all ones, counts and lists it.
 void vm_unclaimed_port(struct vm *vm, struct access *access);

@@ -24,28 +24,6 @@ void vmx_access_failed(const char *instruction, uint32_t field)
     panic("%s of VMCS field %#x failed", instruction, field);
 }
 
-void dump_registers(struct vmx_vcpu *v)
-{
-    static const char names[SEGMENTS][5] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};
-    state_fetch(v, STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS);
-    const struct vcpu *c = &v->guest;
-    const uint64_t *r = c->gpr;
-    log_line(v, "vCPU %u: RIP %016lx RFLAGS %08lx interruptibility %lx", c->id, c->rip, c->rflags,
-             c->interruptibility);
-    log_line(v, "RAX %016lx RCX %016lx RDX %016lx RBX %016lx", r[RAX], r[RCX], r[RDX], r[RBX]);
-    log_line(v, "RSP %016lx RBP %016lx RSI %016lx RDI %016lx", r[RSP], r[RBP], r[RSI], r[RDI]);
-    log_line(v, "R8  %016lx R9  %016lx R10 %016lx R11 %016lx", r[R8], r[R9], r[R10], r[R11]);
-    log_line(v, "R12 %016lx R13 %016lx R14 %016lx R15 %016lx", r[R12], r[R13], r[R14], r[R15]);
-    log_line(v, "CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %lx", c->cr0, c->cr2, c->cr3,
-             c->cr4, c->efer);
-    for (unsigned i = 0; i < SEGMENTS; i++)
-        log_line(v, "%-4s %04x base %016lx limit %08x access %05x", names[i],
-                 c->segment[i].selector, c->segment[i].base, c->segment[i].limit,
-                 c->segment[i].access);
-    log_line(v, "GDTR base %016lx limit %04x, IDTR base %016lx limit %04x", c->gdtr.base,
-             c->gdtr.limit, c->idtr.base, c->idtr.limit);
-}
-
 // The checker prints in pieces; the log takes lines.
 struct line_printer {
     struct printer printer;
@@ -100,5 +78,4 @@ void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
     }
     if (dump_check_entry(v) == 0)
         log_line(v, "the VM-entry checker finds nothing wrong");
-    dump_registers(v);
 }

@@ -7,9 +7,6 @@
 // finds in the VMCS.
 void dump_entry_failure(struct vmx_vcpu *vcpu, uint32_t reason);
 
-// Logs the guest's registers. The vCPU must be loaded on this CPU.
-void dump_registers(struct vmx_vcpu *vcpu);
-
 // Runs the VM-entry checker over the current VMCS, a line in the log for each violation. Returns
 // their number.
 unsigned dump_check_entry(struct vmx_vcpu *vcpu);

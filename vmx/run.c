@@ -155,6 +155,14 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
     return false;
 }
 
+// What this vCPU did ends the VM: where it stands will be asked for.
+COLD static void end_vm(struct vmx_vcpu *v, enum stop_reason reason, uint32_t code)
+{
+    state_fetch(v, STATE_ALL);
+    if (vm_stop(v->guest.vm, reason, code))
+        v->guest.vm->stopped_by = &v->guest;
+}
+
 // Any verdict but a plain step over an instruction. Returns how the loop ends, or RUN_CONTINUE.
 COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t verdict)
 {
@@ -182,7 +190,7 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
     case VERDICT_FAULT:
         state_fetch(v, STATE_FLOW | STATE_CONTROL);
         if (!event_raise(vcpu, verdict.detail, verdict.has_error, verdict.value))
-            vm_stop(vcpu->vm, STOP_TRIPLE_FAULT, 0);
+            end_vm(v, STOP_TRIPLE_FAULT, 0);
         vcpu_note(vcpu, REQUEST_EVENT);
         return RUN_CONTINUE;
     case VERDICT_WAIT:
@@ -196,13 +204,13 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         v->yield_to = verdict.value;
         return RUN_YIELD;
     case VERDICT_STOP:
-        vm_stop(vcpu->vm, verdict.detail, verdict.value);
+        end_vm(v, verdict.detail, verdict.value);
         return RUN_CONTINUE;
     case VERDICT_INVALID:
     case VERDICT_NEED:
         break;
     }
-    vm_stop(vcpu->vm, STOP_BUG, exit->reason);
+    end_vm(v, STOP_BUG, exit->reason);
     return RUN_CONTINUE;
 }
 
@@ -227,7 +235,7 @@ COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
     uint32_t reason = exit ? exit->reason : STATS_OTHER;
     dump_entry_failure(v, reason);
-    vm_stop(v->guest.vm, STOP_ENTRY_FAILED, reason & 0xffff);
+    end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);
 }
 
 // The first entry of a vCPU is checked by the manual's rules: an emulated CPU accepts states that

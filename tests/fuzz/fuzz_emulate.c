@@ -137,8 +137,6 @@ static void check_unchanged(void)
 {
     before.cr2 = vcpu.cr2;
     before.cr2_dirty = vcpu.cr2_dirty;
-    memcpy(before.unemulated, vcpu.unemulated, sizeof(vcpu.unemulated));
-    before.unemulated_length = vcpu.unemulated_length;
     check(memcmp(&before, &vcpu, offsetof(struct vcpu, stats)) == 0, "a fault changed the vCPU");
     check(only_flags_were_set(), "a fault changed RAM");
     check(memcmp(fpu, fpu_before, FPU_SIZE) == 0, "a fault changed vector registers");

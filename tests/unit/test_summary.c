@@ -66,6 +66,47 @@ static void the_table_of_exits_is_left_out_if_it_is_not_wanted(void **state)
     assert_null(strstr(output, "exit reason"));
 }
 
+// Byte for byte, and not longer than a dozen lines.
+static void a_vm_that_died_shows_where_its_vcpu_stands(void **state)
+{
+    (void)state;
+    static uint8_t ram[8192];
+    struct vcpu *vcpu = &vcpus[1];
+    vm.memory = (struct gmem){.count = 1, .region[0] = {gpa(0), sizeof(ram), ram}};
+    vm.stop_reason = STOP_UNEMULATED;
+    vm.config.exit_stats = EXIT_STATS_OFF;
+    vm.stopped_by = vcpu;
+    vcpu->vm = &vm;
+    vcpu->fetched = STATE_ALL;
+    vcpu->rip = 0x1ffc - 0x1000;
+    vcpu->cr0 = CR0_PE;
+    vcpu->segment[CS] = (struct segment){0x1000, 0xffff, 0x9b, 0x8};
+    vcpu->gpr[RCX] = 0x1234;
+    vcpu->cr2 = 0xdead;
+    memcpy(&ram[0x1ffc], "\xdd\x07\x90\xcc", 4);
+    summary_print(&printer, &vm);
+    assert_string_equal(
+        output,
+        "\ncorbel: VM web ended: instruction not emulated\n"
+        "vCPU 1, 16-bit protected mode, at RIP: dd 07 90 cc\n"
+        "RAX=0000000000000000 RBX=0000000000000000 RCX=0000000000001234 RDX=0000000000000000\n"
+        "RSI=0000000000000000 RDI=0000000000000000 RBP=0000000000000000 RSP=0000000000000000\n"
+        "R8 =0000000000000000 R9 =0000000000000000 R10=0000000000000000 R11=0000000000000000\n"
+        "R12=0000000000000000 R13=0000000000000000 R14=0000000000000000 R15=0000000000000000\n"
+        "RIP=0000000000000ffc RFL=00000000 [---------] CPL=0 HLT=0 interruptibility=0\n"
+        "ES =0000 0000000000000000 00000000 00000  CS =0008 0000000000001000 0000ffff 0009b\n"
+        "SS =0000 0000000000000000 00000000 00000  DS =0000 0000000000000000 00000000 00000\n"
+        "FS =0000 0000000000000000 00000000 00000  GS =0000 0000000000000000 00000000 00000\n"
+        "LDT=0000 0000000000000000 00000000 00000  TR =0000 0000000000000000 00000000 00000\n"
+        "GDT=0000000000000000 0000 IDT=0000000000000000 0000\n"
+        "CR0=00000001 CR2=000000000000dead CR3=0000000000000000 CR4=00000000 EFER=0\n"
+        "unclaimed: 0 port, 0 MMIO accesses; 0 accesses to unknown MSRs\n");
+    output_length = 0;
+    vcpu->rip = 0x100000; // where nothing is
+    summary_state(&printer, &vm);
+    assert_says("vCPU 1, 16-bit protected mode, at RIP: no memory\n");
+}
+
 static void times_are_parts_of_the_life(void **state)
 {
     (void)state;
@@ -84,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_end_has_its_reason_and_code, set_up),
         cmocka_unit_test_setup(the_table_of_exits_is_left_out_if_it_is_not_wanted, set_up),
+        cmocka_unit_test_setup(a_vm_that_died_shows_where_its_vcpu_stands, set_up),
         cmocka_unit_test_setup(times_are_parts_of_the_life, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
