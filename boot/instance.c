@@ -11,6 +11,7 @@
 #include "loaders/loader.h"
 #include "loaders/memory_map.h"
 #include "mm/frames.h"
+#include "vmx/guard.h"
 #include "vm/platform.h"
 #include "vm/watch.h"
 #include "vmx/setup.h"
@@ -70,6 +71,7 @@ static status_t make_memory(struct instance *instance, struct explanation *why)
 {
     struct ept_features features = {
         .pages_1g = machine_uses(FEATURE_1G),
+        .only_4k = machine_speculation.guards & GUARD_4K,
         .accessed_dirty = machine_uses(FEATURE_EPT_AD),
         .execute_only = capabilities_ept_vpid(&machine_capabilities, EPT_EXECUTE_ONLY),
         .physical_bits = machine_capabilities.raw.physical_bits,

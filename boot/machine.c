@@ -36,15 +36,23 @@ static const void *map_table(void *context, uint64_t physical, uint64_t length)
     return (const void *)physical;
 }
 
+static bool shares_core(uint32_t apic_id)
+{
+    for (unsigned i = 0; i < cpu_count; i++)
+        if (cpus[i].apic_id >> cpu_core_shift() == apic_id >> cpu_core_shift())
+            return true;
+    return false;
+}
+
 // CPU 0 is the one that runs; the others in the order of the table.
-static void number_cpus(void)
+static void number_cpus(bool nosmt)
 {
     uint32_t own = cpuid(1, 0).ebx >> 24;
     if (cpuid(0, 0).eax >= 0xb && cpuid(0xb, 0).ebx)
         own = cpuid(0xb, 0).edx;
     cpus[0].apic_id = own;
     for (unsigned i = 0; i < acpi.cpu_count; i++) {
-        if (acpi.cpus[i].apic_id == own)
+        if (acpi.cpus[i].apic_id == own || (nosmt && shares_core(acpi.cpus[i].apic_id)))
             continue;
         if (cpu_count == CPUS) {
             print_to(consoles_printer(), "acpi: more than %u CPUs: the others are left out\n",
@@ -56,7 +64,7 @@ static void number_cpus(void)
     }
 }
 
-void machine_read_tables(const struct boot_info *info)
+void machine_read_tables(const struct boot_info *info, bool nosmt)
 {
     const uint8_t *rsdp = info->rsdp;
     size_t size = info->rsdp_size;
@@ -69,7 +77,7 @@ void machine_read_tables(const struct boot_info *info)
     else
         (void)acpi_parse(&acpi, rsdp, size, map_table, NULL);
     notes_print(consoles_printer(), "acpi: ", &acpi.notes);
-    number_cpus();
+    number_cpus(nosmt);
 }
 
 status_t machine_calibrate(struct explanation *why)

@@ -6,8 +6,9 @@
 #include "boot/options.h"
 
 // Reads the ACPI tables; numbers the CPUs (the one that runs is CPU 0) in cpus[] and sets
-// cpu_count. Problems are warnings in the log: a machine without tables has one CPU.
-void machine_read_tables(const struct boot_info *info);
+// cpu_count. Problems are warnings in the log: a machine without tables has one CPU. `nosmt`: one
+// thread of each core.
+void machine_read_tables(const struct boot_info *info, bool nosmt);
 
 // Sets host_tsc_hz against a clock that the machine has. STATUS_NOT_FOUND: none answers.
 MUST_CHECK status_t machine_calibrate(struct explanation *why);

@@ -132,7 +132,7 @@ static void take_memory(void)
 static void start_vmx(void)
 {
     struct explanation why;
-    status_t status = vmx_start_choose(options.features, consoles_printer());
+    status_t status = vmx_start_choose(&options, consoles_printer());
     vmx_start_report(consoles_printer(), options.report);
     if (options.report)
         end("report");
@@ -153,7 +153,7 @@ void boot_main(uint64_t magic, uint64_t information)
     read_boot_information(magic, information);
     take_memory();
     add_screen(false);
-    machine_read_tables(&info);
+    machine_read_tables(&info, options.nosmt);
     if (machine_calibrate(&why) != STATUS_OK)
         refuse(why.text);
     machine_start_interrupts();

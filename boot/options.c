@@ -79,6 +79,25 @@ static bool set_end(struct boot_options *options, struct span value)
     return true;
 }
 
+static bool set_mitigations(struct boot_options *options, struct span value)
+{
+    static const char *const modes[] = {
+        [MITIGATIONS_AUTO] = "auto", [MITIGATIONS_OFF] = "off", [MITIGATIONS_FORCE] = "force"};
+    static const char nosmt[] = ",nosmt";
+    const size_t tail = sizeof(nosmt) - 1;
+    bool alone = value.length > tail && strncmp(value.text + value.length - tail, nosmt, tail) == 0;
+    if (alone)
+        value.length -= tail;
+    for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
+        if (span_is(value, modes[i])) {
+            options->mitigations = (enum mitigations)i;
+            options->nosmt = alone;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool set_features(struct boot_options *options, struct span value)
 {
     size_t used = strlen(options->features);
@@ -100,6 +119,7 @@ static const struct option {
     {"report", false, set_report, "no value"},
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
     {"end", true, set_end, "off or halt"},
+    {"mitigations", true, set_mitigations, "auto, off or force, and perhaps ,nosmt"},
     {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
 };
 
@@ -124,7 +144,8 @@ static void apply_word(struct boot_options *options, struct span word, struct no
         return;
     }
     notes_warn(notes,
-               "command line: \"%.*s\" is ignored: the words are report, console=, end=, features=",
+               "command line: \"%.*s\" is ignored: the words are report, console=, end=, "
+               "features=, mitigations=",
                shown, word.text);
 }
 

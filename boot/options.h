@@ -5,10 +5,13 @@
 //   report                 print what this machine can do, then end
 //   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
 //   end=off                after a report, a refusal or a panic: off, or halt, to keep the screen
+//   mitigations=auto       guards against speculation: auto, off, force (whatever they cost); and
+//                          with ,nosmt one thread a core
 //   features=-vpid,-pml    CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
 #include "lib/notes.h"
+#include "vmx/speculation.h"
 
 #define OPTIONS_FEATURES_MAX 256
 
@@ -21,6 +24,8 @@ enum boot_end {
 struct boot_options {
     bool report;
     enum boot_end end;
+    enum mitigations mitigations;
+    bool nosmt;                          // the other threads of a core are left out
     uint16_t console_port;               // 0: no serial console
     char features[OPTIONS_FEATURES_MAX]; // the value of features=, for options_next_feature()
 };

@@ -9,7 +9,7 @@
 #include "boot/machine.h"
 #include "boot/vms.h"
 #include "lib/string.h"
-#include "vmx/machine.h"
+#include "vmx/guard.h"
 
 #define CONFIG_FILE   "vms.conf"
 #define BUILT_IN_NAME "selftest" // of the VM, and of its kernel among the boot modules
@@ -49,11 +49,14 @@ static void init_vms(const struct boot_info *info)
         .host_cpuid = &host_cpuid,
         .cpuid = {.tsc_hz = host_tsc_hz,
                   .apic_hz = 1000000000,
-                  .flags = (machine_is_emulated() ? CPUID_HOST_EMULATED : 0U) |
-                           (machine_uses(FEATURE_RDTSCP) ? CPUID_HOST_RDTSCP : 0U) |
-                           (machine_uses(FEATURE_INVPCID) ? CPUID_HOST_INVPCID : 0U) |
-                           (machine_uses(FEATURE_XSAVES) ? CPUID_HOST_XSAVES : 0U) |
-                           (machine_uses(FEATURE_USER_WAIT) ? CPUID_HOST_USER_WAIT : 0U)},
+                  .flags =
+                      (machine_is_emulated() ? CPUID_HOST_EMULATED : 0U) |
+                      (machine_uses(FEATURE_RDTSCP) ? CPUID_HOST_RDTSCP : 0U) |
+                      (machine_uses(FEATURE_INVPCID) ? CPUID_HOST_INVPCID : 0U) |
+                      (machine_uses(FEATURE_XSAVES) ? CPUID_HOST_XSAVES : 0U) |
+                      (machine_uses(FEATURE_USER_WAIT) ? CPUID_HOST_USER_WAIT : 0U) |
+                      (machine_speculation.guards & GUARD_SPEC_CTRL ? CPUID_HOST_SPECULATION : 0U),
+                  .arch_capabilities = speculation_for_guests(machine_arch_capabilities)},
         .images = images,
         .image_count = name_images(info),
     };

@@ -6,13 +6,17 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
+#include "boot/machine.h"
+#include "boot/options.h"
 #include "lib/panic.h"
 #include "lib/string.h"
+#include "vmx/guard.h"
 #include "vmx/loop.h"
 #include "vmx/report.h"
 #include "vmx/root.h"
 
 static struct vmx_capabilities capabilities[CPUS];
+static struct speculation_facts facts[CPUS];
 static _Atomic unsigned reported;
 static _Atomic bool may_enter;
 
@@ -24,11 +28,48 @@ static unsigned online_count(void)
     return count;
 }
 
+// Corbel's own CPUs alone count: what firmware left asleep does not share a core's buffers.
+static enum speculation_smt find_smt(void)
+{
+    for (unsigned i = 1; i < cpu_count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (cpus[i].online && cpus[j].online &&
+                cpus[i].apic_id >> cpu_core_shift() == cpus[j].apic_id >> cpu_core_shift())
+                return SMT_ON;
+    return SMT_OFF;
+}
+
+static void judge_speculation(enum mitigations mode)
+{
+    static struct speculation one;
+    bool all_have = true;
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (!cpus[i].online)
+            continue;
+        facts[i].emulated = machine_is_emulated();
+        speculation_judge(&facts[i], mode, find_smt(), &one);
+        vmx_cpus[i].guards = one.guards;
+        vmx_cpus[i].spec_ctrl = one.spec_ctrl;
+        all_have = all_have && (one.guards & GUARD_SPEC_CTRL);
+        if (i == 0) {
+            machine_speculation = one;
+            machine_arch_capabilities = facts[0].arch_capabilities;
+        } else {
+            speculation_merge(&machine_speculation, &one);
+            machine_arch_capabilities =
+                speculation_intersect(machine_arch_capabilities, facts[i].arch_capabilities);
+        }
+    }
+    if (!all_have)
+        machine_speculation.guards &= ~GUARD_SPEC_CTRL;
+}
+
 static void read_own(void)
 {
     struct vmx_capabilities *own = &capabilities[this_cpu()->index];
     root_read_capabilities(&own->raw);
     capabilities_decode(own);
+    guard_read_facts(&facts[this_cpu()->index]);
     atomic_fetch_add(&reported, 1);
 }
 
@@ -45,12 +86,12 @@ void vmx_start_cpu(struct cpu *cpu)
     loop_run();
 }
 
-status_t vmx_start_choose(const char *features, struct printer *to)
+status_t vmx_start_choose(const struct boot_options *options, struct printer *to)
 {
     struct explanation why;
     uint32_t wanted = choice_default(), requested = 0;
-    if (choice_parse(features, &wanted, &requested, &why) != STATUS_OK) {
-        print_to(to, "corbel: features=%s: %s\n", features, why.text);
+    if (choice_parse(options->features, &wanted, &requested, &why) != STATUS_OK) {
+        print_to(to, "corbel: features=%s: %s\n", options->features, why.text);
         return STATUS_NOT_FOUND;
     }
     read_own();
@@ -60,6 +101,7 @@ status_t vmx_start_choose(const char *features, struct printer *to)
     for (unsigned i = 1; i < cpu_count; i++)
         if (cpus[i].online)
             capabilities_intersect(&machine_capabilities, &capabilities[i]);
+    judge_speculation(options->mitigations);
     choice_make(&machine_choice, &machine_capabilities, wanted, requested);
     return machine_choice.missing ? STATUS_UNSUPPORTED : STATUS_OK;
 }
@@ -88,6 +130,10 @@ void vmx_start_report(struct printer *to, bool whole)
         report_full(to, &report);
     else
         report_short(to, &report);
+    if (whole)
+        speculation_report(to, &machine_speculation);
+    else if (!machine_choice.missing)
+        speculation_summary(to, &machine_speculation);
     for (unsigned i = 1; i < cpu_count; i++)
         if (cpus[i].online)
             report_differences(to, i, &capabilities[0], &capabilities[i]);

@@ -6,15 +6,16 @@
 #include "lib/status.h"
 
 struct cpu;
+struct boot_options;
 
 // What each other CPU does from its start on: reports its capabilities, waits for
 // vmx_start_enter(), enters VMX root operation and its loop.
 void vmx_start_cpu(struct cpu *cpu);
 
-// Collects the capabilities of all CPUs and chooses, honouring the option `features`. STATUS_OK:
-// Corbel can run here. STATUS_UNSUPPORTED: what is missing has been printed, a line each with its
-// remedy. STATUS_NOT_FOUND: a word of the option is unknown (printed).
-MUST_CHECK status_t vmx_start_choose(const char *features, struct printer *to);
+// Collects the capabilities of all CPUs and chooses, honouring features= and mitigations=.
+// STATUS_OK: Corbel can run here. STATUS_UNSUPPORTED: what is missing has been printed, a line each
+// with its remedy. STATUS_NOT_FOUND: a word of the option is unknown (printed).
+MUST_CHECK status_t vmx_start_choose(const struct boot_options *options, struct printer *to);
 
 // The capability screen: the short form, or the whole table.
 void vmx_start_report(struct printer *to, bool whole);

@@ -136,6 +136,8 @@ static status_t check_range(gpa_t guest, uint64_t size)
 static unsigned leaf_level(const struct ept *ept, gpa_t guest, hpa_t host, uint64_t size)
 {
     uint64_t both = guest.value | host.value;
+    if (ept->features.only_4k)
+        return 1;
     if (ept->features.pages_1g && is_aligned(both, PAGE_1G) && size >= PAGE_1G)
         return 3;
     return is_aligned(both, PAGE_2M) && size >= PAGE_2M ? 2 : 1;
@@ -289,7 +291,7 @@ status_t ept_merge(struct ept *ept, gpa_t guest, uint64_t size)
         return STATUS_INVALID;
     if (guest.value >= EPT_ADDRESS_LIMIT)
         return STATUS_RANGE;
-    if (size == PAGE_1G && !ept->features.pages_1g)
+    if ((size == PAGE_1G && !ept->features.pages_1g) || ept->features.only_4k)
         return STATUS_UNSUPPORTED;
     if (ept->retired_count == EPT_RETIRED)
         return STATUS_FULL;

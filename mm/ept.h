@@ -40,6 +40,7 @@
 // What the CPUs can do, all of them.
 struct ept_features {
     bool pages_1g;
+    bool only_4k; // larger pages must not be used
     bool accessed_dirty;
     bool execute_only;
     uint8_t physical_bits;

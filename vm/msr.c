@@ -394,7 +394,6 @@ const struct msr_passthrough msr_passthrough[] = {
     {.index = 0xc0000101, .read = true, .write = true},
     {.index = 0xc0000102, .read = true, .write = true},
     {.index = 0xc0000103, .read = true, .write = true, .feature = CPUID_RDTSCP},
-    {.index = 0x48, .read = true, .write = true, .feature = CPUID_IBRS},
     {.index = 0x49, .write = true, .feature = CPUID_IBRS},
     {.index = 0x10b, .write = true, .feature = CPUID_L1D_FLUSH},
 };

@@ -14,17 +14,18 @@ global vmx_resume_window_end
 global vmx_launch_window
 global vmx_launch_window_end
 global vmx_not_entered
+global vmx_resume_guarded
+global vmx_launch_guarded
+global vmx_exit_guarded
+global vmx_resume_guarded_window
+global vmx_resume_guarded_window_end
+global vmx_launch_guarded_window
+global vmx_launch_guarded_window_end
+global vmx_not_entered_guarded
+global guard_fill_rsb
 
-; vmx_resume, and vmx_launch after a VMCLEAR: called from run.c with the vCPU, this CPU's current one, in RBX and every other
-; register but RSP given up. They return with it in RBX again, an enum enter_result in EAX, and ZF set if that is ENTER_EXITED.
-; From the look at the requests to the entry an NMI must not be lost: one that comes in that window resumes at
-; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched.
-%macro ENTER 2
-%1:
-    mov [rbx + VCPU_HOST_RSP], rsp
-%1_window:
-    cmp dword [rbx + VCPU_REQUESTS], 0
-    jne vmx_not_entered
+; Every register but RBX and RSP.
+%macro LOAD_REGISTERS 0
     mov rax, [rbx + 8 * 0]
     mov rcx, [rbx + 8 * 1]
     mov rdx, [rbx + 8 * 2]
@@ -39,6 +40,41 @@ global vmx_not_entered
     mov r13, [rbx + 8 * 13]
     mov r14, [rbx + 8 * 14]
     mov r15, [rbx + 8 * 15]
+%endmacro
+
+; HOST_RSP is the address of struct vcpu: no register is needed to find it. Nothing is pushed here: NMIs and machine checks
+; have stacks of their own.
+%macro LEAVE_GUEST 0
+    mov [rsp + 8 * 0], rax
+    mov [rsp + 8 * 1], rcx
+    mov [rsp + 8 * 2], rdx
+    mov [rsp + 8 * 3], rbx
+    mov [rsp + 8 * 5], rbp
+    mov [rsp + 8 * 6], rsi
+    mov [rsp + 8 * 7], rdi
+    mov [rsp + 8 * 8], r8
+    mov [rsp + 8 * 9], r9
+    mov [rsp + 8 * 10], r10
+    mov [rsp + 8 * 11], r11
+    mov [rsp + 8 * 12], r12
+    mov [rsp + 8 * 13], r13
+    mov [rsp + 8 * 14], r14
+    mov [rsp + 8 * 15], r15
+    mov rbx, rsp
+    mov rsp, [rbx + VCPU_HOST_RSP]
+%endmacro
+
+; These are the values of vmx_vcpu.enter: called from run.c with the vCPU, this CPU's current one, in RBX and every other
+; register but RSP given up. They return with it in RBX again, an enum enter_result in EAX, and ZF set if that is ENTER_EXITED.
+; From the look at the requests to the entry an NMI must not be lost: one that comes in that window resumes at
+; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched.
+%macro ENTER 2
+%1:
+    mov [rbx + VCPU_HOST_RSP], rsp
+%1_window:
+    cmp dword [rbx + VCPU_REQUESTS], 0
+    jne vmx_not_entered
+    LOAD_REGISTERS
     mov rbx, [rbx + 8 * 3]
     %2
 %1_window_end:
@@ -59,26 +95,124 @@ not_entered:
     test eax, eax
     ret
 
-; HOST_RSP is the address of struct vcpu: no register is needed to find it. Nothing is pushed here: NMIs and machine checks
-; have stacks of their own.
 align 16
 vmx_exit:
-    mov [rsp + 8 * 0], rax
-    mov [rsp + 8 * 1], rcx
-    mov [rsp + 8 * 2], rdx
-    mov [rsp + 8 * 3], rbx
-    mov [rsp + 8 * 5], rbp
-    mov [rsp + 8 * 6], rsi
-    mov [rsp + 8 * 7], rdi
-    mov [rsp + 8 * 8], r8
-    mov [rsp + 8 * 9], r9
-    mov [rsp + 8 * 10], r10
-    mov [rsp + 8 * 11], r11
-    mov [rsp + 8 * 12], r12
-    mov [rsp + 8 * 13], r13
-    mov [rsp + 8 * 14], r14
-    mov [rsp + 8 * 15], r15
-    mov rbx, rsp
-    mov rsp, [rbx + VCPU_HOST_RSP]
+    LEAVE_GUEST
     xor eax, eax                        ; ENTER_EXITED
     ret
+
+; ---- the same where speculation has to be guarded: vmx/speculation.h ----
+
+; IA32_SPEC_CTRL := the low half at %1. Takes RAX, RCX, RDX.
+%macro WRITE_SPEC_CTRL 1
+    mov ecx, MSR_SPEC_CTRL
+    mov eax, %1
+    xor edx, edx
+    wrmsr
+%endmacro
+
+; VERW is the last to touch memory: MOV leaves the flags alone.
+%macro ENTER_GUARDED 2
+%1:
+    mov [rbx + VCPU_HOST_RSP], rsp
+%1_window:
+    cmp dword [rbx + VCPU_REQUESTS], 0
+    jne vmx_not_entered
+    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    jz %%ibrs_done
+    WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL]
+%%ibrs_done:
+    test dword [rbx + VCPU_GUARDS], GUARD_VERW
+    LOAD_REGISTERS
+    mov rbx, [rbx + 8 * 3]
+    jz %%verw_done
+    verw [rel data_selector]
+%%verw_done:
+    %2
+%1_window_end:
+    mov esi, ENTER_FAILED
+    jmp not_entered_guarded
+%endmacro
+
+align 16
+ENTER_GUARDED vmx_resume_guarded, vmresume
+align 16
+ENTER_GUARDED vmx_launch_guarded, vmlaunch
+
+vmx_not_entered_guarded:
+    mov esi, ENTER_REQUESTED
+not_entered_guarded:
+    mov rbx, [gs:CPU_VMX]
+    mov rbx, [rbx + VMX_CURRENT]
+    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    jz .ibrs_done
+    WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL_HOST]
+.ibrs_done:
+    mov eax, esi
+    test eax, eax
+    ret
+
+; A return address that is no guest's, and a trap for what runs ahead to it.
+%macro RSB_ENTRY 0
+    call %%next
+    int3
+%%next:
+%endmacro
+
+%macro FILL_RSB 0
+%rep 32
+    RSB_ENTRY
+%endrep
+    add rsp, 32 * 8
+%endmacro
+
+; The return stack comes first, then IBRS, then the branch history; no return and no indirect branch before all are done.
+align 16
+vmx_exit_guarded:
+    LEAVE_GUEST
+    test dword [rbx + VCPU_GUARDS], GUARD_RSB_FILL
+    jz .rsb_done
+    FILL_RSB
+.rsb_done:
+    test dword [rbx + VCPU_GUARDS], GUARD_RSB_ONE
+    jz .rsb_one_done
+    RSB_ENTRY
+    add rsp, 8
+.rsb_one_done:
+    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    jz .ibrs_done
+    WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL_HOST]
+.ibrs_done:
+    test dword [rbx + VCPU_GUARDS], GUARD_BHB
+    jz .history_done
+    mov ecx, 5
+    call clear_history
+.history_done:
+    lfence
+    xor eax, eax
+    ret
+
+; Taken branches until nothing of a guest's is left in the history: ECX rounds, each a call deeper.
+align 64
+clear_history:
+    mov eax, 5
+.jump:
+    jmp .next
+    int3
+.next:
+    dec eax
+    jnz .jump
+    dec ecx
+    jz .end
+    call clear_history
+.end:
+    ret
+
+; void guard_fill_rsb(void)
+guard_fill_rsb:
+    FILL_RSB
+    ret
+
+section .rodata
+align 2
+data_selector: dw SELECTOR_DATA         ; of VERW: writable, or it clears nothing

@@ -12,6 +12,7 @@
 #include "lib/spinlock.h"
 #include "mm/frames.h"
 #include "vm/kvmsteal.h"
+#include "vmx/guard.h"
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
@@ -221,6 +222,7 @@ void loop_run(void)
                 sleep_until(here, until);
             continue;
         }
+        guard_run(here);
         vcpu_load(vcpu);
         vcpu->guest.stolen = vcpu->sched.waited;
         kvmsteal_runs(&vcpu->guest);

@@ -23,6 +23,9 @@ struct vmx_cpu {
     struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
     volatile uint32_t wake;   // set by a kick: idle CPUs look around again
     uint64_t idle_cycles;
+    uint32_t guards;    // GUARD_ of vmx/speculation.h
+    uint32_t spec_ctrl; // what IA32_SPEC_CTRL always holds besides the guest's bits
+    uint32_t last_vm;   // the serial of the VM that ran here last
 };
 
 extern struct vmx_cpu vmx_cpus[CPUS];
@@ -30,6 +33,7 @@ extern struct vmx_cpu vmx_cpus[CPUS];
 // One VM.
 struct vmx_vm {
     struct vm *vm;
+    uint32_t serial; // unlike its address, no later VM has it
     struct ept ept;
     uint64_t eptp;
     uint64_t word[CONTROL_WORDS];          // of machine_choice, and what the VM's `trap` adds
@@ -45,10 +49,13 @@ struct vmx_vm {
 
 // One vCPU.
 struct vmx_vcpu {
-    struct vcpu guest;   // first: one pointer serves both halves; HOST_RSP points at it
-    uint64_t host_rsp;   // our stack while the guest runs
-    int64_t timer_slack; // root cycles, which the preemption timer does not count, until it is
-                         // armed anew
+    struct vcpu guest;       // first: one pointer serves both halves; HOST_RSP points at it
+    uint64_t host_rsp;       // our stack while the guest runs
+    int64_t timer_slack;     // root cycles, which the preemption timer does not count, until it is
+                             // armed anew
+    void (*enter)(void);     // of enter.asm: VMLAUNCH or VMRESUME, guarded where this CPU needs it
+    uint32_t guards;         // of `cpu`
+    uint32_t spec_ctrl_host; // of `cpu`
     struct vmx_vm *vm;
     void *vmcs;          // one frame
     struct vmx_cpu *cpu; // where it runs or ran last; NULL: nowhere yet

@@ -2,7 +2,9 @@
 
 #include <stddef.h>
 
+#include "arch/x86_64/registers.h"
 #include "vmx/machine.h"
+#include "vmx/speculation.h"
 
 #define OFFSET(name, value) __asm__ volatile("\n->" #name " %c0" : : "i"(value))
 
@@ -12,10 +14,20 @@ void offsets(void)
 {
     OFFSET(VCPU_REQUESTS, offsetof(struct vcpu, requests));
     OFFSET(VCPU_HOST_RSP, offsetof(struct vmx_vcpu, host_rsp));
+    OFFSET(VCPU_GUARDS, offsetof(struct vmx_vcpu, guards));
+    OFFSET(VCPU_SPEC_CTRL, offsetof(struct vmx_vcpu, guest.live.spec_ctrl));
+    OFFSET(VCPU_SPEC_CTRL_HOST, offsetof(struct vmx_vcpu, spec_ctrl_host));
     OFFSET(CPU_VMX, offsetof(struct cpu, vmx));
     OFFSET(VMX_CURRENT, offsetof(struct vmx_cpu, current));
     OFFSET(ENTER_REQUESTED, ENTER_REQUESTED);
     OFFSET(ENTER_FAILED, ENTER_FAILED);
+    OFFSET(MSR_SPEC_CTRL, MSR_SPEC_CTRL);
+    OFFSET(SELECTOR_DATA, SELECTOR_DATA);
+    OFFSET(GUARD_VERW, GUARD_VERW);
+    OFFSET(GUARD_IBRS, GUARD_IBRS);
+    OFFSET(GUARD_RSB_FILL, GUARD_RSB_FILL);
+    OFFSET(GUARD_RSB_ONE, GUARD_RSB_ONE);
+    OFFSET(GUARD_BHB, GUARD_BHB);
 }
 
 _Static_assert(ENTER_EXITED == 0, "enter.asm tells it by ZF");

@@ -5,6 +5,7 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "mm/frames.h"
+#include "vmx/guard.h"
 #include "vmx/instructions.h"
 
 struct vmx_cpu vmx_cpus[CPUS];
@@ -67,6 +68,7 @@ status_t root_enter(struct explanation *why)
         return explain(why, STATUS_INVALID, "CPU %u: VMXON failed: is VMX already in use there?",
                        cpu->index);
     root_flush_all();
+    guard_start(vmx);
     return STATUS_OK;
 }
 

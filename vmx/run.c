@@ -11,10 +11,13 @@
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
 #include "vmx/requests.h"
+#include "vmx/setup.h"
 #include "vmx/state.h"
 
 extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_window[],
-    vmx_launch_window_end[], vmx_not_entered[];
+    vmx_launch_window_end[], vmx_not_entered[], vmx_resume_guarded_window[],
+    vmx_resume_guarded_window_end[], vmx_launch_guarded_window[], vmx_launch_guarded_window_end[],
+    vmx_not_entered_guarded[];
 
 #define COLD __attribute__((cold, noinline))
 
@@ -25,6 +28,10 @@ void run_init(void)
 {
     nmi_add_window((struct nmi_window){vmx_resume_window, vmx_resume_window_end, vmx_not_entered});
     nmi_add_window((struct nmi_window){vmx_launch_window, vmx_launch_window_end, vmx_not_entered});
+    nmi_add_window((struct nmi_window){vmx_resume_guarded_window, vmx_resume_guarded_window_end,
+                                       vmx_not_entered_guarded});
+    nmi_add_window((struct nmi_window){vmx_launch_guarded_window, vmx_launch_guarded_window_end,
+                                       vmx_not_entered_guarded});
 }
 
 #define RARE_FACTS                                                                                 \
@@ -251,25 +258,17 @@ static void check_first_launch(struct vmx_vcpu *v)
 
 // The world switch (enter.asm) gives back none of the registers. True: the guest ran until an exit;
 // else *result says why not.
-#define CROSS(function)                                                                            \
-    __asm__ goto("call " #function "\n\tjne %l[not_entered]"                                       \
-                 : "=a"(*result), "+b"(*v)                                                         \
-                 :                                                                                 \
-                 : "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13",      \
-                   "r14", "r15", "cc", "memory"                                                    \
-                 : not_entered);                                                                   \
-    return true;                                                                                   \
-    not_entered:                                                                                   \
-    return false
-
-static inline bool resume(struct vmx_vcpu **v, enum enter_result *result)
+static inline bool enter(struct vmx_vcpu **v, enum enter_result *result)
 {
-    CROSS(vmx_resume);
-}
-
-static inline bool launch(struct vmx_vcpu **v, enum enter_result *result)
-{
-    CROSS(vmx_launch);
+    __asm__ goto("call *%c[enter](%%rbx)\n\tjne %l[not_entered]"
+                 : "=a"(*result), "+b"(*v)
+                 : [enter] "i"(offsetof(struct vmx_vcpu, enter))
+                 : "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                   "r15", "cc", "memory"
+                 : not_entered);
+    return true;
+not_entered:
+    return false;
 }
 
 // Root operation begins.
@@ -306,8 +305,9 @@ static inline void leave(struct vmx_vcpu *v, struct exit_counter *counter, const
 static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
 {
     check_first_launch(*v);
-    bool exited = launch(v, result);
+    bool exited = enter(v, result);
     (*v)->launched = exited;
+    setup_enter(*v);
     return exited;
 }
 
@@ -319,11 +319,11 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
 
     stamp(&exit);
     v->slice_end = slice_end;
-    vcpu_note(&v->guest, REQUEST_TIMER); // so that one that is not launched yet is not resumed
+    vcpu_note(&v->guest, REQUEST_TIMER); // so that a first entry goes by first_entry()
     for (;;) {
         leave(v, counter, &exit);
         enum enter_result result;
-        bool exited = resume(&v, &result);
+        bool exited = enter(&v, &result);
         for (bool called_off = false; !exited; called_off = true) {
             stamp(&exit);
             counter = &v->guest.stats.reason[STATS_OTHER];
@@ -332,7 +332,7 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
             if ((end = requests_serve(v, called_off)) != RUN_CONTINUE)
                 goto out;
             leave(v, counter, &exit);
-            exited = v->launched ? resume(&v, &result) : first_entry(&v, &result);
+            exited = v->launched ? enter(&v, &result) : first_entry(&v, &result);
         }
         stamp(&exit);
         uint64_t reason = vmread_known(VMCS_EXIT_REASON);

@@ -9,11 +9,16 @@
 #include "mm/paging.h"
 #include "vm/cr.h"
 #include "vmx/apicv.h"
+#include "vmx/guard.h"
 #include "vmx/instructions.h"
 #include "vmx/root.h"
 #include "vmx/state.h"
 
-extern const uint8_t vmx_exit[];
+extern const uint8_t vmx_exit[], vmx_exit_guarded[];
+void vmx_resume(void);
+void vmx_launch(void);
+void vmx_resume_guarded(void);
+void vmx_launch_guarded(void);
 
 static uint8_t *io_bitmaps; // two frames, all ones: every port access exits
 
@@ -37,6 +42,7 @@ void setup_pass_msr(uint8_t *bitmap, uint32_t index, bool is_write)
 
 status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
 {
+    static _Atomic uint32_t last_vm;
     vm->msr_bitmap = frame_allocate();
     if (!vm->msr_bitmap)
         return explain(why, STATUS_NO_MEMORY, "no memory for the MSR bitmap");
@@ -52,6 +58,7 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
     }
     vm->eptp = ept_pointer(&vm->ept);
     vm->ept_generation = 1;
+    vm->serial = atomic_fetch_add(&last_vm, 1) + 1;
     memcpy(vm->word, machine_choice.word, sizeof(vm->word));
     struct explanation which;
     status_t status = choice_trap(vm->word, &machine_capabilities, vm->vm->config.traps, &which);
@@ -132,7 +139,6 @@ static void write_host_constants(const struct vmx_vcpu *vcpu)
     vmwrite(VMCS_HOST_SYSENTER_CS, 0);
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
-    vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
     vmwrite(VMCS_HOST_RSP, (uintptr_t)vcpu);
     vmwrite(VMCS_HOST_CR3, paging_root());
 }
@@ -145,6 +151,8 @@ static void write_host_cpu(struct vmx_cpu *on)
         uint64_t base;
     } __attribute__((packed)) idtr;
     __asm__ volatile("sidt %0" : "=m"(idtr));
+    bool guarded = on->guards & GUARDS_OF_SWITCH;
+    vmwrite(VMCS_HOST_RIP, (uintptr_t)(guarded ? vmx_exit_guarded : vmx_exit));
     vmwrite(VMCS_HOST_CR0, read_cr0());
     vmwrite(VMCS_HOST_CR4, read_cr4());
     vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
@@ -153,6 +161,14 @@ static void write_host_cpu(struct vmx_cpu *on)
     vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)&on->cpu->tss);
     vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)on->cpu->gdt);
     vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+}
+
+void setup_enter(struct vmx_vcpu *vcpu)
+{
+    if (vcpu->guards & GUARDS_OF_SWITCH)
+        vcpu->enter = vcpu->launched ? vmx_resume_guarded : vmx_launch_guarded;
+    else
+        vcpu->enter = vcpu->launched ? vmx_resume : vmx_launch;
 }
 
 static void make_current(struct vmx_vcpu *vcpu)
@@ -220,6 +236,7 @@ void vcpu_load(struct vmx_vcpu *vcpu)
         return;
     if (here->current)
         vcpu_unload(here->current);
+    guard_switch(here, vcpu->vm);
     bool first = vcpu->cpu == NULL, moved = vcpu->cpu != here;
     make_current(vcpu);
     if (first) {
@@ -234,6 +251,9 @@ void vcpu_load(struct vmx_vcpu *vcpu)
         flush_for(vcpu);
     }
     vcpu->cpu = here;
+    vcpu->guards = here->guards;
+    vcpu->spec_ctrl_host = here->spec_ctrl;
+    setup_enter(vcpu);
     vcpu->loaded = true;
     here->current = vcpu;
     vcpu->guest.dirty |= REGISTER_STATE;

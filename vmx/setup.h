@@ -23,6 +23,9 @@ void setup_release_vcpu(struct vmx_vcpu *vcpu); // must not be loaded
 // leaves first. The vCPU must not be loaded on another CPU.
 void vcpu_load(struct vmx_vcpu *vcpu);
 
+// Chooses how the vCPU, loaded here, is entered: `launched` has changed.
+void setup_enter(struct vmx_vcpu *vcpu);
+
 // Takes the loaded vCPU off this CPU: its state is in memory afterwards and its VMCS cleared, so
 // that any CPU may load it.
 void vcpu_unload(struct vmx_vcpu *vcpu);

@@ -6,6 +6,7 @@
 #include "lib/panic.h"
 #include "vm/cr.h"
 #include "vmx/instructions.h"
+#include "vmx/speculation.h"
 
 // The VMCS keeps selector, limit, access rights and base of the eight segments in arrays of this
 // order.
@@ -114,8 +115,9 @@ static void fetch_live_msrs(struct msr_live *live)
         live->xss = rdmsr(MSR_XSS);
 }
 
-static void write_live_msrs(const struct msr_live *live)
+static void write_live_msrs(const struct vmx_vcpu *v)
 {
+    const struct msr_live *live = &v->guest.live;
     wrmsr(MSR_STAR, live->star);
     wrmsr(MSR_LSTAR, live->lstar);
     wrmsr(MSR_CSTAR, live->cstar);
@@ -125,6 +127,10 @@ static void write_live_msrs(const struct msr_live *live)
         wrmsr(MSR_TSC_AUX, live->tsc_aux);
     if (machine_uses(FEATURE_XSAVES))
         wrmsr(MSR_XSS, live->xss);
+    // The guest's writes exit: what Corbel wants set stays set in the guest too, and no exit has to
+    // set it. Where that is too slow for guests the world switch writes both values.
+    if ((v->guards & (GUARD_SPEC_CTRL | GUARD_IBRS)) == GUARD_SPEC_CTRL)
+        wrmsr(MSR_SPEC_CTRL, live->spec_ctrl | v->spec_ctrl_host);
 }
 
 // The whole image goes in and out, with every component that the host has enabled: what a guest
@@ -223,6 +229,6 @@ void state_write_back(struct vmx_vcpu *v)
     if (dirty & STATE_DR)
         write_debug_registers(vcpu);
     if (dirty & STATE_MSR)
-        write_live_msrs(&vcpu->live);
+        write_live_msrs(v);
     vcpu->dirty &= STATE_WATCH;
 }

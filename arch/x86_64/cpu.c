@@ -86,3 +86,12 @@ uint32_t cpu_xsave_size(void)
 {
     return cpu_xcr0() ? cpuid(0xd, 0).ecx : 512;
 }
+
+unsigned cpu_core_shift(void)
+{
+    const uint32_t level_of_threads = 1;
+    struct cpuid_result level = {0};
+    if (cpuid(0, 0).eax >= 0xb)
+        level = cpuid(0xb, 0);
+    return (level.ecx >> 8 & 0xff) == level_of_threads ? level.eax & 31 : 0;
+}

@@ -67,3 +67,6 @@ void cpu_set_modes(void);
 // its image.
 uint64_t cpu_xcr0(void);
 uint32_t cpu_xsave_size(void);
+
+// CPUs are threads of one core if their APIC ids agree from this bit on.
+unsigned cpu_core_shift(void);

@@ -32,6 +32,7 @@ DEFINE_REGISTER(dr7)
 #define MSR_PRED_CMD          0x49
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_FLUSH_CMD         0x10b
+#define MSR_MCU_OPT_CTRL      0x123
 #define MSR_SYSENTER_CS       0x174
 #define MSR_SYSENTER_ESP      0x175
 #define MSR_SYSENTER_EIP      0x176

@@ -30,7 +30,7 @@ void trap_handle(struct trap_frame *frame);
 static struct gate idt[256];
 static interrupt_handler *handlers[256];
 static _Atomic uint64_t unexpected;
-static struct nmi_window windows[4];
+static struct nmi_window windows[8];
 static unsigned window_count;
 
 void nmi_add_window(struct nmi_window window)

@@ -102,6 +102,18 @@ static void without_1g_pages_or_alignment_smaller_ones(void **state)
     end(&f);
 }
 
+static void where_only_4k_pages_are_safe_there_are_no_others(void **state)
+{
+    (void)state;
+    struct fixture f = begin(true);
+    f.ept.features.only_4k = true;
+    OK(MAP(&f, 0, PAGE_1G, 2 * PAGE_2M, EPT_RAM));
+    is_mapped(&f, 0, PAGE_1G, EPT_RAM, 1);
+    is_mapped(&f, 2 * PAGE_2M - 1, PAGE_1G + 2 * PAGE_2M - 1, EPT_RAM, 1);
+    assert_int_equal(ept_merge(&f.ept, gpa(0), PAGE_2M), STATUS_UNSUPPORTED);
+    end(&f);
+}
+
 static void what_cannot_be_mapped_is_refused(void **state)
 {
     (void)state;
@@ -487,6 +499,7 @@ int main(void)
         cmocka_unit_test(the_pointer_says_what_the_cpu_can),
         cmocka_unit_test(the_largest_leaf_that_fits),
         cmocka_unit_test(without_1g_pages_or_alignment_smaller_ones),
+        cmocka_unit_test(where_only_4k_pages_are_safe_there_are_no_others),
         cmocka_unit_test(what_cannot_be_mapped_is_refused),
         cmocka_unit_test(generation_advances_only_when_something_cached_is_wrong),
         cmocka_unit_test(protecting_a_part_splits_and_merging_joins),

@@ -86,6 +86,24 @@ static void consoles(void **state)
     }
 }
 
+static void mitigations(void **state)
+{
+    (void)state;
+    parse("report");
+    assert_int_equal(options.mitigations, MITIGATIONS_AUTO);
+    assert_false(options.nosmt);
+    parse("mitigations=off");
+    assert_int_equal(options.mitigations, MITIGATIONS_OFF);
+    parse("mitigations=force,nosmt");
+    assert_int_equal(options.mitigations, MITIGATIONS_FORCE);
+    assert_true(options.nosmt);
+    assert_int_equal(notes.count, 0);
+    parse("mitigations=auto mitigations=on mitigations=,nosmt mitigations=offnosmt mitigations");
+    assert_int_equal(options.mitigations, MITIGATIONS_AUTO);
+    assert_false(options.nosmt);
+    assert_int_equal(notes.count, 4);
+}
+
 static void unknown_words_are_named(void **state)
 {
     (void)state;
@@ -146,6 +164,7 @@ int main(void)
         cmocka_unit_test(ends),
         cmocka_unit_test(every_word_in_one_line),
         cmocka_unit_test(consoles),
+        cmocka_unit_test(mitigations),
         cmocka_unit_test(unknown_words_are_named),
         cmocka_unit_test(features_that_do_not_fit_change_nothing),
         cmocka_unit_test(the_feature_list_is_walked),

@@ -1,0 +1,85 @@
+// What a CPU lets speculation leak, and what Corbel does about it: policy alone, from CPUID and a
+// few MSRs. The machine half (vmx/guard.c, vmx/enter.asm) does what `actions` says. Names and words
+// are those of Linux in /sys/devices/system/cpu/vulnerabilities. SDM: "IA32_ARCH_CAPABILITIES MSR",
+// "Speculative Execution Side Channel Mitigations".
+#pragma once
+
+#include "lib/print.h"
+
+enum mitigations {
+    MITIGATIONS_AUTO, // what applies, as far as the CPU has the means
+    MITIGATIONS_OFF,
+    MITIGATIONS_FORCE, // everything that the CPU has the means for: to see what it costs
+};
+
+// What one CPU says of itself.
+struct speculation_facts {
+    uint32_t signature;         // CPUID.1:EAX
+    uint32_t structured_ebx;    // CPUID.7.0
+    uint32_t structured_edx;    // CPUID.7.0
+    uint32_t predictors;        // CPUID.7.2:EDX
+    uint64_t arch_capabilities; // 0 if there is no such MSR
+    uint64_t mcu_opt_ctrl;      // IA32_MCU_OPT_CTRL, 0 if there is none
+    bool hypervisor;            // another one is below us
+    bool emulated;              // a program that does not speculate
+};
+
+// What is to be done on a CPU.
+#define GUARD_VERW       BIT32(0) // before each VM entry: clears buffers
+#define GUARD_IBRS       BIT32(1) // IBRS is written after each VM exit, the guest's value before an entry
+#define GUARD_RSB_FILL   BIT32(2)   // after each VM exit
+#define GUARD_RSB_ONE    BIT32(3)   // the same where one entry is enough
+#define GUARD_BHB        BIT32(4)   // after each VM exit: clears the branch history
+#define GUARD_IBPB       BIT32(5)   // when a CPU goes from one VM to another
+#define GUARD_L1D_FLUSH  BIT32(6)   // when a CPU's loop gives it to a vCPU
+#define GUARD_4K         BIT32(7)   // guest code is mapped by pages of 4K alone
+#define GUARD_SPEC_CTRL  BIT32(8)   // IA32_SPEC_CTRL is there
+#define GUARDS_OF_SWITCH BITS(4, 0) // those of the world switch: enter.asm
+
+#define SPEC_CTRL_IBRS      BIT32(0)
+#define SPEC_CTRL_STIBP     BIT32(1)
+#define SPEC_CTRL_SSBD      BIT32(2)
+#define SPEC_CTRL_BHI_DIS_S BIT32(10)
+
+enum speculation_issue {
+    ISSUE_GDS,
+    ISSUE_ITS,
+    ISSUE_ITLB_MULTIHIT,
+    ISSUE_L1TF,
+    ISSUE_MDS,
+    ISSUE_MELTDOWN,
+    ISSUE_MMIO,
+    ISSUE_RFDS,
+    ISSUE_RETBLEED,
+    ISSUE_SSB,
+    ISSUE_SPECTRE_V1,
+    ISSUE_SPECTRE_V2,
+    ISSUE_SRBDS,
+    ISSUE_TAA,
+    ISSUES,
+};
+
+struct speculation {
+    uint32_t guards;    // GUARD_
+    uint32_t spec_ctrl; // bits that are set in IA32_SPEC_CTRL while Corbel runs
+    char text[ISSUES][128];
+};
+
+enum speculation_smt { SMT_OFF, SMT_ON, SMT_UNKNOWN };
+
+void speculation_judge(const struct speculation_facts *facts, enum mitigations mode,
+                       enum speculation_smt smt, struct speculation *result);
+
+// Whether a line says that something is open.
+bool speculation_is_open(const char *text);
+
+// Narrows `all` to what holds on `one` as well: guards add up, the worse line stays.
+void speculation_merge(struct speculation *all, const struct speculation *one);
+
+// One line an issue, as Linux says it; or, short, what is done and what stays open.
+void speculation_report(struct printer *to, const struct speculation *speculation);
+void speculation_summary(struct printer *to, const struct speculation *speculation);
+
+// What guests may know of IA32_ARCH_CAPABILITIES, and what holds on two CPUs.
+uint64_t speculation_for_guests(uint64_t arch_capabilities);
+uint64_t speculation_intersect(uint64_t one, uint64_t other);
