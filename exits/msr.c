@@ -5,13 +5,10 @@
 #include "exits/handlers.h"
 #include "vm/vm.h"
 
-// An MSR that does not exist: counted and listed, then as the VM's configuration says.
-__attribute__((noinline)) static verdict_t unknown(struct vcpu *vcpu, uint32_t index)
+// Cold, so that the common verdict is one constant.
+__attribute__((cold, noinline)) static verdict_t refused(void)
 {
-    struct vm *vm = vcpu->vm;
-    atomic_fetch_add_explicit(&vm->unknown_msrs, 1, memory_order_relaxed);
-    tally_count(&vm->msr_tally, index);
-    return vm->config.msr_unknown == MSR_UNKNOWN_IGNORE ? next() : fault_gp(0);
+    return fault_gp(0);
 }
 
 static void set_result(struct vcpu *vcpu, uint64_t value)
@@ -37,21 +34,14 @@ static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
 __attribute__((noinline)) static verdict_t read_other(struct vcpu *vcpu, const struct exit *exit,
                                                       const struct msr_row *row)
 {
-    uint32_t index = (uint32_t)vcpu->gpr[RCX];
-    if (!row) {
-        verdict_t verdict = unknown(vcpu, index);
-        if (verdict.kind == VERDICT_NEXT)
-            set_result(vcpu, 0);
-        return verdict;
-    }
     if (!exists(vcpu, row))
-        return fault_gp(0);
+        return refused();
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
     uint64_t value = row->constant;
     if (row->read) {
-        if (!row->read(vcpu, index, &value, exit_now(vcpu, exit)))
-            return fault_gp(0);
+        if (!row->read(vcpu, (uint32_t)vcpu->gpr[RCX], &value, exit_now(vcpu, exit)))
+            return refused();
     } else if (row->field) {
         value = *field_of(vcpu, row);
     }
@@ -62,7 +52,7 @@ __attribute__((noinline)) static verdict_t read_other(struct vcpu *vcpu, const s
 verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
 {
     const struct msr_row *row = msr_find((uint32_t)vcpu->gpr[RCX]);
-    if (!row || !row->in_memory)
+    if (!row->in_memory)
         return read_other(vcpu, exit, row);
     set_result(vcpu, *field_of(vcpu, row));
     return next();
@@ -75,11 +65,13 @@ static uint64_t operand(const struct vcpu *vcpu)
     return (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
 }
 
-static inline verdict_t write_by_row(struct vcpu *vcpu, const struct exit *exit,
-                                     const struct msr_row *row)
+__attribute__((noinline)) static verdict_t write_by_row(struct vcpu *vcpu, const struct exit *exit,
+                                                        const struct msr_row *row)
 {
     uint64_t now = exit_now(vcpu, exit);
-    return row->write(vcpu, (uint32_t)vcpu->gpr[RCX], operand(vcpu), now) ? next() : fault_gp(0);
+    if (!row->write(vcpu, (uint32_t)vcpu->gpr[RCX], operand(vcpu), now))
+        return refused();
+    return next();
 }
 
 // What has no writer of its own, may not exist or lies in the VMCS.
@@ -87,17 +79,15 @@ __attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const 
                                                        const struct msr_row *row)
 {
     uint64_t value = operand(vcpu);
-    if (!row)
-        return unknown(vcpu, (uint32_t)vcpu->gpr[RCX]);
     if (!exists(vcpu, row))
-        return fault_gp(0);
+        return refused();
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
     if (row->write)
         return write_by_row(vcpu, exit, row);
     if (row->writable == 0 || (value & ~row->writable) ||
         (row->is_canonical && !is_canonical(value, 48)))
-        return fault_gp(0);
+        return refused();
     *field_of(vcpu, row) = value;
     vcpu->dirty |= row->groups;
     return next();
@@ -107,11 +97,13 @@ verdict_t exit_wrmsr(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t index = (uint32_t)vcpu->gpr[RCX];
     // EOI and ICR are written for every interrupt: no look-up.
-    if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
-        return lapic_write_msr(vcpu, index, operand(vcpu), exit_now(vcpu, exit)) ? next()
-                                                                                 : fault_gp(0);
+    if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST) {
+        if (!lapic_write_msr(vcpu, index, operand(vcpu), exit_now(vcpu, exit)))
+            return refused();
+        return next();
+    }
     const struct msr_row *row = msr_find(index);
-    if (!row || !row->write || (row->feature | row->groups))
+    if (!row->write || (row->feature | row->groups))
         return write_other(vcpu, exit, row);
     return write_by_row(vcpu, exit, row);
 }

@@ -38,6 +38,22 @@ static bool has(const struct vcpu *vcpu, uint32_t feature)
     return cpuid_has(&vcpu->vm->cpuid, feature);
 }
 
+// An MSR that does not exist: counted and listed, then as the VM's configuration says.
+static bool read_unknown(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    struct vm *vm = vcpu->vm;
+    (void)now;
+    atomic_fetch_add_explicit(&vm->unknown_msrs, 1, memory_order_relaxed);
+    tally_count(&vm->msr_tally, index);
+    *value = 0;
+    return vm->config.msr_unknown == MSR_UNKNOWN_IGNORE;
+}
+
+static bool write_unknown(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    return read_unknown(vcpu, index, &value, now);
+}
+
 // ---- time stamp counter ----
 
 static uint64_t guest_tsc(const struct vcpu *vcpu, uint64_t now)
@@ -314,10 +330,10 @@ static bool write_kvm_eoi(struct vcpu *vcpu, uint32_t index, uint64_t value, uin
 _Static_assert(offsetof(struct vcpu, stats) < UINT16_MAX, "a field's offset fits 16 bits");
 
 const struct msr_row msr_rows[] = {
-    // What exits most comes first: timers, EOI and IPIs, behind the one with the least to do.
+    // What exits most comes first.
+    {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(0x3b), IN_MEMORY(tsc_adjust), .write = write_tsc_adjust},
     {RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), .read = lapic_read_msr, .write = lapic_write_msr},
-    {ONE(MSR_TSC_DEADLINE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(0x10), .read = read_tsc, .write = write_tsc},
 
@@ -375,9 +391,9 @@ const struct msr_row msr_rows[] = {
     {ONE(MSR_KVM_STEAL_TIME), IN(msr.kvm_steal), .write = write_kvm_steal,
      .feature = CPUID_KVM_STEAL_TIME},
     {ONE(MSR_KVM_PV_EOI), IN(msr.kvm_eoi), .write = write_kvm_eoi, .feature = CPUID_KVM_PV_EOI},
-};
 
-const unsigned msr_row_count = ARRAY_LENGTH(msr_rows);
+    {RANGE(0, UINT32_MAX), .read = read_unknown, .write = write_unknown},
+};
 
 const struct msr_passthrough msr_passthrough[] = {
     {.index = 0x10, .read = true},

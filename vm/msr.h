@@ -56,18 +56,15 @@ struct msr_row {
     msr_writer *write; // instead of the field
 };
 
-// What exits most comes first.
+// What exits most comes first; the last row is that of every MSR that does not exist.
 extern const struct msr_row msr_rows[];
-extern const unsigned msr_row_count;
 
-// The row of an MSR, or NULL: there is no such MSR.
 static inline const struct msr_row *msr_find(uint32_t index)
 {
     const struct msr_row *row = msr_rows;
-    for (unsigned left = msr_row_count; left > 0; left--, row++)
-        if (index - row->first <= row->width)
-            return row;
-    return NULL;
+    while (index - row->first > row->width)
+        row++;
+    return row;
 }
 
 // The state after power-on, as firmware leaves it: all memory write-back but the VGA window. INIT
