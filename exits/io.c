@@ -12,40 +12,40 @@
 static const uint64_t operand[9] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
 static const uint64_t kept[9] = {[1] = ~UINT64_C(0xff), [2] = ~UINT64_C(0xffff)};
 
-// What IN and OUT have in common.
-static inline void start(struct access *access, const struct vcpu *vcpu, const struct exit *exit,
-                         unsigned size)
+// Nearly always one device answers alone, or nobody does. Only devices with a clock want the time.
+static inline void access_port(const struct vcpu *vcpu, const struct exit *exit,
+                               struct access *access)
 {
-    access->offset = FIELD_GET(IO_PORT, exit->qualification);
-    access->now = exit_now(vcpu, exit);
-    access->size = (uint8_t)size;
-}
-
-static inline verdict_t out(struct vcpu *vcpu, const struct exit *exit, unsigned size)
-{
-    struct access access;
-    start(&access, vcpu, exit, size);
-    access.write = true;
-    access.value = vcpu->gpr[RAX] & operand[size];
-    vm_port_access(vcpu->vm, &access);
-    return next();
-}
-
-static inline verdict_t in(struct vcpu *vcpu, const struct exit *exit, unsigned size)
-{
-    struct access access;
-    start(&access, vcpu, exit, size);
-    access.write = false;
-    access.value = 0;
-    vm_port_access(vcpu->vm, &access);
-    vcpu->gpr[RAX] = (vcpu->gpr[RAX] & kept[access.size]) | access.value;
-    return next();
+    uint64_t port = FIELD_GET(IO_PORT, exit->qualification);
+    unsigned size = (exit->qualification & IO_SIZE) + 1;
+    const struct bus_region *region = bus_near(&vcpu->vm->ports, port);
+    access->offset = port;
+    if (bus_is_within(region, port, size)) {
+        if (region->device->deadline)
+            access->now = exit_now(vcpu, exit);
+        access->offset = port - region->base;
+        if (vdev_access(region->device, access))
+            return;
+        access->offset = port;
+    } else if (port + size > region->first) {
+        access->now = exit_now(vcpu, exit);
+        vm_port_access(vcpu->vm, access);
+        return;
+    }
+    vm_unclaimed_port(vcpu->vm, access);
 }
 
 verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
 {
-    unsigned size = ((unsigned)exit->qualification & IO_SIZE) + 1; // 1, 2 or 4
     if (exit->qualification & IO_STRING)
         return string_io(vcpu, exit);
-    return exit->qualification & IO_IN ? in(vcpu, exit, size) : out(vcpu, exit, size);
+    unsigned size = (unsigned)(exit->qualification & IO_SIZE) + 1; // 1, 2 or 4
+    bool is_in = exit->qualification & IO_IN;
+    struct access access = {.size = (uint8_t)size, .write = !is_in};
+    if (!is_in)
+        access.value = vcpu->gpr[RAX] & operand[size];
+    access_port(vcpu, exit, &access);
+    if (!access.write)
+        vcpu->gpr[RAX] = (vcpu->gpr[RAX] & kept[access.size]) | access.value;
+    return next();
 }

@@ -40,7 +40,7 @@ static inline bool is_aligned(uint64_t value, uint64_t alignment)
 // The number of bytes `size` (1, 2, 4, 8) as a mask over a 64-bit value.
 static inline uint64_t size_mask(unsigned size)
 {
-    return ~UINT64_C(0) >> ((64 - size * 8) & 63);
+    return ~UINT64_C(0) >> (-(size * 8) & 63);
 }
 
 // How many bits are set. (The compiler's own would be a call of libgcc.)

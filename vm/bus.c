@@ -115,42 +115,28 @@ access_unusual(const struct bus *bus, const struct bus_region *region, struct ac
     return all_ones(access);
 }
 
-static inline bool access_device(struct vdev *device, struct access *access)
+bool vdev_access(struct vdev *device, struct access *access)
 {
-    uint64_t deadline = NEVER;
     spin_lock(&device->lock);
     bool answered = device->access(device, access);
-    if (device->deadline)
-        deadline = device->deadline(device);
+    uint64_t deadline = device->deadline ? device->deadline(device) : NEVER;
     spin_unlock(&device->lock);
     if (deadline != NEVER)
         vm_request_tick(device->vm, deadline);
     return answered;
 }
 
-bool vdev_access(struct vdev *device, struct access *access)
-{
-    return access_device(device, access);
-}
-
-bool bus_access_from(const struct bus *bus, const struct bus_region *region, struct access *access)
+bool bus_access(const struct bus *bus, struct access *access)
 {
     uint64_t address = access->offset;
-    unsigned size = access->size;
-    struct vdev *device = region->device;
-    if (!device || address < region->first || region->last - address < size - 1 ||
-        (size > 1 && device->bytewise))
+    const struct bus_region *region = region_from(bus, address);
+    if (!bus_is_within(region, address, access->size))
         return access_unusual(bus, region, access);
 
     access->offset = address - region->base;
-    bool answered = access_device(device, access);
+    bool answered = vdev_access(region->device, access);
     access->offset = address;
     return answered || all_ones(access);
-}
-
-bool bus_access(const struct bus *bus, struct access *access)
-{
-    return bus_access_from(bus, region_from(bus, access->offset), access);
 }
 
 uint64_t vdev_tick(struct vdev *device, uint64_t now)

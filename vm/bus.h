@@ -8,7 +8,7 @@
 struct access {
     uint64_t offset; // from the start of the region
     uint64_t value;  // in for writes, out for reads; bits above `size` bytes are zero
-    uint64_t now;    // VM time, nanoseconds
+    uint64_t now;    // VM time, nanoseconds, for devices that have a deadline()
     uint8_t size;    // 1, 2, 4 or 8 bytes
     bool write;
 };
@@ -27,7 +27,8 @@ struct vdev {
     // False: nothing answers at this offset (ports and memory: all ones; MSRs: #GP). A read sets no
     // bits above the access's size.
     bool (*access)(struct vdev *, struct access *);
-    // When tick() wants to be called next, in VM time, or NEVER. NULL: the device has no timer.
+    // When tick() wants to be called next, in VM time, or NEVER. NULL: the device has no clock, and
+    // never looks at `now`.
     uint64_t (*deadline)(struct vdev *);
     void (*tick)(struct vdev *, uint64_t now);
     // Back to the state after power-on.
@@ -81,6 +82,14 @@ static inline const struct bus_region *bus_near(const struct bus *bus, uint64_t 
     return region;
 }
 
+// Whether an access is wholly the device's of this region: vdev_access() then, with the offset from
+// region->base.
+static inline bool bus_is_within(const struct bus_region *region, uint64_t address, unsigned size)
+{
+    return address >= region->first && region->last - address >= size - 1 && region->device &&
+           (size == 1 || !region->device->bytewise);
+}
+
 // The region that holds `address`, or NULL.
 const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
 
@@ -89,9 +98,6 @@ const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
 // granularity. `access->offset` holds the absolute address before and after. False: nobody answered
 // any byte (reads are then all ones).
 bool bus_access(const struct bus *bus, struct access *access);
-
-// The same with the first region that does not end below the access.
-bool bus_access_from(const struct bus *bus, const struct bus_region *region, struct access *access);
 
 // One access under the device's lock; a deadline that moved forward is passed on to the VM.
 bool vdev_access(struct vdev *device, struct access *access);

@@ -29,6 +29,12 @@ void vm_unclaimed_port(struct vm *vm, struct access *access)
     tally_count(&vm->port_tally, access->offset);
 }
 
+void vm_port_access(struct vm *vm, struct access *access)
+{
+    if (!bus_access(&vm->ports, access))
+        vm_unclaimed_port(vm, access);
+}
+
 bool vm_lower_deadline(struct vm *vm, uint64_t deadline)
 {
     uint64_t present = atomic_load(&vm->device_deadline);

@@ -91,20 +91,14 @@ static inline uint64_t exit_now(const struct vcpu *vcpu, const struct exit *exit
 // `stop_code` is valid once every vCPU has left. False: it had a reason already.
 bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
 
-// Answers an access to a port that nobody claims with all ones, counts and lists it.
-void vm_unclaimed_port(struct vm *vm, struct access *access);
-
 // Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers
 // are all ones.
-static inline void vm_port_access(struct vm *vm, struct access *access)
-{
-    const struct bus_region *region = bus_near(&vm->ports, access->offset);
-    if (access->offset + access->size <= region->first ||
-        !bus_access_from(&vm->ports, region, access))
-        vm_unclaimed_port(vm, access);
-}
+void vm_port_access(struct vm *vm, struct access *access);
 void vm_mmio_access(struct vcpu *vcpu,
                     struct access *access); // looks at this vCPU's local APIC first
+
+// What becomes of an access to a port that nobody claims.
+void vm_unclaimed_port(struct vm *vm, struct access *access);
 
 // Lowers vm->device_deadline (VM time) to `deadline`. False: it is not later already. Any CPU may
 // call it.

@@ -25,6 +25,12 @@ static bool device_access(struct vdev *device, struct access *access)
     return true;
 }
 
+static uint64_t no_deadline(struct vdev *device)
+{
+    (void)device;
+    return NEVER;
+}
+
 static struct vdev device = {.name = "test", .access = device_access};
 
 static int set_up(void **state)
@@ -32,6 +38,7 @@ static int set_up(void **state)
     (void)state;
     machine_init();
     writes = reads = 0;
+    device.deadline = NULL;
     machine.vm.ports.frozen = false;
     assert_int_equal(bus_insert(&machine.vm.ports, 0x100, 16, &device, NULL), STATUS_OK);
     bus_freeze(&machine.vm.ports);
@@ -56,8 +63,35 @@ static void in_merges_by_operand_size(void **state)
         assert_int_equal(VCPU->gpr[RAX], rows[i].rax);
         assert_int_equal(last.offset, 4);
         assert_int_equal(last.size, rows[i].size);
-        assert_int_equal(last.now, 42);
+        assert_int_equal(last.now, 0);
     }
+}
+
+static void a_device_with_a_clock_gets_the_time(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_IO, .qualification = OUT(0x104, 1), .tsc = 1000 + 2 * 42};
+    device.deadline = no_deadline;
+    assert_verdict(exit_run(&exit), next());
+    assert_int_equal(last.now, 42);
+    // Nor is it lost when the device gets but a part of the access.
+    exit.qualification = OUT(0x10e, 4);
+    assert_verdict(exit_run(&exit), next());
+    assert_int_equal(last.now, 42);
+}
+
+static void an_access_over_a_region_edge_is_shared(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_IO, .qualification = IN(0x10e, 4)};
+    assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
+    assert_int_equal(VCPU->gpr[RAX], 0xffff1110);
+    reads = 0;
+    exit.qualification = IN(0xfd, 4);
+    assert_verdict(exit_run(&exit, FIELD(gpr[RAX])), next());
+    assert_int_equal(VCPU->gpr[RAX], 0x10ffffff);
+    assert_int_equal(last.offset, 0);
+    assert_int_equal(machine.vm.unclaimed_ports, 0); // somebody answered
 }
 
 static void out_passes_only_its_bytes(void **state)
@@ -346,6 +380,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(in_merges_by_operand_size, set_up),
         cmocka_unit_test_setup(out_passes_only_its_bytes, set_up),
+        cmocka_unit_test_setup(a_device_with_a_clock_gets_the_time, set_up),
+        cmocka_unit_test_setup(an_access_over_a_region_edge_is_shared, set_up),
         cmocka_unit_test_setup(unclaimed_ports_read_ones_and_are_counted, set_up),
         cmocka_unit_test_setup(rep_outs_runs_in_bounded_chunks, set_up_protected),
         cmocka_unit_test_setup(ins_goes_down_with_df_and_wraps_at_16_bits, set_up_protected),
