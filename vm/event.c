@@ -34,12 +34,6 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit)
     vcpu->events.pending = event;
 }
 
-void event_withdraw(struct vcpu *vcpu, struct event planned)
-{
-    vcpu->events.pending = planned;
-    vcpu_note(vcpu, REQUEST_EVENT);
-}
-
 enum class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
 
 // SDM: "Interrupt and Exception Classes".
@@ -211,10 +205,11 @@ static void plan_nmi_window(struct vcpu *vcpu, struct entry_plan *plan)
 }
 
 // Events of all kinds, in the order of their priorities.
-struct entry_plan event_choose_other(struct vcpu *vcpu)
+void event_choose_other(struct vcpu *vcpu)
 {
-    struct entry_plan plan = {0};
     struct events *events = &vcpu->events;
+    struct entry_plan *plan = &events->plan;
+    *plan = (struct entry_plan){0};
 
     if (events->nmi_returned)
         unblock_returned_nmi(vcpu);
@@ -222,41 +217,46 @@ struct entry_plan event_choose_other(struct vcpu *vcpu)
         events->nmi_blocked = false;
 
     if (events->pending.info) {
-        take_pending(vcpu, &plan);
-        plan.interrupt_window = interrupt_waits(vcpu);
-    } else if (take_nmi(vcpu, &plan)) {
-        plan.interrupt_window = interrupt_waits(vcpu);
+        take_pending(vcpu, plan);
+        plan->interrupt_window = interrupt_waits(vcpu);
+    } else if (take_nmi(vcpu, plan)) {
+        plan->interrupt_window = interrupt_waits(vcpu);
     } else if (interrupts_open(vcpu)) {
-        take_interrupt(vcpu, &plan);
+        take_interrupt(vcpu, plan);
     } else {
-        plan.interrupt_window = interrupt_waits(vcpu);
+        plan->interrupt_window = interrupt_waits(vcpu);
     }
 
-    if (type_of(plan.inject) == EVENT_NMI && !events->has_virtual_nmi)
+    if (type_of(plan->inject) == EVENT_NMI && !events->has_virtual_nmi)
         events->nmi_blocked = true;
-    plan_nmi_window(vcpu, &plan);
-    return plan;
+    plan_nmi_window(vcpu, plan);
 }
 
 // Nearly always there is at most an interrupt of the local APIC's.
-struct entry_plan event_choose(struct vcpu *vcpu)
+static inline bool is_simple(const struct vcpu *vcpu)
 {
     const struct events *events = &vcpu->events;
-    if (events->pending.info | events->nmi_queued | events->nmi_returned | events->nmi_blocked |
-        events->interrupt_held)
-        return event_choose_other(vcpu);
-    if (lapic_extint_pending(vcpu))
-        return event_choose_other(vcpu);
+    return !(events->pending.info | events->nmi_queued | events->nmi_returned |
+             events->nmi_blocked | events->interrupt_held) &&
+           !lapic_extint_pending(vcpu);
+}
 
-    struct entry_plan plan = {0};
+void event_choose(struct vcpu *vcpu)
+{
+    if (!is_simple(vcpu)) {
+        event_choose_other(vcpu);
+        return;
+    }
+    struct entry_plan *plan = &vcpu->events.plan;
+    plan->inject.info = 0;
+    plan->interrupt_window = plan->nmi_window = false;
     if (!interrupts_open(vcpu)) {
-        plan.interrupt_window = lapic_pending(vcpu) >= 0;
-        return plan;
+        plan->interrupt_window = lapic_pending(vcpu) >= 0;
+        return;
     }
     int vector = lapic_take(vcpu);
     if (vector >= 0)
-        plan.inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
-    return plan;
+        plan->inject.info = MAKE_INFO(EVENT_EXTERNAL, (uint32_t)vector);
 }
 
 bool event_wakes(struct vcpu *vcpu)

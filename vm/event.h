@@ -31,13 +31,21 @@ struct event {
     uint32_t length; // of the instruction, for the software types
 };
 
+// What the next VM entry must do.
+struct entry_plan {
+    struct event inject; // info 0: nothing
+    bool interrupt_window;
+    bool nmi_window;
+};
+
 struct events {
-    struct event pending; // must go in at the next entry: an interrupted delivery or an exception
-    uint8_t nmi_queued;   // 0 to 2: one being taken, one latched behind it
-    bool nmi_returned;    // an NMI's delivery was interrupted: it does not block NMIs yet
-    bool nmi_blocked;     // software's own idea, used where the CPU has no virtual NMIs
-    bool has_virtual_nmi; // the CPU has them; set once, before the first entry
-    bool interrupt_held;  // an acknowledged interrupt that an exception overtook
+    struct event pending;   // must go in at the next entry: an interrupted delivery or an exception
+    struct entry_plan plan; // `inject` until it is known to be delivered
+    uint8_t nmi_queued;     // 0 to 2: one being taken, one latched behind it
+    bool nmi_returned;      // an NMI's delivery was interrupted: it does not block NMIs yet
+    bool nmi_blocked;       // software's own idea, used where the CPU has no virtual NMIs
+    bool has_virtual_nmi;   // the CPU has them; set once, before the first entry
+    bool interrupt_held;    // an acknowledged interrupt that an exception overtook
     uint8_t held_vector;
 };
 
@@ -58,25 +66,26 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit);
 // its shutdown. Needs STATE_FLOW: a fault sets RFLAGS.RF.
 MUST_CHECK bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
-// What the next VM entry must do.
-struct entry_plan {
-    struct event inject; // info 0: nothing
-    bool interrupt_window;
-    bool nmi_window;
-};
-
 // Chooses, in the order of the SDM's priorities, and commits the choice (an interrupt is
-// acknowledged at the local APIC, an NMI leaves its queue). Needs event_needs().
-struct entry_plan event_choose(struct vcpu *vcpu);
+// acknowledged at the local APIC, an NMI leaves its queue): events.plan. Needs event_needs().
+void event_choose(struct vcpu *vcpu);
 
 // The same for a vCPU whose interrupts the CPU itself delivers from the local APIC
 // (lapic_hand_over()): chooses among all other events.
-struct entry_plan event_choose_other(struct vcpu *vcpu);
+void event_choose_other(struct vcpu *vcpu);
 
-// Gives back what event_choose() planned to inject, if the entry did not take place (a request came
-// first): it is chosen again before anything else. Call it before other requests are served, and
-// clear the VM-entry interruption information.
-void event_withdraw(struct vcpu *vcpu, struct event planned);
+// What became of the last plan, before requests are served. The guest has run: it was delivered, or
+// comes back by event_take_interrupted(). Or the entry was called off, because a request came
+// first: what was planned goes in before anything else, and true: the VM-entry interruption
+// information must be cleared, and event_choose() is due.
+MUST_CHECK static inline bool event_settle(struct events *events, bool called_off)
+{
+    bool withdrawn = called_off && events->plan.inject.info;
+    if (withdrawn)
+        events->pending = events->plan.inject;
+    events->plan.inject.info = 0;
+    return withdrawn;
+}
 
 // The groups of guest state that event_choose() needs: an error code is pushed in protected mode
 // only.

@@ -186,8 +186,8 @@ void lapic_post(struct vcpu *target, uint8_t vector, bool level);
 // Makes a vector pending at once, edge-triggered. Only the CPU that runs the vCPU may call it.
 void lapic_raise(struct vcpu *vcpu, uint8_t vector);
 
-// Takes posted interrupts into the IRR, and their trigger modes into the TMR.
-void lapic_take_posted(struct vcpu *vcpu);
+// Takes posted interrupts into the IRR, and their trigger modes into the TMR. Returns the APIC.
+struct lapic *lapic_take_posted(struct vcpu *vcpu);
 
 // The highest vector whose priority is above the processor's, or -1. Takes posted interrupts into
 // the IRR first.
@@ -218,7 +218,7 @@ uint8_t lapic_tpr_threshold(struct vcpu *vcpu);
 
 // Whether the 8259 pair has an interrupt for this vCPU: through LINT0 or an I/O APIC's ExtINT pin.
 // And its vector, by the acknowledge cycle.
-bool lapic_extint_pending(struct vcpu *vcpu);
+bool lapic_extint_pending(const struct vcpu *vcpu);
 uint8_t lapic_extint_acknowledge(struct vcpu *vcpu);
 
 // An edge on the pin LINT0 or LINT1 (0, 1) of a vCPU: what its LVT entry says happens. Any CPU may

@@ -38,7 +38,7 @@ void lapic_withdraw_eoi(struct vcpu *vcpu)
 
 static void end_of_interrupt(struct vcpu *vcpu);
 
-static void settle_guest(struct vcpu *vcpu)
+__attribute__((noinline)) static void settle_guest(struct vcpu *vcpu)
 {
     vcpu->lapic.delegate = DELEGATE_NONE;
     uint8_t flag =
@@ -121,11 +121,13 @@ void lapic_raise(struct vcpu *vcpu, uint8_t vector)
     settle_eoi(vcpu);
     uint32_t *tmr = vectors_word(lapic, LAPIC_TMR, vector);
     vectors_set(tmr, vectors_get(tmr) & ~BIT32(vector % 32));
+    if (vectors_has(lapic, LAPIC_IRR, vector))
+        return; // whatever it waits for has been asked for
     set_bit(lapic, LAPIC_IRR, &lapic->irr_groups, vector);
     vcpu_note(vcpu, REQUEST_EVENT);
 }
 
-void lapic_take_posted(struct vcpu *vcpu)
+struct lapic *lapic_take_posted(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     settle_eoi(vcpu);
@@ -148,12 +150,14 @@ void lapic_take_posted(struct vcpu *vcpu)
         vectors_set(irr, vectors_get(irr) | bits);
         lapic->irr_groups |= BIT32(group);
     }
+    return lapic;
 }
 
-static inline void take_posted(struct vcpu *vcpu)
+static inline struct lapic *with_posted(struct vcpu *vcpu)
 {
-    if (atomic_load_explicit(&vcpu->lapic.posted_groups, memory_order_relaxed))
-        lapic_take_posted(vcpu);
+    struct lapic *lapic = &vcpu->lapic;
+    bool posted = atomic_load_explicit(&lapic->posted_groups, memory_order_relaxed);
+    return posted ? lapic_take_posted(vcpu) : lapic;
 }
 
 // Whether a vector of this class is above the processor's priority. The TPR is read where it is:
@@ -165,17 +169,20 @@ static inline bool is_deliverable(const struct lapic *lapic, int vector)
            (lapic->in_service < 0 || class > (lapic->in_service & CLASS));
 }
 
+static inline int pending(struct lapic *lapic)
+{
+    int vector = vectors_highest(lapic, LAPIC_IRR, lapic->irr_groups);
+    return is_deliverable(lapic, vector) ? vector : -1;
+}
+
 int lapic_pending(struct vcpu *vcpu)
 {
-    take_posted(vcpu);
-    int vector = vectors_highest(&vcpu->lapic, LAPIC_IRR, vcpu->lapic.irr_groups);
-    return is_deliverable(&vcpu->lapic, vector) ? vector : -1;
+    return pending(with_posted(vcpu));
 }
 
 uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
 {
-    struct lapic *lapic = &vcpu->lapic;
-    take_posted(vcpu);
+    struct lapic *lapic = with_posted(vcpu);
     int vector = vectors_highest(lapic, LAPIC_IRR, lapic->irr_groups);
     if (vector < 0 || (lapic->in_service >= 0 && (lapic->in_service & CLASS) >= (vector & CLASS)))
         return 0; // none, or an EOI must come first
@@ -187,8 +194,8 @@ uint8_t lapic_tpr_threshold(struct vcpu *vcpu)
 
 int lapic_take(struct vcpu *vcpu)
 {
-    struct lapic *lapic = &vcpu->lapic;
-    int vector = lapic_pending(vcpu);
+    struct lapic *lapic = with_posted(vcpu);
+    int vector = pending(lapic);
     if (vector < 0)
         return -1;
     clear_bit(lapic, LAPIC_IRR, &lapic->irr_groups, (unsigned)vector);
@@ -317,7 +324,7 @@ static bool lint0_is_extint(const struct vcpu *vcpu)
     return (entry & (LVT_MASKED | LVT_MODE)) == FIELD_MAKE(LVT_MODE, DELIVERY_EXTINT);
 }
 
-bool lapic_extint_pending(struct vcpu *vcpu)
+bool lapic_extint_pending(const struct vcpu *vcpu)
 {
     const struct vm_irqchip *irqchip = &vcpu->vm->irqchip;
     if (!atomic_load_explicit(&vcpu->lapic.posted_extint, memory_order_relaxed) &&

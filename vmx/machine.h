@@ -71,7 +71,6 @@ struct vmx_vcpu {
     bool virtual_delivery;  // the CPU delivers the local APIC's interrupts (vmx/apicv.h)
     uint64_t apic_controls; // secondary controls for its local APIC's mode, as last written
     uint64_t eoi_exits[4];  // EOI-exit bitmap, as last written
-    struct event planned;   // what the last plan injects, until it is known to be delivered
     uint8_t tpr_threshold;  // as last written
     uint32_t timer_rate;
     uint64_t deadline;         // host TSC for which the preemption timer is armed

@@ -36,7 +36,24 @@ static uint64_t next_tick(struct vcpu *vcpu)
     return deadline;
 }
 
-// Ticks what is due and arms the preemption timer for what comes next. False: the slice is over.
+// Arms the preemption timer for v->deadline.
+static void arm_timer(struct vmx_vcpu *v, uint64_t tsc)
+{
+    if (machine_uses(FEATURE_PREEMPTION_TIMER)) {
+        uint64_t left = v->deadline > tsc ? (v->deadline - tsc) >> v->timer_rate : 0;
+        vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
+    } else {
+        apic_timer_arm(v->deadline);
+    }
+    v->timer_slack = v->timer_slack_full;
+}
+
+void requests_rearm_timer(struct vmx_vcpu *v)
+{
+    arm_timer(v, rdtsc());
+}
+
+// Ticks what is due and arms the timer for what comes next. False: the slice is over.
 static bool serve_timers(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
@@ -48,14 +65,9 @@ static bool serve_timers(struct vmx_vcpu *v)
         vm->tick_devices(vm, now);
     if (tsc >= v->slice_end)
         return false;
-    uint64_t deadline = MIN(v->slice_end, clock_tsc(&vm->clock, next_tick(vcpu)));
-    if (machine_uses(FEATURE_PREEMPTION_TIMER)) {
-        uint64_t left = deadline > tsc ? (deadline - tsc) >> v->timer_rate : 0;
-        vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
-    } else {
-        apic_timer_arm(deadline);
-    }
-    v->timer_slack = v->timer_slack_full;
+    uint64_t deadline = clock_tsc(&vm->clock, next_tick(vcpu));
+    v->deadline = MIN(v->slice_end, deadline);
+    arm_timer(v, tsc);
     return true;
 }
 
@@ -87,35 +99,28 @@ static void set_threshold(struct vmx_vcpu *v)
     }
 }
 
-// An entry that was called off has not delivered what was planned for it: that goes back to where
-// it came from.
-static void withdraw(struct vmx_vcpu *v)
-{
-    if (!v->planned.info)
-        return;
-    vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
-    event_withdraw(&v->guest, v->planned);
-    v->planned.info = 0;
-}
-
 static void inject(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
     uint32_t missing = event_needs(&vcpu->events) & ~vcpu->fetched;
     if (missing)
         state_fetch(v, missing);
-    if (v->virtual_delivery)
+    if (v->virtual_delivery) {
         apicv_deliver(v);
-    struct entry_plan plan = v->virtual_delivery ? event_choose_other(vcpu) : event_choose(vcpu);
-    v->planned = plan.inject;
-    if (plan.inject.info) {
-        vmwrite_known(VMCS_ENTRY_INTERRUPTION_INFORMATION, plan.inject.info);
-        if (plan.inject.info & EVENT_HAS_ERROR)
-            vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, plan.inject.error);
-        if (FIELD_GET(EVENT_TYPE, plan.inject.info) >= EVENT_SOFTWARE_INTERRUPT)
-            vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, plan.inject.length);
+        event_choose_other(vcpu);
+    } else {
+        event_choose(vcpu);
     }
-    set_windows(v, plan.interrupt_window, plan.nmi_window);
+    const struct entry_plan *plan = &vcpu->events.plan;
+    uint32_t info = plan->inject.info;
+    if (info) {
+        vmwrite_known(VMCS_ENTRY_INTERRUPTION_INFORMATION, info);
+        if (info & EVENT_HAS_ERROR)
+            vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, plan->inject.error);
+        if (FIELD_GET(EVENT_TYPE, info) >= EVENT_SOFTWARE_INTERRUPT)
+            vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, plan->inject.length);
+    }
+    set_windows(v, plan->interrupt_window, plan->nmi_window);
     set_threshold(v);
 }
 
@@ -155,16 +160,10 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
         kvmclock_update(vcpu);
 }
 
-enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
+// Whatever is not just an event for a vCPU that runs.
+__attribute__((noinline)) static enum run_end serve_others(struct vmx_vcpu *v, uint32_t requests)
 {
     struct vcpu *vcpu = &v->guest;
-    if (called_off)
-        withdraw(v);
-    else
-        v->planned.info = 0; // the guest has run: it was delivered
-    uint32_t requests = atomic_exchange(&vcpu->requests, 0);
-    if (vcpu->vm->stop_reason != STOP_NONE)
-        return RUN_STOPPED;
     if (requests & ~(uint32_t)(REQUEST_EVENT | REQUEST_TIMER | REQUEST_SCHEDULE))
         serve_rare(v, requests);
     if ((requests & REQUEST_TIMER) && !serve_timers(v)) {
@@ -177,10 +176,28 @@ enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
         vcpu_note(vcpu, REQUEST_EVENT | REQUEST_TIMER);
         return RUN_SLICE;
     }
-    // What came up above is served at once; what comes later calls the entry off.
-    if (vcpu->requests & REQUEST_EVENT) {
-        atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_EVENT);
-        requests |= REQUEST_EVENT;
+    return RUN_CONTINUE;
+}
+
+enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
+{
+    struct vcpu *vcpu = &v->guest;
+    if (event_settle(&vcpu->events, called_off)) {
+        vmwrite(VMCS_ENTRY_INTERRUPTION_INFORMATION, 0);
+        vcpu_note(vcpu, REQUEST_EVENT);
+    }
+    uint32_t requests = atomic_exchange(&vcpu->requests, 0);
+    if (vcpu->vm->stop_reason != STOP_NONE)
+        return RUN_STOPPED;
+    if (requests != REQUEST_EVENT || vcpu->activity != ACTIVITY_ACTIVE) {
+        enum run_end end = serve_others(v, requests);
+        if (end != RUN_CONTINUE)
+            return end;
+        // What came up there is served at once; what comes later calls the entry off.
+        if (vcpu->requests & REQUEST_EVENT) {
+            atomic_fetch_and(&vcpu->requests, ~(uint32_t)REQUEST_EVENT);
+            requests |= REQUEST_EVENT;
+        }
     }
     if (requests & REQUEST_EVENT)
         inject(v);

@@ -9,3 +9,7 @@
 // Serves the vCPU's request bits. Returns RUN_CONTINUE if it may enter the guest. `called_off`: the
 // entry that the last call prepared did not take place.
 enum run_end requests_serve(struct vmx_vcpu *vcpu, bool called_off);
+
+// The preemption timer counts only while the guest runs: sets it right after a long time in root
+// operation.
+__attribute__((cold)) void requests_rearm_timer(struct vmx_vcpu *vcpu);

@@ -298,7 +298,7 @@ static inline void leave(struct vmx_vcpu *v, struct exit_counter *counter, const
     stats_count(counter, cycles);
     v->timer_slack -= cycles;
     if (v->timer_slack < 0)
-        vcpu_note(&v->guest, REQUEST_TIMER);
+        requests_rearm_timer(v);
 }
 
 // The first entry since the VMCS was cleared.

@@ -129,7 +129,8 @@ static void check_entry(const struct vcpu *vcpu, struct entry_plan plan)
 
 // ---- operations ----
 
-// One VM entry; `interrupted` sends what was injected back, as an exit during its delivery does.
+// One VM entry that may be called off; `interrupted` sends what was injected back, as an exit
+// during its delivery does.
 static void enter(struct vcpu *vcpu, uint16_t flags, bool interrupted)
 {
     vcpu_take_requests(vcpu, atomic_exchange(&vcpu->requests, 0));
@@ -144,10 +145,14 @@ static void enter(struct vcpu *vcpu, uint16_t flags, bool interrupted)
                                  (flags & 8 ? BLOCKING_BY_NMI : 0);
         vcpu->cr0 = (vcpu->cr0 & ~CR0_PE) | (flags & 16 ? CR0_PE : 0);
     }
-    struct entry_plan plan = event_choose(vcpu);
+    event_choose(vcpu);
+    struct entry_plan plan = vcpu->events.plan;
     check_entry(vcpu, plan);
     check(!vcpu->events.pending.info);
-    if (!plan.inject.info || !interrupted)
+    bool called_off = flags & 32;
+    check(event_settle(&vcpu->events, called_off) == (called_off && plan.inject.info));
+    check(vcpu->events.pending.info == (called_off ? plan.inject.info : 0));
+    if (called_off || !plan.inject.info || !interrupted)
         return;
     struct exit exit = {.idt_info = plan.inject.info | EVENT_UNBLOCKING,
                         .idt_error = plan.inject.error,

@@ -100,6 +100,12 @@ static inline uint32_t take_requests(struct vcpu *vcpu)
     return atomic_exchange(&vcpu->requests, 0);
 }
 
+static inline const struct entry_plan *choose(struct vcpu *vcpu)
+{
+    event_choose(vcpu);
+    return &vcpu->events.plan;
+}
+
 // The next deliverable vector, accepted; -1 if there is none.
 static inline int take_vector(struct vcpu *vcpu)
 {

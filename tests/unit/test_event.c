@@ -29,7 +29,7 @@ static void nothing_interrupted(void **state)
 {
     (void)state;
     interrupt_with(EXCEPTION(14) & ~EVENT_VALID, 4, 2);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, 0);
     assert_false(plan.interrupt_window);
     assert_false(plan.nmi_window);
@@ -54,11 +54,11 @@ static void every_type_goes_in_again(void **state)
         // Bit 12 is not part of the entry format; the fields that do not belong are left out.
         interrupt_with(cases[i].info | EVENT_UNBLOCKING, cases[i].error ? cases[i].error : 0x55,
                        cases[i].length ? cases[i].length : 9);
-        struct entry_plan plan = event_choose(cpu);
+        struct entry_plan plan = *choose(cpu);
         assert_int_equal(plan.inject.info, cases[i].info);
         assert_int_equal(plan.inject.error, cases[i].error);
         assert_int_equal(plan.inject.length, cases[i].length);
-        assert_int_equal(event_choose(cpu).inject.info, 0);
+        assert_int_equal(choose(cpu)->inject.info, 0);
     }
 }
 
@@ -67,7 +67,7 @@ static void interrupted_nmi_does_not_block_itself(void **state)
     (void)state;
     cpu->interruptibility = BLOCKING_BY_NMI;
     interrupt_with(NMI, 0, 0);
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, NMI);
     assert_int_equal(cpu->interruptibility, 0);
     assert_int_equal(cpu->dirty, STATE_FLOW);
 }
@@ -78,7 +78,7 @@ static void real_mode_pushes_no_error_code(void **state)
     interrupt_with(EXCEPTION_CODE(13), 0x10, 0);
     assert_int_equal(event_needs(&cpu->events), STATE_FLOW | STATE_CONTROL);
     cpu->cr0 &= ~CR0_PE;
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION(13));
     assert_int_equal(plan.inject.error, 0);
     assert_int_equal(event_needs(&cpu->events), STATE_FLOW);
@@ -90,11 +90,11 @@ static void a_raised_exception_goes_in(void **state)
 {
     (void)state;
     assert_true(event_raise(cpu, VECTOR_PF, true, 0x15));
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION_CODE(14));
     assert_int_equal(plan.inject.error, 0x15);
     assert_true(event_raise(cpu, VECTOR_UD, false, 0x15));
-    plan = event_choose(cpu);
+    plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION(6));
     assert_int_equal(plan.inject.error, 0);
 }
@@ -130,7 +130,7 @@ static void double_fault_table(void **state)
             assert_int_equal(alive, verdict != 'T');
             if (!alive)
                 continue;
-            struct entry_plan plan = event_choose(cpu);
+            struct entry_plan plan = *choose(cpu);
             assert_int_equal(plan.inject.info,
                              EXCEPTION_CODE(verdict == 'D' ? VECTOR_DF : vectors[second]));
             assert_int_equal(plan.inject.error, verdict == 'D' ? 0 : 0x33);
@@ -146,8 +146,8 @@ static void software_interrupts_are_benign(void **state)
         running_vm(state);
         interrupt_with(EVENT_VALID | (uint32_t)types[i] << 8 | 13, 0, 2);
         assert_true(event_raise(cpu, VECTOR_GP, true, 0x6a));
-        assert_int_equal(event_choose(cpu).inject.info, EXCEPTION_CODE(13));
-        assert_int_equal(event_choose(cpu).inject.info, 0); // the instruction will run again
+        assert_int_equal(choose(cpu)->inject.info, EXCEPTION_CODE(13));
+        assert_int_equal(choose(cpu)->inject.info, 0); // the instruction will run again
     }
 }
 
@@ -156,18 +156,18 @@ static void an_overtaken_interrupt_follows(void **state)
     (void)state;
     interrupt_with(EXTERNAL(0x41), 0, 0);
     assert_true(event_raise(cpu, VECTOR_NP, true, 0x20b));
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION_CODE(11));
     assert_true(plan.interrupt_window);
     cpu->rflags &= ~RFLAGS_IF; // in the handler
-    plan = event_choose(cpu);
+    plan = *choose(cpu);
     assert_int_equal(plan.inject.info, 0);
     assert_true(plan.interrupt_window);
     cpu->rflags |= RFLAGS_IF;
-    plan = event_choose(cpu);
+    plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x41));
     assert_false(plan.interrupt_window);
-    assert_int_equal(event_choose(cpu).inject.info, 0);
+    assert_int_equal(choose(cpu)->inject.info, 0);
 }
 
 static void an_overtaken_nmi_follows(void **state)
@@ -176,11 +176,11 @@ static void an_overtaken_nmi_follows(void **state)
     cpu->interruptibility = BLOCKING_BY_NMI;
     interrupt_with(NMI, 0, 0);
     assert_true(event_raise(cpu, VECTOR_GP, true, 0));
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION_CODE(13));
     assert_true(plan.nmi_window);
     assert_int_equal(cpu->interruptibility, 0);
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, NMI);
 }
 
 static void faults_push_flags_with_rf(void **state)

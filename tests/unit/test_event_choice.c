@@ -31,7 +31,7 @@ static void an_interrupt_is_accepted(void **state)
 {
     (void)state;
     lapic_post(cpu, 0x61, false);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x61));
     assert_false(plan.interrupt_window);
     assert_int_equal(mmio_read(cpu, LAPIC_ISR + 0x30), BIT32(1));
@@ -48,9 +48,9 @@ static void closed_interrupts_ask_for_a_window(void **state)
         running_vm(state);
         cpu->rflags = RFLAGS_FIXED | closed[i].rflags;
         cpu->interruptibility = closed[i].blocking;
-        assert_false(event_choose(cpu).interrupt_window);
+        assert_false(choose(cpu)->interrupt_window);
         lapic_post(cpu, 0x61, false);
-        struct entry_plan plan = event_choose(cpu);
+        struct entry_plan plan = *choose(cpu);
         assert_int_equal(plan.inject.info, 0);
         assert_true(plan.interrupt_window);
         assert_int_equal(mmio_read(cpu, LAPIC_IRR + 0x30), BIT32(1));
@@ -62,13 +62,13 @@ static void masked_priority_asks_for_no_window(void **state)
     (void)state;
     lapic_set_tpr(cpu, 0x60);
     lapic_post(cpu, 0x61, false);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, 0);
     assert_false(plan.interrupt_window);
     take_requests(cpu);
     lapic_set_tpr(cpu, 0x50);
     assert_int_equal(take_requests(cpu), REQUEST_EVENT);
-    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
 }
 
 // Chosen, but a request came before the entry: the choice stands, whatever came with the request.
@@ -76,24 +76,42 @@ static void a_withdrawn_choice_comes_first(void **state)
 {
     (void)state;
     lapic_post(cpu, 0x61, false);
-    struct entry_plan plan = event_choose(cpu);
-    take_requests(cpu);
-    event_withdraw(cpu, plan.inject);
-    assert_int_equal(take_requests(cpu), REQUEST_EVENT);
+    event_choose(cpu);
+    assert_true(event_settle(&cpu->events, true));
     event_queue_nmi(cpu);
     lapic_post(cpu, 0x91, false);
-    plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x61));
     assert_true(plan.nmi_window);
     assert_true(plan.interrupt_window);
-    plan = event_choose(cpu);
-    assert_int_equal(plan.inject.info, NMI);
-    event_withdraw(cpu, plan.inject);
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
-    event_withdraw(cpu, plan.inject);
+    assert_false(event_settle(&cpu->events, false));
+    assert_int_equal(choose(cpu)->inject.info, NMI);
+    assert_true(event_settle(&cpu->events, true));
+    assert_int_equal(choose(cpu)->inject.info, NMI);
+    assert_true(event_settle(&cpu->events, true));
     cpu->id = 1;
     vcpu_reset(cpu, true); // an INIT takes it away
-    assert_int_equal(event_choose(cpu).inject.info, 0);
+    assert_int_equal(choose(cpu)->inject.info, 0);
+}
+
+// Delivered; then a request that asks for no event, and one that calls the entry off: what was
+// delivered before does not come again.
+static void a_delivered_choice_is_never_withdrawn(void **state)
+{
+    (void)state;
+    lapic_post(cpu, 0x61, false);
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
+    assert_false(event_settle(&cpu->events, false));
+    assert_false(event_settle(&cpu->events, true));
+    assert_int_equal(choose(cpu)->inject.info, 0);
+    assert_false(event_settle(&cpu->events, true)); // nothing was planned
+    assert_true(event_raise(cpu, VECTOR_GP, true, 0x50));
+    assert_int_equal(choose(cpu)->inject.error, 0x50);
+    assert_true(event_settle(&cpu->events, true));
+    assert_int_equal(choose(cpu)->inject.error, 0x50);
+    assert_false(event_settle(&cpu->events, false));
+    assert_false(event_settle(&cpu->events, true));
+    assert_int_equal(choose(cpu)->inject.info, 0);
 }
 
 // ---- NMIs ----
@@ -104,7 +122,7 @@ static void nmi_before_interrupt(void **state)
     lapic_post(cpu, 0x61, false);
     event_queue_nmi(cpu);
     cpu->interruptibility = BLOCKING_BY_STI;
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, NMI);
     assert_true(plan.interrupt_window);
     assert_false(plan.nmi_window);
@@ -118,12 +136,12 @@ static void exception_before_nmi_before_interrupt(void **state)
     lapic_post(cpu, 0x61, false);
     event_queue_nmi(cpu);
     assert_true(event_raise(cpu, VECTOR_UD, false, 0));
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXCEPTION(6));
     assert_true(plan.interrupt_window);
     assert_true(plan.nmi_window);
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
-    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+    assert_int_equal(choose(cpu)->inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
 }
 
 static void blocked_nmis_wait(void **state)
@@ -133,11 +151,11 @@ static void blocked_nmis_wait(void **state)
         running_vm(state);
         cpu->interruptibility = blocking[i];
         event_queue_nmi(cpu);
-        struct entry_plan plan = event_choose(cpu);
+        struct entry_plan plan = *choose(cpu);
         assert_int_equal(plan.inject.info, 0);
         assert_true(plan.nmi_window);
         cpu->interruptibility = 0;
-        plan = event_choose(cpu);
+        plan = *choose(cpu);
         assert_int_equal(plan.inject.info, NMI);
         assert_false(plan.nmi_window);
     }
@@ -149,7 +167,7 @@ static void blocked_nmi_lets_interrupts_pass(void **state)
     cpu->interruptibility = BLOCKING_BY_NMI;
     event_queue_nmi(cpu);
     lapic_post(cpu, 0x61, false);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x61));
     assert_true(plan.nmi_window);
 }
@@ -159,13 +177,13 @@ static void one_nmi_waits_behind_another(void **state)
     (void)state;
     for (unsigned i = 0; i < 5; i++)
         event_queue_nmi(cpu);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, NMI);
     assert_true(plan.nmi_window);
-    plan = event_choose(cpu);
+    plan = *choose(cpu);
     assert_int_equal(plan.inject.info, NMI);
     assert_false(plan.nmi_window);
-    assert_int_equal(event_choose(cpu).inject.info, 0);
+    assert_int_equal(choose(cpu)->inject.info, 0);
 }
 
 // Without virtual NMIs: blocked from the injection until interrupts are open again.
@@ -175,22 +193,22 @@ static void nmi_blocking_in_software(void **state)
     cpu->events.has_virtual_nmi = false;
     event_queue_nmi(cpu);
     event_queue_nmi(cpu);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, NMI);
     assert_true(plan.interrupt_window);
     assert_false(plan.nmi_window);
     cpu->rflags &= ~RFLAGS_IF; // in the handler
-    plan = event_choose(cpu);
+    plan = *choose(cpu);
     assert_int_equal(plan.inject.info, 0);
     assert_true(plan.interrupt_window);
     assert_false(plan.nmi_window);
     cpu->rflags |= RFLAGS_IF; // after its IRET
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, NMI);
     cpu->rflags &= ~RFLAGS_IF;
     interrupt_with(NMI, 0, 0); // this one's delivery did not end
-    assert_int_equal(event_choose(cpu).inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, NMI);
     event_queue_nmi(cpu);
-    assert_int_equal(event_choose(cpu).inject.info, 0);
+    assert_int_equal(choose(cpu)->inject.info, 0);
 }
 
 // ---- the 8259 ----
@@ -219,25 +237,25 @@ static int pic_vm(void **state)
 static void virtual_wire_delivers_the_8259(void **state)
 {
     (void)state;
-    assert_int_equal(event_choose(cpu).inject.info, 0); // LINT0 is masked
+    assert_int_equal(choose(cpu)->inject.info, 0); // LINT0 is masked
     lapic_virtual_wire(cpu);
     lapic_post(cpu, 0x61, false);
-    struct entry_plan plan = event_choose(cpu);
+    struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x30));
     assert_true(plan.interrupt_window);                    // the other waits behind it
     assert_int_equal(mmio_read(cpu, LAPIC_ISR + 0x10), 0); // the APIC keeps no account of it
-    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x61));
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
 }
 
 static void disabled_apic_takes_the_8259(void **state)
 {
     (void)state;
     write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | APIC_BASE_BSP);
-    assert_int_equal(event_choose(cpu).inject.info, EXTERNAL(0x30));
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x30));
     vcpus[1].rflags |= RFLAGS_IF;
     write_ok(&vcpus[1], MSR_APIC_BASE, APIC_BASE_DEFAULT);
     pic_requests = 1;
-    assert_int_equal(event_choose(&vcpus[1]).inject.info, 0); // the wire ends at vCPU 0
+    assert_int_equal(choose(&vcpus[1])->inject.info, 0); // the wire ends at vCPU 0
 }
 
 static void extint_message_takes_the_8259_once(void **state)
@@ -247,8 +265,8 @@ static void extint_message_takes_the_8259_once(void **state)
     struct lapic_message message = {.destination = 1, .mode = DELIVERY_EXTINT};
     assert_true(lapic_deliver(&vm, NULL, &message));
     vcpus[1].rflags |= RFLAGS_IF;
-    assert_int_equal(event_choose(&vcpus[1]).inject.info, EXTERNAL(0x31));
-    assert_int_equal(event_choose(&vcpus[1]).inject.info, 0);
+    assert_int_equal(choose(&vcpus[1])->inject.info, EXTERNAL(0x31));
+    assert_int_equal(choose(&vcpus[1])->inject.info, 0);
 }
 
 // ---- waking ----
@@ -294,6 +312,7 @@ int main(void)
         RUNNING(closed_interrupts_ask_for_a_window),
         RUNNING(masked_priority_asks_for_no_window),
         RUNNING(a_withdrawn_choice_comes_first),
+        RUNNING(a_delivered_choice_is_never_withdrawn),
         RUNNING(nmi_before_interrupt),
         RUNNING(exception_before_nmi_before_interrupt),
         RUNNING(blocked_nmis_wait),
