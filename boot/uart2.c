@@ -1,4 +1,5 @@
-// The second serial line: a ring outwards, a byte at a time inwards.
+// The second serial line: a ring outwards, and one inwards, so that a burst finds room while the
+// guest is busy.
 
 #include "boot/uart2.h"
 
@@ -14,6 +15,7 @@
 #define COM1_IRQ   4
 #define COM2_IRQ   3
 #define RING_BYTES 4096
+#define READ_BYTES 512
 #define NO_OWNER   0
 
 static struct {
@@ -21,7 +23,8 @@ static struct {
     uint8_t bytes[RING_BYTES];
     struct ring ring;       // the owner's UART lock makes it the one writer; CPU 0 reads
     _Atomic unsigned owner; // vm->id
-    int held;               // a byte that the guest had no room for, or -1
+    uint8_t read_bytes[READ_BYTES];
+    struct ring read; // CPU 0's alone
 } line;
 
 // The one of the first two that is not the console. Without its interrupt a burst of input finds
@@ -30,7 +33,7 @@ static bool open_line(void)
 {
     bool is_com2 = console_interrupt_line() == COM1_IRQ;
     ring_init(&line.ring, line.bytes, RING_BYTES);
-    line.held = -1;
+    ring_init(&line.read, line.read_bytes, READ_BYTES);
     if (!uart_init(&line.uart, is_com2 ? COM2 : COM1))
         return false;
     if (machine_route_input(is_com2 ? COM2_IRQ : COM1_IRQ))
@@ -70,13 +73,11 @@ static void send(void)
 
 static void receive(struct vm *vm)
 {
-    for (;;) {
-        if (line.held < 0)
-            line.held = uart_read(&line.uart);
-        if (line.held < 0 || (vm && !board_uart_receive(vm, 1, (uint8_t)line.held)))
-            return;
-        line.held = -1;
-    }
+    int byte;
+    while (ring_free(&line.read) && (byte = uart_read(&line.uart)) >= 0)
+        (void)ring_put(&line.read, (uint8_t)byte);
+    while (vm && (byte = ring_peek(&line.read)) >= 0 && board_uart_receive(vm, 1, (uint8_t)byte))
+        (void)ring_get(&line.read);
 }
 
 bool uart2_has_output(const struct vm *vm)

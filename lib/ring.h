@@ -39,13 +39,17 @@ static inline bool ring_put(struct ring *ring, uint8_t byte)
     return true;
 }
 
-// The next byte, or -1 if there is none.
-static inline int ring_get(struct ring *ring)
+// The next byte, or -1 if there is none; and the same, taken.
+static inline int ring_peek(struct ring *ring)
 {
     uint32_t at = atomic_load_explicit(&ring->read, memory_order_relaxed);
-    if (ring_used(ring) == 0)
-        return -1;
-    int byte = ring->bytes[at & (ring->size - 1)];
-    atomic_store_explicit(&ring->read, at + 1, memory_order_release);
+    return ring_used(ring) ? ring->bytes[at & (ring->size - 1)] : -1;
+}
+
+static inline int ring_get(struct ring *ring)
+{
+    int byte = ring_peek(ring);
+    if (byte >= 0)
+        atomic_fetch_add_explicit(&ring->read, 1, memory_order_release);
     return byte;
 }

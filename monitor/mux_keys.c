@@ -115,7 +115,7 @@ bool mux_is_full(const struct mux *mux)
 int mux_peek(struct mux *mux, unsigned slot)
 {
     struct ring *typed = mux->channel[slot] ? &mux->channel[slot]->typed : NULL;
-    return typed && ring_used(typed) ? typed->bytes[typed->read & (typed->size - 1)] : -1;
+    return typed ? ring_peek(typed) : -1;
 }
 
 void mux_take(struct mux *mux, unsigned slot)

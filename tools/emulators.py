@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tty
 
@@ -26,6 +27,7 @@ ata0-master: type=cdrom, path="{iso}", status=inserted
 boot: cdrom
 clock: sync=none, time0={time}
 com1: enabled=1, mode=term, dev={serial}
+{com2}
 port_e9_hack: enabled=1
 log: bochs.log
 panic: action=fatal
@@ -60,6 +62,10 @@ def nested_kvm():
 
 def choose_emulator():
     return "qemu" if nested_kvm() and shutil.which("qemu-system-x86_64") else "bochs"
+
+
+def is_terminal(path):
+    return os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
 
 
 class Machine:
@@ -123,13 +129,19 @@ class Bochs(Machine):
             rc.write(BOCHSRC.format(
                 model=self.model(), cpus=self.options.cpus, memory=self.options.memory, bios=BOCHS_BIOS,
                 vgabios=BOCHS_VGABIOS, iso=os.path.abspath(self.options.iso), serial=self.port,
-                extra="".join(f", {pair}" for pair in self.options.bochs),
+                extra="".join(f", {pair}" for pair in self.options.bochs), com2=self.second_port(),
                 # The same image gives the same run, unless a person sits there.
                 time=1700000000 if self.options.batch else "utc"))
         # Debian's build has a debugger, which waits at the start and after each reset.
         with open(os.path.join(self.directory, "commands"), "w", encoding="ascii") as commands:
             commands.write("c\n" * 100)
         return ["bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+
+    def second_port(self):
+        path = self.options.com2
+        if not path:
+            return "com2: enabled=0"
+        return f'com2: enabled=1, mode={"term" if is_terminal(path) else "file"}, dev="{os.path.abspath(path)}"'
 
     def last_word(self):
         try:
@@ -156,6 +168,8 @@ class Qemu(Machine):
                    "-machine", "q35" if options.uefi else "pc", "-smp", str(options.cpus), "-m", str(options.memory),
                    "-display", "none", "-vga", "std", "-nic", "none", "-no-reboot", "-serial", self.port,
                    "-monitor", "unix:monitor,server=on,wait=off"]
+        if options.com2:
+            command += ["-serial", options.com2 if is_terminal(options.com2) else f"file:{os.path.abspath(options.com2)}"]
         if options.uefi:
             if not os.path.exists(OVMF[0]):
                 raise ToolError("no UEFI firmware for qemu: apt-get install ovmf")

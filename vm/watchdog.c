@@ -65,7 +65,8 @@ static const char *state_of(const struct vcpu *vcpu)
 
 void watchdog_describe(const struct watchdog *dog, const struct vm *vm, char *text, size_t size)
 {
-    size_t used = format_text(text, size, "no sign of life for %u seconds", dog->silent);
+    size_t used = format_text(text, size, "no sign of life for %u second%s", dog->silent,
+                              dog->silent == 1 ? "" : "s");
     for (unsigned i = 0; i < vm->vcpu_count && used < size; i++)
         used += format_text(text + used, size - used, "%s vCPU %u %s %#lx", i ? "," : ":", i,
                             state_of(vm->vcpu[i]), vm->vcpu[i]->rip);

@@ -1,0 +1,335 @@
+"""The operator's side: the consoles of many VMs on one line, the monitor, the second serial port, the watchdog. The guest is tests/system/neighbour.c."""
+import os
+import re
+import select
+import time
+import tty
+
+from cases_vms import end, start, vm
+from harness import Failure, check, check_says, plain
+
+PROMPT = "(corbel) "
+CONFIG = (vm("hearer", "com1", cpus=2) + vm("poser", "pose") + vm("button", "button") + vm("idle", "tick", weight=512, cap=50, pin=0)
+          + vm("kept", "power-off", on_poweroff="preserve") + vm("text", "chatter"))
+
+
+class Desk:
+    """A person at the monitor."""
+
+    def __init__(self, console):
+        self.console = console
+
+    def keys(self, text):
+        """Keys for the machine: tools/run passes Ctrl-A on when it is typed twice or before another key than its own."""
+        self.console.child.send(text)
+
+    def ctrl_a(self, key):
+        self.keys({"x": "\x01\x01x", "h": "\x01\x01h", "\x01": "\x01\x01\x01\x01"}.get(key, "\x01" + key))
+
+    def see(self, pattern, limit=60):
+        self.console.expect(pattern, limit)
+        return self.console.matched()
+
+    def enter(self):
+        self.ctrl_a("c")
+        self.see(re.escape(PROMPT))
+
+    def say(self, command, limit=60):
+        """A command at the prompt; what it answers, up to the next prompt."""
+        self.keys(command + "\r")
+        self.console.expect(re.escape(command), limit)
+        return self.console.expect(r"\r\x1b\[K" + re.escape(PROMPT), limit)
+
+    def asks(self, command, *patterns, limit=60):
+        """Types a command; each pattern stands in its answer."""
+        answer = self.say(command, limit)
+        for pattern in patterns:
+            check(re.search(pattern, answer), f"{command!r}: nothing like {pattern!r} in {answer!r}")
+        return answer
+
+
+def begin(t, config=CONFIG, **machine):
+    """All of the guests are where they stay; the monitor is in focus."""
+    console = start(t, config, **{"cpus": 1, **machine})
+    console.expect(r"VM kept ended: powered off", 60)
+    desk = Desk(console)
+    desk.enter()
+    return desk
+
+
+def case_monitor_info(t):
+    """Every `info`, with good and with wrong words."""
+    desk = begin(t)
+    desk.asks("info vms", r"\* 1 hearer +running +2 +2M +neighbour\.elf", r" 2 poser +running", r" 5 kept +preserved.*\(powered off\)")
+    desk.asks("info cpus", r"\* vCPU 0: (halted|active) .*on CPU 0, RIP [0-9a-f]{16}, CPL 0, APIC ID 0", r"vCPU 1: waits for SIPI .*APIC ID 1")
+    desk.asks("info cpus poser", r"  vCPU 0: halted ")
+    desk.asks("info cpus posr", r"posr: there is no such VM; did you mean poser\?")
+    desk.asks("info registers poser", r"RAX=1122334455667788 ", r"RDX=000000000000002a", r"RSI=0000000000005000", r"\[-.*HLT=1", r"CR3=")
+    check("vCPU" not in desk.say("info registers 2"), "a VM of one vCPU needs no heading")
+    answer = desk.asks("info registers -a hearer", r"vCPU 0\r?\n", r"vCPU 1\r?\n")
+    check(answer.count("RIP=") == 2, "not all vCPUs' registers")
+    desk.asks("info registers -z", r"info registers has no option -z: info registers \[-a\] \[vm\]")
+    desk.asks("info exits poser", r"HLT +\d+", r"total +\d+")
+    desk.asks("info exits -c poser", r"vm,vcpu,number,reason,count,cycles,max\r?\n", r"poser,0,12,\"HLT\",\d+,\d+,\d+")
+    desk.asks("info exits -j poser", r"\{\"vm\":\"poser\",\"vcpu\":0,\"number\":12,\"reason\":\"HLT\",\"count\":\d+,\"cycles\":\d+,\"max\":\d+\}")
+    desk.asks("info exits -pmg idle", r"unclaimed ports:", r"unknown MSRs:", r"unclaimed guest-physical addresses:", r"is not watched; 'trace on idle'")
+    desk.asks("info exits nobody", r"nobody: there is no such VM; 'info vms' lists them")
+    desk.asks("info mem", r"machine: \d+ KiB, \d+ KiB of them free", r"poser +000000000000-0000001fffff RAM, at [0-9a-f]{12} of the machine")
+    desk.asks("info irq idle", r"vCPU 0: APIC ID 0 x2APIC", r"timer fixed 41", r"(?i)8259|PIC", r"(?i)I/?O ?APIC")
+    desk.asks("info sched", r"CPU 0 +APIC ID 0 +idle +\d+%", r"idle +0 +(waiting|queued|running) +0 +0 +50% +512 +\d+", r"hearer +1 ")
+    desk.asks("info capabilities", r"VMX: 1 CPU", r"EPT")
+    desk.asks("info version", r"Corbel, a hypervisor for Intel VMX, up 0:0\d:\d\d")
+    desk.asks("info trace idle", r"vCPU 0 is not watched")
+    desk.asks("info", r"info vms ", r"info registers \[-a\] \[vm\]")
+    desk.asks("info nothing", r"info nothing: there is no such command; 'info' lists them")
+    desk.asks("info regsters", r"did you mean info registers\?")
+    desk.asks("info vms poser", r"poser: one word too many: info vms")
+    desk.asks("inof vms", r"inof: there is no such command; did you mean info\?")
+    desk.asks("info exits -", r"an option is a '-' and a letter from a to z")
+    desk.asks("info " + "x " * 20, r"more than 16 words: no command has so many")
+    desk.asks("help", r"system_powerdown \[vm\]", r"kill vm ", r"x \[/COUNT FORMAT SIZE\] address")
+    desk.asks("help kill", r"kill vm +end a VM at once")
+    desk.asks("help me", r"me: there is no such command")
+    desk.asks("log", r"Corbel, a hypervisor for Intel VMX", r"tsc: \d+ kHz", r"corbel: 6 VMs started", r"VM kept ended: powered off")
+    end(t, desk.console)
+
+
+def case_monitor_memory(t):
+    """x and xp: formats, sizes, registers, sums, and all that is wrong with them."""
+    desk = begin(t)
+    desk.ctrl_a("2")
+    desk.see(r"--- 2: poser \(Ctrl-A h helps\) ---")
+    desk.see(r"posing")
+    desk.enter()
+    desk.asks("xp /2xg 0x5010", r"0000000000005010: 0xfedcba9876543210 0x[0-9a-f]{16}")
+    desk.asks("x/s $rsi", r"0000000000005000: \"on the desk\"")
+    desk.asks("x/4c 0x5000", r"'o' 'n' ' ' 't'")
+    desk.asks("x/1dw $rdx+0x4fe6+0x2", r"0000000000005012: -?\d+")
+    desk.asks("xp/2xb 0x5010", r": 0x10 0x32")
+    desk.asks("xp/1xh $rsi+16", r": 0x3210")
+    desk.asks("xp/1ug 0x5010", r": 18364758544493064720")
+    desk.asks("xp/1ow 0x5010", r": 0?16625031020")
+    desk.asks("x $rsi", r"0000000000005000: 0x74206e6f")
+    desk.asks("xp 0x200000", r"guest-physical address 0x200000 is not in this VM's RAM")
+    desk.asks("x 0x8000000000000000", r"(?i)0x8000000000000000 .*(no|not|cannot)")
+    desk.asks("x/0x 0", r"a count is 1 to 4096")
+    desk.asks("x/99999999999999999999x 0", r"a count is 1 to 4096")
+    desk.asks("x/1z 0", r"z: a format is x, d, u, o, c or s; a size b, h, w or g")
+    desk.asks("x/i $rip", r"there is no disassembler here")
+    desk.asks("x $nonsense", r"an address is a number or a register")
+    desk.asks("x 12zz", r"an address is a number or a register")
+    desk.asks("x", r"x needs more: x \[/COUNT FORMAT SIZE\] address")
+    desk.asks("x 1 2", r"an address is a number or a register")
+    desk.asks("x 1 2 3", r"3: one word too many")
+    desk.asks("cpu 1", r"poser has the vCPUs 0 to 0")
+    desk.asks("cpu", r"vCPU 0 of poser")
+    end(t, desk.console)
+
+
+def case_monitor_control(t):
+    """VMs are stopped, let go on, reset, switched off, ended and started; traces and NMIs."""
+    desk = begin(t)
+    desk.asks("stop idle", r"idle is stopped; 'cont' lets it go on")
+    desk.asks("stop idle", r"idle does not run")
+    desk.asks("info vms", r" 4 idle +stopped")
+    before = desk.asks("info sched", r"idle +0 +parked")
+    check(re.search(r"idle +0 .*", before).group() == re.search(r"idle +0 .*", desk.say("info sched")).group(), "a stopped VM runs")
+    desk.asks("system_powerdown idle", r"idle does not run")
+    desk.asks("cont idle", r"idle runs")
+    desk.asks("cont idle", r"idle runs already")
+    desk.asks("cont kept", r"kept has ended: powered off; 'system_reset' starts it anew, 'kill' ends it")
+    desk.asks("start idle", r"idle has not ended; 'system_reset idle' starts it anew")
+    desk.asks("start", r"start needs more: start vm")
+    desk.asks("kill", r"kill needs more: kill vm")
+    desk.asks("kill nobody", r"nobody: there is no such VM")
+    desk.asks("stop idle now", r"now: one word too many: stop \[vm\]")
+    desk.asks("system_powerdown idle", r"idle does not listen to its power button; 'kill idle' ends it")
+    desk.asks("trace on idle", r"exits of idle are noted from now on")
+    time.sleep(1)
+    desk.asks("info trace idle", r"vCPU 0: \d+ exits were noted", r"HLT")
+    desk.asks("info exits -h idle", r"HLT +2\^\d+:\d+")
+    desk.asks("trace off idle")
+    desk.asks("info trace idle", r"vCPU 0 is not watched")
+    desk.asks("trace maybe", r"trace on \[vm\], or trace off \[vm\]")
+    desk.asks("trace", r"trace needs more: trace on\|off \[vm\]")
+
+    desk.keys("system_powerdown button\r")
+    desk.see(r"VM button ended: powered off")
+    desk.asks("info vms", r" 3 button +ended")
+    desk.asks("stop button", r"button has ended; 'start button' starts it again")
+    desk.asks("start button", r"button starts")
+    desk.keys("system_reset poser\r")
+    desk.see(r"VM poser: reset: restart 1 ")
+    desk.keys("system_reset kept\r")  # a preserved VM starts anew, ends again, and is preserved again
+    desk.see(r"VM kept: powered off: restart 1 ")
+    desk.see(r"VM kept ended: powered off")
+    desk.asks("info vms", r" 5 kept +preserved", r" 3 button +running")
+    desk.asks("nmi poser")
+    desk.keys("console poser\r")
+    desk.see(r"--- 2: poser ")
+    desk.see(r"posing\r?\nposing\r?\nNMI")
+    desk.enter()
+    desk.keys("kill idle\r")
+    desk.see(r"VM idle ended: killed")
+    desk.keys("stop poser\r")
+    desk.see("poser is stopped")
+    desk.keys("kill poser\r")  # a VM that stands still can be ended, too
+    desk.see(r"VM poser ended: killed")
+    desk.asks("start poser", r"poser starts")
+    desk.asks("info vms", r" 2 poser +running", r" 4 idle +ended")
+    desk.keys("quit\r")
+    desk.console.ends(2)
+    text = plain(t.seen())
+    check_says(text, r"VM poser ended: killed", r"corbel: end: stopped killed", r"(\d+) frames free, \1 before the first VM")
+    check("panic" not in text.lower(), "panic")
+
+
+def case_monitor_line(t):
+    """The line editor: history, completion, arrows, Ctrl keys, lines that are too long."""
+    desk = begin(t)
+    desk.asks("info version", r"up ")
+    desk.keys("\x1b[A\r")  # up: the same again
+    desk.see(r"info version.*up \d")
+    desk.see(re.escape(PROMPT))
+    desk.keys("\x10\x0e" + "inf\tversion\r")  # Ctrl-P, Ctrl-N, and a word completed by Tab
+    desk.see(r"info version.*up \d")
+    desk.see(re.escape(PROMPT))
+    desk.keys("sys\t")
+    desk.see(r"system_")
+    desk.keys("\t")  # twice: what there is
+    desk.see(r"system_powerdown +system_reset")
+    desk.keys("p\tpo\t\x15")  # a VM's name; and Ctrl-U: nothing of it is done
+    desk.see(r"system_powerdown poser ")
+    desk.asks("trace off idle")
+    desk.keys("info vrsion\x1b[D\x1b[D\x1b[D\x1b[D\x1b[De\r")  # the cursor goes back to mend a word
+    desk.see(r"info version.*up \d")
+    desk.see(re.escape(PROMPT))
+    desk.keys("nonsense\x17info versionx\x08\r")  # Ctrl-W, Backspace
+    desk.see(r"info version.*up \d")
+    desk.see(re.escape(PROMPT))
+    desk.keys("gone\x03")  # Ctrl-C
+    desk.see(r"gone\^C")
+    desk.see(re.escape(PROMPT))
+    desk.keys("x" * 300 + "\r")
+    desk.see(r"The line is longer than 255 characters: shorten it, or clear it with Ctrl-U")
+    desk.keys("\x15")
+    desk.asks("info version", r"up ")
+    desk.asks("", r"^")
+    end(t, desk.console)
+
+
+def case_monitor_keys(t):
+    """Ctrl-A and each of its keys; what a VM out of focus printed is shown when it is chosen."""
+    desk = begin(t)
+    desk.ctrl_a("h")
+    desk.see(r"Ctrl-A x +end all VMs and switch off")
+    desk.ctrl_a("?")
+    desk.see(r"Ctrl-A x +end all VMs and switch off")
+    desk.ctrl_a("1")
+    desk.see(r"--- 1: hearer \(Ctrl-A h helps\) ---")
+    desk.see(r"listening")
+    desk.keys("A")
+    desk.see(r"heard 41")
+    desk.ctrl_a("\x01")  # Ctrl-A twice, and Ctrl-A a: the key itself
+    desk.see(r"heard 01")
+    desk.ctrl_a("a")
+    desk.see(r"heard 01")
+    desk.ctrl_a("b")
+    desk.see(r"heard a break")
+    desk.keys("hello")
+    for byte in "hello":
+        desk.see(rf"heard {ord(byte):02x}")
+    desk.ctrl_a("n")
+    desk.see(r"--- 2: poser ")
+    desk.see(r"posing")
+    desk.ctrl_a("p")
+    desk.see(r"--- 1: hearer ")
+    desk.see(r"heard 41\r?\nheard 01\r?\nheard 01\r?\nheard a break\r?\nheard 68")  # replayed
+    desk.ctrl_a("p")  # around
+    desk.see(r"--- 6: text ")
+    replay = desk.see(r"line 2000 of a long text", 60)
+    check(replay, "no replay")
+    lines = re.findall(r"line (\d+) of a long text", plain(t.seen()).rpartition("--- 6: text ")[2])
+    check([int(line) for line in lines] == list(range(int(lines[0]), 2001)) and int(lines[0]) > 1000,
+          f"the scroll-back is not the last whole lines: {lines[:3]} to {lines[-1:]}")
+    desk.ctrl_a("7")  # there is no such VM: nothing happens
+    desk.ctrl_a("z")
+    desk.ctrl_a("0")
+    desk.see(r"--- all VMs ")
+    desk.enter()
+    desk.asks("console 1 2", r"2: one word too many")
+    desk.keys("console hearer\r")
+    desk.see(r"--- 1: hearer ")
+    desk.keys("q")  # it switches itself off; the console stays its own
+    desk.see(r"VM hearer ended: powered off")
+    desk.enter()
+    desk.asks("info vms", r" 1 hearer +ended")
+    end(t, desk.console)
+
+
+class Line:
+    """Our end of a second serial line."""
+
+    def __init__(self):
+        self.fd, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        self.path = os.ttyname(self.slave)
+        self.seen = ""
+
+    def expect(self, text, limit=60):
+        deadline = time.monotonic() + limit
+        while text not in self.seen:
+            if not select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))[0]:
+                raise Failure(f"no {text!r} on the second serial line within {limit} s: {self.seen[-200:]!r}")
+            self.seen += os.read(self.fd, 4096).decode(errors="replace")
+        self.seen = self.seen.partition(text)[2]
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def close(self):
+        os.close(self.slave)
+        os.close(self.fd)
+
+
+def case_uart2(t):
+    """A VM owns the machine's second serial port: both ways, a Ctrl-A is a byte like others; the VM that comes too late has its line."""
+    line = Line()
+    try:
+        config = vm("owner", "com2", uart2="on") + vm("late", "com2", uart2="on")
+        console = start(t, config, cpus=1, more=["--com2", line.path])
+        line.expect("listening")
+        for byte in "A\x01\x7f":
+            line.send(byte)
+            line.expect(f"heard {ord(byte):02x}")
+        line.send("x" * 40)  # more than a FIFO holds
+        for _ in range(40):
+            line.expect("heard 78")
+        line.send("q")
+        line.expect("heard 71")
+        console.expect(r"VM owner ended: powered off", 60)
+        text = end(t, console)
+        check_says(text, r"late: uart2: the second serial line is owner's: what COM2 prints is dropped")
+        check("heard" not in text, "COM2's words came on the console")
+    finally:
+        line.close()
+
+
+def case_uart2_absent(t):
+    """On a machine with one serial port, a VM's COM2 is there, and what it prints is dropped: one line says so."""
+    console = start(t, vm("owner", "com2", uart2="on"), cpus=1)
+    console.expect(r"owner: uart2: this machine has no second serial line: what COM2 prints is dropped", 60)
+    end(t, console)
+
+
+def case_watchdog(t):
+    """A VM without a sign of life is reported, with where it is; and when it is back. Those that live, sleep for an event, or did not ask are not."""
+    config = (vm("hangs", "hang 3", watchdog=1) + vm("sleeps", "sleep", watchdog=1) + vm("lives", "tick", watchdog=1)
+              + vm("unwatched", "sleep"))
+    console = start(t, config, cpus=1)
+    console.expect(r"\[hangs\] no sign of life for 1 second: vCPU 0 at 0x[0-9a-f]+", 120)
+    console.expect(r"\[hangs\] shows life again", 120)
+    console.expect(r"VM hangs ended: powered off", 120)
+    text = end(t, console)
+    check_says(text, r"\[sleeps\] no sign of life for 1 second: vCPU 0 halted with interrupts off at 0x")
+    check(len(re.findall(r"no sign of life", text)) == 2, "not two reports")
