@@ -16,8 +16,6 @@ enum tag_type {
     TAG_MODULE = 3,
     TAG_MEMORY_MAP = 6,
     TAG_FRAMEBUFFER = 8,
-    TAG_EFI32 = 11,
-    TAG_EFI64 = 12,
     TAG_RSDP_OLD = 14,
     TAG_RSDP_NEW = 15,
 };
@@ -105,8 +103,8 @@ static const char *framebuffer_fault(const struct boot_framebuffer *fb)
         return "a depth that is not 15, 16, 24 or 32";
     if (fb->pitch < fb->width * ((fb->bpp + 7U) / 8))
         return "lines longer than their pitch";
-    if ((uint64_t)fb->pitch * fb->height > UINT64_MAX - fb->address)
-        return "an end beyond the address space";
+    if (fb->address > BIT(46) || (uint64_t)fb->pitch * fb->height > BIT(46) - fb->address)
+        return "an end beyond 64 TiB";
     if (!field_fits(fb->red, fb->bpp) || !field_fits(fb->green, fb->bpp) ||
         !field_fits(fb->blue, fb->bpp))
         return "colour fields outside the pixel";
@@ -163,10 +161,6 @@ static status_t take_tag(struct boot_info *info, const struct tag *tag, bool *ha
         return memory_map_parse(info, tag->bytes, tag->size);
     case TAG_FRAMEBUFFER:
         take_framebuffer(info, tag);
-        return STATUS_OK;
-    case TAG_EFI32:
-    case TAG_EFI64:
-        info->is_efi = true;
         return STATUS_OK;
     case TAG_RSDP_OLD:
     case TAG_RSDP_NEW:
@@ -263,8 +257,7 @@ status_t bootinfo_parse(struct boot_info *info, const uint8_t *bytes, size_t siz
     }
     drop_bad_modules(info);
     if (info->rsdp_size == 0)
-        notes_warn(&info->notes,
-                   "the boot loader gave no ACPI RSDP: looking for it in the BIOS area");
+        notes_warn(&info->notes, "the boot loader gave no ACPI RSDP: one CPU, no power switch");
     return STATUS_OK;
 }
 

@@ -78,8 +78,6 @@ struct boot_info {
     uint8_t rsdp[BOOT_RSDP_MAX]; // a copy, its checksums not yet verified
     uint32_t rsdp_size;          // 0: the loader gave none
 
-    bool is_efi; // the firmware is UEFI: there may be no VGA text screen and no BIOS area
-
     struct notes notes;
 };
 

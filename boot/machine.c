@@ -66,26 +66,20 @@ static void number_cpus(bool nosmt)
 
 void machine_read_tables(const struct boot_info *info, bool nosmt)
 {
-    const uint8_t *rsdp = info->rsdp;
-    size_t size = info->rsdp_size;
-    if (!size && !info->is_efi) {
-        uint64_t at = acpi_find_rsdp(map_table, NULL, &size);
-        rsdp = (const uint8_t *)at;
-    }
-    if (!size)
-        print_to(consoles_printer(), "acpi: no RSDP: one CPU, no power switch\n");
-    else
-        (void)acpi_parse(&acpi, rsdp, size, map_table, NULL);
+    // GRUB has looked everywhere that a BIOS may have it.
+    if (info->rsdp_size)
+        (void)acpi_parse(&acpi, info->rsdp, info->rsdp_size, map_table, NULL);
     notes_print(consoles_printer(), "acpi: ", &acpi.notes);
     number_cpus(nosmt);
 }
 
-status_t machine_calibrate(struct explanation *why)
+status_t machine_calibrate(void)
 {
+    struct explanation why;
     volatile void *hpet =
         acpi.has_hpet ? paging_map(hpa(acpi.hpet_address), PAGE_SIZE, CACHE_UC) : NULL;
-    host_tsc_hz = tsc_calibrate(&acpi, hpet, why);
-    print_to(consoles_printer(), "tsc: %s\n", why->text);
+    host_tsc_hz = tsc_calibrate(&acpi, hpet, &why);
+    print_to(consoles_printer(), "tsc: %s\n", why.text);
     return host_tsc_hz ? STATUS_OK : STATUS_NOT_FOUND;
 }
 

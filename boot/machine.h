@@ -11,7 +11,7 @@
 void machine_read_tables(const struct boot_info *info, bool nosmt);
 
 // Sets host_tsc_hz against a clock that the machine has. STATUS_NOT_FOUND: none answers.
-MUST_CHECK status_t machine_calibrate(struct explanation *why);
+MUST_CHECK status_t machine_calibrate(void);
 
 // Local APIC of this CPU on, 8259s masked, I/O APICs masked, the console's receive interrupt
 // routed.

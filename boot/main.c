@@ -147,15 +147,14 @@ static void start_vmx(void)
 
 void boot_main(uint64_t magic, uint64_t information)
 {
-    struct explanation why;
     uint64_t begin = rdtsc();
     early_cpu();
     read_boot_information(magic, information);
     take_memory();
     add_screen(false);
     machine_read_tables(&info, options.nosmt);
-    if (machine_calibrate(&why) != STATUS_OK)
-        refuse(why.text);
+    if (machine_calibrate() != STATUS_OK)
+        refuse("no clock to measure the TSC by: switch HPET or the ACPI timer on in the firmware");
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     if (operator_init() != STATUS_OK) // the other CPUs' loops begin in start_vmx()

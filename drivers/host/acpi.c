@@ -10,7 +10,6 @@
 #define RSDP_NEW_BYTES  36U
 #define TABLE_BYTES_MAX (4U << 20) // beyond any real DSDT
 #define TABLES_MAX      256U
-#define EBDA_POINTER    0x40eU
 
 struct tables {
     struct acpi_info *info;
@@ -174,41 +173,6 @@ status_t acpi_parse(struct acpi_info *info, const uint8_t *rsdp, size_t rsdp_siz
     read_tables(&tables, table, entry_bytes);
     note_what_is_missing(info);
     return STATUS_OK;
-}
-
-// Looks at every 16th byte. Returns the RSDP's offset, or `length` if there is none.
-static size_t scan(const uint8_t *bytes, size_t length)
-{
-    for (size_t at = 0; at + RSDP_OLD_BYTES <= length; at += 16) {
-        if (memcmp(bytes + at, "RSD PTR ", 8) == 0 && sums_to_zero(bytes + at, RSDP_OLD_BYTES))
-            return at;
-    }
-    return length;
-}
-
-uint64_t acpi_find_rsdp(acpi_map_t map, void *context, size_t *size)
-{
-    struct {
-        uint64_t start;
-        size_t length;
-    } areas[] = {{0, 1024}, {0xe0000, 0x20000}};
-    const uint8_t *pointer = map(context, EBDA_POINTER, 2);
-    if (pointer != NULL)
-        areas[0].start = (uint64_t)bytes_get16(pointer) << 4;
-    for (size_t i = 0; i < ARRAY_LENGTH(areas); i++) {
-        uint64_t start = areas[i].start;
-        // An EBDA lies below 640 KiB and above what a BIOS itself uses.
-        if (i == 0 && (start < 0x400 || start > 0x9fc00))
-            continue;
-        const uint8_t *bytes = map(context, start, areas[i].length);
-        size_t at = bytes == NULL ? areas[i].length : scan(bytes, areas[i].length);
-        if (at == areas[i].length)
-            continue;
-        bool is_new = bytes[at + 15] >= 2 && at + RSDP_NEW_BYTES <= areas[i].length;
-        *size = is_new ? RSDP_NEW_BYTES : RSDP_OLD_BYTES;
-        return start + at;
-    }
-    return 0;
 }
 
 struct acpi_route acpi_isa_route(const struct acpi_info *info, uint8_t irq)

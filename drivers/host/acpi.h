@@ -110,10 +110,6 @@ struct acpi_info {
 status_t acpi_parse(struct acpi_info *info, const uint8_t *rsdp, size_t rsdp_size, acpi_map_t map,
                     void *context);
 
-// Looks for an RSDP as a BIOS leaves it: in the first KiB of the EBDA, then from 0xe0000 to
-// 0xfffff. Returns its physical address, or 0. `*size` becomes 20 or 36. Not for UEFI machines.
-uint64_t acpi_find_rsdp(acpi_map_t map, void *context, size_t *size);
-
 // Where the ISA interrupt 0 to 15 arrives: by an override, or as on a plain PC (edge, active high,
 // GSI = IRQ).
 struct acpi_route acpi_isa_route(const struct acpi_info *info, uint8_t irq);

@@ -1,7 +1,9 @@
 """The screen: what GRUB hands over on UEFI and on BIOS, and that all of the text stands there, dot by dot."""
+import shutil
+import subprocess
 import time
 
-from harness import check, check_says
+from harness import SCALE, check, check_says
 from picture import Picture, corbel_font, vga_font, wrapped
 
 BANNER = "Corbel, a hypervisor for Intel VMX"
@@ -48,3 +50,39 @@ def case_screen_stays(t):
     time.sleep(1.5)
     check(console.child.isalive(), "the machine went down")
     console.ends(4, 10)
+
+
+def bare_machine(t, machine, *more):
+    """QEMU without serial port, VGA and other things of old; returns what came out of the debug port 0xE9."""
+    path = t.folder / "debugport.txt"
+    path.unlink(missing_ok=True)
+    qemu = subprocess.Popen(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none",
+                             "-nodefaults", "-vga", "none", "-serial", "none", "-debugcon", f"file:{path}", "-no-reboot",
+                             "-machine", machine, "-cdrom", t.iso(), *more], stdin=subprocess.DEVNULL)
+    text, deadline = "", time.monotonic() + 90 * SCALE
+    while "end: " not in text and time.monotonic() < deadline:
+        time.sleep(0.2)
+        text = path.read_text(errors="replace") if path.exists() else ""
+    qemu.kill()  # where nothing switches it off it halts
+    qemu.wait()
+    with open(t.log, "a", encoding="utf-8") as log:
+        log.write(text)
+    return text
+
+
+def case_no_legacy_bios(t):
+    """No UART, VGA, PIT, PIC, i8042 or HPET, by BIOS; without ACPI, too, there is no clock, and that is said."""
+    off = "i8042=off,pit=off,hpet=off,smbus=off,vmport=off"
+    text = bare_machine(t, f"q35,pic=off,{off}")
+    check_says(text, r"tsc: \d+ kHz, by the ACPI PM timer", r"missing: Intel VMX", r"end: refused")
+    text = bare_machine(t, f"pc,acpi=off,{off}")
+    check_says(text, r"no ACPI RSDP", r"no clock to measure the TSC by: switch", r"end: refused")
+
+
+def case_no_legacy_uefi(t):
+    """No UART, VGA, i8042 or HPET, by UEFI."""
+    variables = shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", t.folder / "variables.fd")
+    flash = [word for file, more in (("/usr/share/OVMF/OVMF_CODE_4M.fd", ",readonly=on"), (variables, ""))
+             for word in ("-drive", f"if=pflash,format=raw,file={file}{more}")]
+    text = bare_machine(t, "q35,i8042=off,hpet=off,smbus=off,vmport=off", *flash)
+    check_says(text, r"missing: Intel VMX", r"end: refused")

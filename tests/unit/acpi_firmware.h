@@ -7,11 +7,8 @@
 #include "drivers/host/acpi.h"
 
 #define MEMORY_BASE 0x1000000U
-#define RSDP_AT     0xe0040U
 
 static uint8_t memory[65536]; // at MEMORY_BASE
-static uint8_t bios[0x20000]; // at 0xe0000
-static uint8_t low[0x1000];   // at 0
 static uint32_t used;
 static uint64_t listed[300];
 static uint32_t listed_count;
@@ -21,17 +18,9 @@ static struct acpi_info info;
 static inline const void *map(void *context, uint64_t physical, uint64_t length)
 {
     (void)context;
-    static const struct {
-        uint64_t start, size;
-        uint8_t *bytes;
-    } areas[] = {{MEMORY_BASE, sizeof(memory), memory},
-                 {0xe0000, sizeof(bios), bios},
-                 {0, sizeof(low), low}};
-    for (size_t i = 0; i < ARRAY_LENGTH(areas); i++) {
-        if (physical >= areas[i].start && physical - areas[i].start <= areas[i].size &&
-            length <= areas[i].size - (physical - areas[i].start))
-            return areas[i].bytes + (physical - areas[i].start);
-    }
+    if (physical >= MEMORY_BASE && physical - MEMORY_BASE <= sizeof(memory) &&
+        length <= sizeof(memory) - (physical - MEMORY_BASE))
+        return memory + (physical - MEMORY_BASE);
     return NULL;
 }
 

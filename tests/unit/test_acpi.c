@@ -88,39 +88,12 @@ static void too_many_tables(void **state)
     assert_false(info.has_madt);
 }
 
-static void the_rsdp_of_a_bios(void **state)
-{
-    (void)state;
-    size_t size = 0;
-    begin();
-    finish(true);
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), 0);
-    memcpy(bios + 0x1ffe0, rsdp, 20); // the last place
-    bios[0x1ffe0 + 8] ^= 1;
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), 0);
-    bios[0x1ffe0 + 8] ^= 1;
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), 0xfffe0);
-    assert_int_equal(size, 20);    // 36 bytes would not fit
-    memcpy(bios + 0x48, rsdp, 36); // not at a multiple of 16
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), 0xfffe0);
-    memcpy(&bios[RSDP_AT - 0xe0000], rsdp, 36);
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), RSDP_AT);
-    assert_int_equal(size, 36);
-    // The EBDA goes first; one at an impossible place is not looked at.
-    memcpy(low + 0x410, rsdp, 36);
-    low[0x40e] = 0x41;
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), 0x410);
-    low[0x40e] = 0x10;
-    assert_int_equal(acpi_find_rsdp(map, NULL, &size), RSDP_AT);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_tables_are_ignored_by_name),
         cmocka_unit_test(roots_that_cannot_be_used),
         cmocka_unit_test(too_many_tables),
-        cmocka_unit_test(the_rsdp_of_a_bios),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
