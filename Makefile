@@ -26,7 +26,7 @@ help:
 	@echo "make            the image, $(BUILD)/corbel.elf (DEBUG=1: with checks, $(BUILD)/debug/corbel.elf)"
 	@echo "make iso        $(BUILD)/corbel.iso: Corbel with one Linux VM (BIOS, UEFI and USB sticks)"
 	@echo "make run        boots that ISO on an emulator, its serial port on this terminal (RUN='--cpus 2 ...')"
-	@echo "make usb        how to put the ISO on a USB stick"
+	@echo "make usb DEV=/dev/sdX   a USB stick whose VMs any computer can edit (asks first)"
 	@echo "make test       everything below up to system, with a total"
 	@echo "make lint       layers, sizes, format, scripts"
 	@echo "make unit       unit tests (T=test_name for one)"
@@ -153,10 +153,10 @@ run: deps-run
 	@$(MAKE) --no-print-directory $(ISO)
 	tools/run $(RUN) $(ISO)
 
-usb: iso
-	@echo "Write $(ISO) over a whole USB stick (everything on it is lost), for example:"
-	@echo "  dd if=$(ISO) of=/dev/sdX bs=4M oflag=direct status=progress"
-	@echo "Then boot from it, by BIOS or by UEFI (Secure Boot off)."
+# DEV=/dev/sdX, or the name of a file for the image of a stick. tools/mkusb asks before it writes to a disk.
+usb: deps-iso
+	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
+	@tools/mkusb $(if $(DEV),-o $(DEV)) -k $(IMAGE) -c tools/vms.conf vmlinuz=$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz
 
 # What a part needs from the system; silent when nothing is missing.
 deps-%:

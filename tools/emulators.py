@@ -23,8 +23,7 @@ romimage: file={bios}, options=fastboot
 vgaromimage: file={vgabios}
 pci: enabled=1, chipset=i440fx
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path="{iso}", status=inserted
-boot: cdrom
+{medium}
 clock: sync=none, time0={time}
 com1: enabled=1, mode=term, dev={serial}
 {com2}
@@ -120,15 +119,20 @@ class Bochs(Machine):
 
     def command(self):
         need("bochs", "bochs bochsbios vgabios")
-        if self.options.uefi or self.options.usb or self.options.screenshot:
-            raise ToolError("--uefi, --usb and --screenshot work with qemu and qemu-tcg only")
+        if self.options.uefi or self.options.screenshot:
+            raise ToolError("--uefi and --screenshot work with qemu and qemu-tcg only")
         for file in (BOCHS_BIOS, BOCHS_VGABIOS):
             if not os.path.exists(file):
                 raise ToolError(f"{file} is missing: apt-get install bochsbios vgabios")
+        path = os.path.abspath(self.options.iso)
+        medium = f'ata0-master: type=cdrom, path="{path}", status=inserted\nboot: cdrom'
+        if self.options.usb:  # its BIOS boots no USB: a hard disk, as BIOSes show a stick; what is written to it is lost
+            medium = (f'ata0-master: type=disk, path="{path}", mode=volatile, journal="{self.directory}/journal"\n'
+                      "boot: disk")
         with open(os.path.join(self.directory, "bochsrc"), "w", encoding="utf-8") as rc:
             rc.write(BOCHSRC.format(
                 model=self.model(), cpus=self.options.cpus, memory=self.options.memory, bios=BOCHS_BIOS,
-                vgabios=BOCHS_VGABIOS, iso=os.path.abspath(self.options.iso), serial=self.port,
+                vgabios=BOCHS_VGABIOS, medium=medium, serial=self.port,
                 extra="".join(f", {pair}" for pair in self.options.bochs), com2=self.second_port(),
                 # The same image gives the same run, unless a person sits there.
                 time=1700000000 if self.options.batch else "utc"))
