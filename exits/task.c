@@ -18,41 +18,24 @@ enum switch_source { SWITCH_CALL, SWITCH_IRET, SWITCH_JMP, SWITCH_GATE };
 #define DR6_BT            BIT(15)
 
 // The two formats of a task-state segment: where the fields lie. General registers are in the order
-// of enum gpr, selectors in that of enum segment_register.
+// of enum gpr, selectors in that of enum segment_register. A switch away writes what lies between
+// the instruction pointer and the LDT.
 struct tss_format {
-    uint8_t size;        // bytes that must be there
-    uint8_t first_saved; // what a switch away writes: from here
-    uint8_t last_saved;  // to here, exclusive
-    uint8_t width;       // of each field
-    uint8_t cr3;         // 0: none
-    uint8_t ip, flags, gprs, selectors, ldt;
-    uint8_t selector_count;
+    uint8_t size;  // bytes that must be there
+    uint8_t width; // of each field
+    uint8_t cr3;   // 0: none
+    uint8_t ip, flags, gprs, selectors, selector_count, ldt;
 };
 
-static const struct tss_format tss16 = {.size = 0x2c,
-                                        .first_saved = 0x0e,
-                                        .last_saved = 0x2a,
-                                        .width = 2,
-                                        .ip = 0x0e,
-                                        .flags = 0x10,
-                                        .gprs = 0x12,
-                                        .selectors = 0x22,
-                                        .selector_count = 4,
-                                        .ldt = 0x2a};
-static const struct tss_format tss32 = {.size = 0x68,
-                                        .first_saved = 0x20,
-                                        .last_saved = 0x60,
-                                        .width = 4,
-                                        .cr3 = 0x1c,
-                                        .ip = 0x20,
-                                        .flags = 0x24,
-                                        .gprs = 0x28,
-                                        .selectors = 0x48,
-                                        .selector_count = 6,
-                                        .ldt = 0x60};
+static const struct tss_format tss_formats[] = {
+    {0x2c, 2, 0, 0x0e, 0x10, 0x12, 0x22, 4, 0x2a},
+    {0x68, 4, 0x1c, 0x20, 0x24, 0x28, 0x48, 6, 0x60},
+};
 
-#define TSS_MOST   0x68
-#define TSS32_TRAP 0x64 // bit 0: #DB when the task begins
+#define TYPE_TSS32     8 // the bit in which a 32-bit TSS's type differs
+#define TSS_MOST       0x68
+#define ERROR_EXTERNAL 1    // of an error code with a selector
+#define TSS32_TRAP     0x64 // bit 0: #DB when the task begins
 
 // One switch. Everything that it writes is translated before anything is written.
 struct task_switch {
@@ -92,7 +75,7 @@ static void set_field(uint8_t *tss, unsigned at, unsigned width, uint64_t value)
 
 static const struct tss_format *format_of(uint32_t access)
 {
-    return access & 8 ? &tss32 : &tss16;
+    return &tss_formats[(access & TYPE_TSS32) != 0];
 }
 
 // The new task's descriptor. An IRET must find a busy one, all others an available one.
@@ -144,8 +127,7 @@ static bool prepare_memory(struct task_switch *t, verdict_t *fault)
         *fault = fault_code(VECTOR_TS, SELECTOR_ERROR(vcpu->segment[TR].selector));
         return false;
     }
-    return prepare(t, old + t->from->first_saved, t->from->last_saved - t->from->first_saved,
-                   &t->old_span, fault) &&
+    return prepare(t, old + t->from->ip, t->from->ldt - t->from->ip, &t->old_span, fault) &&
            prepare(t, t->task.base, 2, &t->link_span, fault) &&
            prepare(t, old_descriptor + 5, 1, &t->old_type_span, fault) &&
            prepare(t, t->descriptor.at.value + 5, 1, &t->new_type_span, fault) &&
@@ -200,7 +182,7 @@ static void leave(struct task_switch *t, uint64_t rip)
         set_field(t->old, f->gprs + i * f->width, f->width, vcpu->gpr[i]);
     for (unsigned i = 0; i < f->selector_count; i++)
         set_field(t->old, f->selectors + i * f->width, f->width, vcpu->segment[i].selector);
-    linear_store(vcpu, &t->old_span, t->old + f->first_saved, t->now);
+    linear_store(vcpu, &t->old_span, t->old + f->ip, t->now);
 
     if (is_nested(t))
         linear_store(vcpu, &t->link_span, &vcpu->segment[TR].selector, t->now);
@@ -230,8 +212,10 @@ static void enter(struct task_switch *t)
     for (unsigned i = 0; i < 8; i++)
         vcpu->gpr[i] = field(t->new, f->gprs + i * f->width, f->width);
     vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    if (t->source == SWITCH_IRET)
+    if (t->source == SWITCH_IRET) {
         vcpu->interruptibility &= ~BLOCKING_BY_NMI;
+        vcpu->events.nmi_blocked = false;
+    }
     vcpu->pending_debug = 0;
     vcpu->dirty |= STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | STATE_DEBUG |
                    (vcpu->fetched & STATE_SYSTEM);
@@ -273,13 +257,57 @@ static verdict_t begin(struct task_switch *t, const struct event *cause)
         return refused;
     if (!(vcpu->rflags & RFLAGS_VM) && vcpu->rip > vcpu->segment[CS].limit)
         return fault_gp(0);
-    if (t->to == &tss32 && (t->new[TSS32_TRAP] & 1)) {
+    if (t->to->cr3 && (t->new[TSS32_TRAP] & 1)) {
         vcpu->dr6 |= DR6_BT;
         vcpu->dirty |= STATE_DR;
         return fault(VECTOR_DB);
     }
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
+}
+
+// What a task gate served is delivered by the switch. An exception counts until the new task can
+// run: a second one before makes a double fault.
+static void deliver(struct vcpu *vcpu, enum event_type type)
+{
+    if (type != EVENT_EXCEPTION)
+        vcpu->events.pending = (struct event){0};
+    if (type != EVENT_NMI)
+        return;
+    vcpu->events.nmi_returned = false;
+    vcpu->events.nmi_blocked = !vcpu->events.has_virtual_nmi;
+    vcpu->interruptibility |= BLOCKING_BY_NMI;
+    vcpu->dirty |= STATE_FLOW;
+}
+
+static bool prepare_switch(struct task_switch *t, verdict_t *fault)
+{
+    return check_target(t, fault) && prepare_memory(t, fault) && check_cr3(t, fault) &&
+           mark_all(t, fault);
+}
+
+// The switch, served an event (or none: info 0).
+static verdict_t switch_task(struct task_switch *t, const struct event *cause, enum event_type type,
+                             uint64_t rip)
+{
+    verdict_t verdict;
+    if (!prepare_switch(t, &verdict))
+        return verdict;
+    leave(t, rip);
+    enter(t);
+    if (cause->info)
+        deliver(t->vcpu, type);
+    verdict = begin(t, cause);
+    if (verdict.kind == VERDICT_AGAIN)
+        t->vcpu->events.pending = (struct event){0};
+    return verdict;
+}
+
+// Faults in the delivery of what the program did not ask for itself say so in their error code.
+static bool is_external(enum event_type type)
+{
+    return type == EVENT_EXTERNAL || type == EVENT_NMI || type == EVENT_EXCEPTION ||
+           type == EVENT_PRIVILEGED_EXCEPTION;
 }
 
 verdict_t exit_task_switch(struct vcpu *vcpu, const struct exit *exit)
@@ -293,25 +321,15 @@ verdict_t exit_task_switch(struct vcpu *vcpu, const struct exit *exit)
         .source = (enum switch_source)FIELD_GET(SWITCH_SOURCE, exit->qualification),
         .selector = (uint16_t)(exit->qualification & SWITCH_SELECTOR),
     };
-    // What a task gate served is delivered by the switch, so it is not delivered again.
     struct event cause = {0};
     if (t.source == SWITCH_GATE && (exit->idt_info & EVENT_VALID))
         cause = vcpu->events.pending;
-    uint64_t rip = vcpu->rip;
-    if (t.source != SWITCH_GATE)
-        rip += exit->instruction_length;
-    else
-        rip += cause.length;
+    uint32_t length = t.source == SWITCH_GATE ? cause.length : exit->instruction_length;
+    enum event_type type = (enum event_type)FIELD_GET(EVENT_TYPE, cause.info);
 
-    verdict_t fault;
-    if (!check_target(&t, &fault) || !prepare_memory(&t, &fault) || !check_cr3(&t, &fault) ||
-        !mark_all(&t, &fault))
-        return fault;
-    if (cause.info) {
-        vcpu->events.pending = (struct event){0};
-        vcpu->events.nmi_returned = false;
-    }
-    leave(&t, rip);
-    enter(&t);
-    return begin(&t, &cause);
+    verdict_t verdict = switch_task(&t, &cause, type, vcpu->rip + length);
+    if (verdict.kind == VERDICT_FAULT && verdict.has_error && verdict.detail != VECTOR_PF &&
+        cause.info && is_external(type))
+        return fault_code((enum exception)verdict.detail, verdict.value | ERROR_EXTERNAL);
+    return verdict;
 }

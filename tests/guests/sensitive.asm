@@ -4,6 +4,7 @@
 ; vm: boot = flat@0x8000:real
 ; bare: compared
 ; cpus: 1
+; again: trap = all
 
 %macro TEST_DESCRIPTORS 0
     DESCRIPTOR 0, 0xffff, 0x0f3         ; USER_DATA16

@@ -3,6 +3,7 @@
 ; vm: boot = flat@0x8000:real
 ; bare: compared
 ; cpus: 1
+; again: trap = all
 
 %include "tests/guests/lib/flat.inc"
 %define COLUMNS 5

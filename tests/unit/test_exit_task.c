@@ -129,6 +129,60 @@ static void a_gate_pushes_the_error_and_ends_the_delivery(void **state)
     assert_int_equal(get(TASK_A + 0x20, 4), 0x1000); // the instruction itself
 }
 
+// Events that the program did not ask for set the error code's external bit, and count as being
+// delivered until the new task runs.
+static void a_fault_in_the_switch_knows_what_it_serves(void **state)
+{
+    (void)state;
+    static const struct {
+        enum event_type type;
+        uint8_t vector;
+        uint32_t external;
+        bool keeps; // what is being delivered
+    } rows[] = {{EVENT_EXCEPTION, VECTOR_UD, 1, true},
+                {EVENT_EXCEPTION, VECTOR_DE, 1, true},
+                {EVENT_EXTERNAL, 0x40, 1, false},
+                {EVENT_NMI, VECTOR_NMI, 1, false},
+                {EVENT_PRIVILEGED_EXCEPTION, VECTOR_DB, 1, false},
+                {EVENT_SOFTWARE_INTERRUPT, 0x80, 0, false},
+                {EVENT_SOFTWARE_EXCEPTION, VECTOR_BP, 0, false}};
+    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
+        set_up(NULL);
+        struct exit exit = task_switch(TSS_B, GATE);
+        exit.idt_info = EVENT_VALID | (uint32_t)rows[i].type << 8 | rows[i].vector;
+        set_descriptor(TSS_B, TASK_B, 0x67, 0x09);
+        event_take_interrupted(VCPU, &exit);
+        assert_verdict(exit_run(&exit), fault_code(VECTOR_NP, TSS_B | rows[i].external));
+        assert_int_equal(VCPU->events.pending.info, exit.idt_info);
+
+        set_descriptor(TSS_B, TASK_B, 0x67, 0x89);
+        put(TASK_B + 0x4c, 2, 0);
+        assert_verdict(run(&exit), fault_code(VECTOR_TS, rows[i].external));
+        assert_int_equal(VCPU->events.pending.info, rows[i].keeps ? exit.idt_info : 0);
+    }
+}
+
+static void an_nmi_blocks_others_until_the_task_returns(void **state)
+{
+    (void)state;
+    struct exit exit = task_switch(TSS_B, GATE);
+    exit.idt_info = EVENT_VALID | EVENT_NMI << 8 | VECTOR_NMI;
+    event_take_interrupted(VCPU, &exit);
+    assert_verdict(run(&exit), again());
+    assert_int_equal(VCPU->interruptibility & BLOCKING_BY_NMI, BLOCKING_BY_NMI);
+    assert_true(VCPU->events.nmi_blocked && !VCPU->events.nmi_returned);
+    exit = task_switch(TSS_A, IRET);
+    VCPU->segment[CS].selector = CODE0;
+    put(TASK_A + 0x4c, 2, CODE0);
+    put(TASK_A + 0x48, 2, 0);
+    put(TASK_A + 0x50, 2, DATA0);
+    put(TASK_A + 0x54, 8, 0);
+    put(TASK_A + 0x5c, 8, 0);
+    assert_verdict(run(&exit), again());
+    assert_int_equal(VCPU->interruptibility & BLOCKING_BY_NMI, 0);
+    assert_false(VCPU->events.nmi_blocked);
+}
+
 static void a_software_interrupt_returns_behind_itself(void **state)
 {
     (void)state;
@@ -229,6 +283,8 @@ int main(void)
         cmocka_unit_test_setup(an_iret_goes_back_and_frees_the_task, set_up),
         cmocka_unit_test_setup(a_jump_to_a_16bit_task_frees_the_old_one, set_up),
         cmocka_unit_test_setup(a_gate_pushes_the_error_and_ends_the_delivery, set_up),
+        cmocka_unit_test_setup(a_fault_in_the_switch_knows_what_it_serves, set_up),
+        cmocka_unit_test_setup(an_nmi_blocks_others_until_the_task_returns, set_up),
         cmocka_unit_test_setup(a_software_interrupt_returns_behind_itself, set_up),
         cmocka_unit_test_setup(a_bad_target_changes_nothing, set_up),
         cmocka_unit_test_setup(bad_segments_fault_in_the_new_task, set_up),
