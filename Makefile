@@ -33,7 +33,7 @@ help:
 	@echo "make fuzz       fuzzing, FUZZ_SECONDS for each target (default 8; T=fuzz_name for one)"
 	@echo "make guests     small guests, each proves one behaviour (T=name for one, MODELS='...' for CPU models)"
 	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
-	@echo "make linux-matrix       Debian's kernels (KERNELS='cloud generic rt') on CPU models (MODELS='...'), or with"
+	@echo "make linux-matrix       Debian's kernels (KERNELS='cloud generic rt pvh memtest') on CPU models (MODELS='...'), or with"
 	@echo "                        SMP='4/2 8/1' the load for 4 vCPUs on 2 CPUs and 8 on 1: hours"
 	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
 	@echo "make test-nested-quick  one boot of it"
@@ -138,6 +138,12 @@ $(GUEST)/vmlinuz-cloud $(GUEST)/busybox &:
 
 $(GUEST)/vmlinuz-generic $(GUEST)/vmlinuz-rt: $(GUEST)/vmlinuz-%:
 	tools/fetch-guest $(GUEST) $*
+
+$(GUEST)/vmlinuz-pvh: $(GUEST)/vmlinuz-cloud tools/extract-vmlinux
+	tools/extract-vmlinux $< $@
+
+$(GUEST)/memtest86+:
+	tools/fetch-guest $(GUEST) memtest
 
 $(GUEST)/initrd.gz: $(GUEST)/busybox tools/mkinitramfs tools/guest-init
 	tools/mkinitramfs $@ $<
@@ -285,7 +291,8 @@ comma := ,
 commas = $(subst $() ,$(comma),$(strip $(1)))
 
 linux-matrix: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES) $(KERNELS:%=$(GUEST)/vmlinuz-%)
+	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES) $(patsubst %,$(GUEST)/vmlinuz-%,$(filter-out memtest,$(KERNELS))) \
+		$(if $(filter memtest,$(KERNELS)),$(GUEST)/memtest86+)
 	@tests/system/matrix -k $(call commas,$(KERNELS)) $(if $(MODELS),-m $(call commas,$(MODELS))) $(if $(SMP),-s $(call commas,$(SMP)))
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
