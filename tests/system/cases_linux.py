@@ -22,6 +22,7 @@ SMP_INITRD = BUILD / "system" / "initrd-smp.gz"  # with tests/system/shootdown.c
 
 
 def reach_shell(console):
+    console.expect("Linux version", BOOT / 2)
     console.expect("Welcome to Linux", BOOT)
     console.expect(PROMPT, 60)
 
