@@ -17,7 +17,7 @@ cmdline = {CMDLINE}
 BOOT = 400  # seconds to the shell
 # KVM's helps that may be hidden from a guest, and what Linux says of those that it finds.
 HELPS = ("steal_time", "pv_eoi", "pv_unhalt", "pv_tlb_flush", "pv_ipi", "pv_sched_yield")
-HELPS_FOUND = ("PV remote TLB flush", "PV sched yield", "PV spinlocks enabled", "PV IPIs")
+HELPS_FOUND = ("pv remote TLB flush", "PV sched yield", "PV spinlocks enabled", "PV IPIs")
 SMP_INITRD = BUILD / "system" / "initrd-smp.gz"  # with tests/system/shootdown.c
 
 
