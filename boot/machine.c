@@ -157,7 +157,8 @@ static bool is_real(void)
 
 bool machine_stays_on(void)
 {
-    return end_wanted == END_HALT || (end_wanted == END_AUTO && is_real() && console_has_screen());
+    return end_wanted == END_HALT || ((end_wanted == END_AUTO || end_wanted == END_PANIC) &&
+                                      is_real() && console_has_screen());
 }
 
 void machine_end(void)

@@ -7,6 +7,7 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/bootinfo.h"
+#include "boot/last_words.h"
 #include "boot/consoles.h"
 #include "boot/machine.h"
 #include "boot/memory.h"
@@ -129,6 +130,15 @@ static void take_memory(void)
               paging_violations());
 }
 
+static void keep_log(void)
+{
+    struct log *place = (struct log *)memory_log_place(&info);
+    if (!place)
+        return;
+    last_words_print(consoles_printer(), place);
+    console_move_log(place);
+}
+
 static void start_vmx(void)
 {
     struct explanation why;
@@ -152,6 +162,7 @@ void boot_main(uint64_t magic, uint64_t information)
     read_boot_information(magic, information);
     take_memory();
     add_screen(false);
+    keep_log();
     machine_read_tables(&info, options.nosmt);
     if (machine_calibrate() != STATUS_OK)
         refuse("no clock to measure the TSC by: switch HPET or the ACPI timer on in the firmware");
@@ -159,6 +170,8 @@ void boot_main(uint64_t magic, uint64_t information)
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     if (operator_init() != STATUS_OK) // the other CPUs' loops begin in start_vmx()
         refuse("no memory for the scheduler");
+    if (options.end == END_PANIC)
+        panic("asked for by end=panic");
     start_vmx();
     start_vms(&info, begin);
     loop_run();

@@ -1,6 +1,7 @@
 // Taking possession of the machine's memory.
 
 #include "boot/memory.h"
+#include "drivers/host/log.h"
 
 #include "mm/frames.h"
 #include "mm/paging.h"
@@ -13,11 +14,25 @@ struct range {
     uint64_t start, end;
 };
 
+uint64_t memory_log_place(const struct boot_info *info)
+{
+    // Far from both ends, where firmware and boot loaders work.
+    static const uint64_t places[] = {UINT64_C(768) << 20, UINT64_C(384) << 20,
+                                      UINT64_C(192) << 20};
+    for (unsigned i = 0; i < ARRAY_LENGTH(places); i++)
+        if (bootinfo_is_free(info, places[i], places[i] + sizeof(struct log)))
+            return places[i];
+    return 0;
+}
+
 static unsigned taken_ranges(const struct boot_info *info, struct range *taken)
 {
     unsigned count = 0;
     taken[count++] = (struct range){0, LOW_MEMORY};
     taken[count++] = (struct range){(uintptr_t)image_start, (uintptr_t)image_end};
+    uint64_t log = memory_log_place(info);
+    if (log)
+        taken[count++] = (struct range){log, log + sizeof(struct log)};
     for (unsigned i = 0; i < info->module_count; i++)
         taken[count++] = (struct range){info->modules[i].start, info->modules[i].end};
     return count;
@@ -57,7 +72,7 @@ static void add_frames(const struct boot_info *info, const struct range *taken, 
 
 status_t memory_init(const struct boot_info *info, struct explanation *why)
 {
-    struct range taken[BOOT_MODULES_MAX + 3];
+    struct range taken[BOOT_MODULES_MAX + 4];
     unsigned count = taken_ranges(info, taken);
     uint64_t top = 0;
     for (unsigned i = 0; i < info->memory_count; i++)

@@ -8,6 +8,9 @@
 // Corbel's page tables. Runs on the loader's tables, below 4 GiB.
 MUST_CHECK status_t memory_init(const struct boot_info *info, struct explanation *why);
 
+// Where the log outlives a reset: always the same place of a machine, or 0. memory_init() takes it.
+uint64_t memory_log_place(const struct boot_info *info);
+
 // A page below 640 KiB for the code that other CPUs start in, or 0.
 uint64_t memory_low_page(const struct boot_info *info);
 

@@ -72,11 +72,17 @@ static bool set_console(struct boot_options *options, struct span value)
 
 static bool set_end(struct boot_options *options, struct span value)
 {
-    bool is_halt = span_is(value, "halt");
-    if (!is_halt && !span_is(value, "off"))
-        return false;
-    options->end = is_halt ? END_HALT : END_OFF;
-    return true;
+    static const struct {
+        const char *name;
+        enum boot_end end;
+    } names[] = {{"off", END_OFF}, {"halt", END_HALT}, {"panic", END_PANIC}};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (span_is(value, names[i].name)) {
+            options->end = names[i].end;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool set_mitigations(struct boot_options *options, struct span value)
@@ -118,7 +124,7 @@ static const struct option {
 } table[] = {
     {"report", false, set_report, "no value"},
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
-    {"end", true, set_end, "off or halt"},
+    {"end", true, set_end, "off, halt or panic"},
     {"mitigations", true, set_mitigations, "auto, off or force, and perhaps ,nosmt"},
     {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
 };

@@ -126,17 +126,19 @@ void vmx_start_report(struct printer *to, bool whole)
     while (*name == ' ')
         name++;
     struct report report = {&machine_capabilities, &machine_choice, name, online_count()};
-    if (whole)
+    if (whole) {
         report_full(to, &report);
-    else
-        report_short(to, &report);
-    if (whole)
         speculation_report(to, &machine_speculation);
-    else if (!machine_choice.missing)
-        speculation_summary(to, &machine_speculation);
+    }
     for (unsigned i = 1; i < cpu_count; i++)
         if (cpus[i].online)
             report_differences(to, i, &capabilities[0], &capabilities[i]);
+    if (whole)
+        report_page(to, &report);
+    else
+        report_short(to, &report);
+    if (!machine_choice.missing)
+        speculation_summary(to, &machine_speculation);
 }
 
 status_t vmx_start_enter(struct explanation *why)

@@ -114,15 +114,17 @@ static void print_feature_table(struct printer *to, const struct vmx_choice *cho
 
 void report_full(struct printer *to, const struct report *report)
 {
-    print_head(to, report);
     report_msrs(to, report->all);
     for (unsigned word = 0; word < CONTROL_WORDS; word++)
         report_word(to, word, &report->all->control[word], report->choice->word[word]);
     report_ept_vpid(to, report->all);
     print_feature_table(to, report->choice);
-    print_to(to, "\n");
-    if (report->choice->missing != 0)
-        print_missing(to, report);
-    else
-        print_to(to, "all %u requirements are met\n", required_count());
+}
+
+void report_page(struct printer *to, const struct report *report)
+{
+    report_values(to, report->all);
+    report_short(to, report);
+    if (report->choice->missing == 0)
+        print_to(to, "     all %u requirements are met\n", required_count());
 }

@@ -16,6 +16,10 @@ struct report {
 // are missing, one line each with its remedy instead.
 void report_short(struct printer *to, const struct report *report);
 
+// A page to photograph, at most 20 lines: the values from which the whole table can be made again,
+// then the short form.
+void report_page(struct printer *to, const struct report *report);
+
 // The capability MSRs, each control with the settings it allows and the one that Corbel uses, the
 // features with what takes their place.
 void report_full(struct printer *to, const struct report *report);

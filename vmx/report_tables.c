@@ -50,6 +50,18 @@ void report_msrs(struct printer *to, const struct vmx_capabilities *all)
              yes(misc & MISC_ACTIVITY_WAIT_SIPI), yes(misc & MISC_ZERO_LENGTH_INJECTION));
 }
 
+void report_values(struct printer *to, const struct vmx_capabilities *all)
+{
+    unsigned count = 2;
+    print_to(to, "\nCPUID.1 %08x          3a %016jx", all->raw.signature,
+             (uintmax_t)all->raw.feature_control);
+    for (unsigned i = 0; i < VMX_MSRS; i++)
+        if (capabilities_msr_exists(&all->raw, VMX_MSR_FIRST + i))
+            print_to(to, "%s%x %016jx", count++ % 3 ? "     " : "\n", VMX_MSR_FIRST + i,
+                     (uintmax_t)all->raw.msr[i]);
+    print_to(to, "\n");
+}
+
 void report_word(struct printer *to, enum control_word word, const struct control_range *range,
                  uint64_t used)
 {

@@ -3,7 +3,6 @@
 #include "drivers/host/console.h"
 #include "arch/x86_64/interrupts.h"
 #include "drivers/host/debugport.h"
-#include "drivers/host/log.h"
 #include "drivers/host/uart.h"
 #include "drivers/host/vga.h"
 #include "lib/ring.h"
@@ -22,7 +21,8 @@ static struct {
     struct spinlock lock; // guards everything below but `uart`'s receiver
     struct printer printer;
     struct printer panic_printer;
-    struct log log; // what the two printers printed
+    struct log early_log; // what the two printers printed, until there is a better place
+    struct log *log;
 
     struct uart uart;
     struct ring ring;
@@ -174,7 +174,7 @@ static void screen_start(enum screen_kind kind)
     console.screen_kind = kind;
     for (unsigned i = 0; i < 2; i++) {
         size_t length;
-        const char *text = log_piece(&console.log, i, &length);
+        const char *text = log_piece(console.log, i, &length);
         screen_write(&console.screen, text, length);
     }
     screen_draw();
@@ -198,7 +198,7 @@ static void write_everywhere(const char *text, size_t length, bool is_raw)
     uint64_t flags = console_lock();
     debugport_write((const uint8_t *)text, length);
     if (!is_raw)
-        log_write(&console.log, text, length);
+        log_write(console.log, text, length);
     serial_write(text, length, is_raw);
     screen_print(text, length);
     console_unlock(flags);
@@ -224,6 +224,8 @@ bool console_init(uint16_t uart_port)
 {
     console.printer.write = console_print;
     console.panic_printer.write = console_panic_print;
+    if (!console.log)
+        console.log = &console.early_log;
     debugport_init();
     serial_drain_all();
     ring_init(&console.ring, console.ring_bytes, RING_BYTES);
@@ -258,6 +260,14 @@ bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mod
 bool console_has_screen(void)
 {
     return console.screen_kind != SCREEN_NONE;
+}
+
+void console_move_log(struct log *to)
+{
+    uint64_t flags = console_lock();
+    *to = *console.log;
+    console.log = to;
+    console_unlock(flags);
 }
 
 struct printer *console_printer(void)
@@ -305,6 +315,8 @@ void console_flush(void)
     serial_drain_all();
     uart_flush(&console.uart);
     screen_draw();
+    if (console.is_seized)
+        log_seal(console.log);
     console_unlock(flags);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "drivers/host/framebuffer.h"
+#include "drivers/host/log.h"
 #include "lib/print.h"
 
 // Finds the debug port and the UART at `uart_port` (0: use none). Call first, on the first CPU;
@@ -22,6 +23,9 @@ bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
                      uint32_t pitch_bytes);
 bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
 bool console_has_screen(void);
+
+// What the host prints is kept there from now on, and sealed by the console_flush() of a panic.
+void console_move_log(struct log *to);
 
 // The console as a printer for print_to(). LF becomes CR LF on the serial line.
 struct printer *console_printer(void);

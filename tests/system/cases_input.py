@@ -1,5 +1,6 @@
 """What an operator can give: nothing, wrong files, wrong settings. Each is named, none is a panic."""
 from harness import INITRD, KERNEL, SKYLAKE, check, check_says
+from picture import wrapped
 
 VM = "[vm linux]\nkernel = vmlinuz\ninitrd = initrd.gz\nmemory = 256M\ncmdline = console=ttyS0\n"
 
@@ -19,9 +20,11 @@ def case_builtin_guest(t):
 
 
 def case_report(t):
-    """`report` on Corbel's command line prints what this CPU can do, and ends."""
+    """`report` on Corbel's command line prints what this CPU can do; its numbers stand on the last screen of 80x25."""
     text = t.batch(t.iso(arguments="report"), 0, cpu=SKYLAKE, limit=180)
     check_says(text, r"EPT", r"VPID", r"corbel: end: report")
+    page = "\n".join(wrapped(text.rstrip(), 80)[-24:])  # the cursor stands on the 25th line
+    check_says(page, r"CPUID\.1 [0-9a-f]{8} ", r"\b48c [0-9a-f]{16}", r"in use:", r"mitigations:", r"end: report")
 
 
 def case_corrupt_kernel(t):

@@ -1,9 +1,11 @@
 """The screen: what GRUB hands over on UEFI and on BIOS, and that all of the text stands there, dot by dot."""
+import re
 import shutil
+import socket
 import subprocess
 import time
 
-from harness import SCALE, check, check_says
+from harness import SCALE, Failure, check, check_says
 from picture import Picture, corbel_font, vga_font, wrapped
 
 BANNER = "Corbel, a hypervisor for Intel VMX"
@@ -21,25 +23,84 @@ def check_shows(lines, serial, columns):
     check(len(lines) == len(expected), f"{len(lines)} lines on the screen, {len(expected)} were printed")
 
 
-def refusal(t, *more):
+def photograph(t, *more, arguments="", status=4, says=(r"missing: Intel VMX", r"end: refused")):
+    """The last picture of a boot, and what came by the serial line."""
     path = t.folder / "screen.ppm"
     path.unlink(missing_ok=True)
-    serial = t.batch(t.iso(), 4, emulator="qemu-tcg", limit=120, more=["--screenshot", path, *more])
-    check_says(serial, r"missing: Intel VMX", r"end: refused")
+    serial = t.batch(t.iso(arguments=arguments), status, emulator="qemu-tcg", limit=120, more=["--screenshot", path, *more])
+    check_says(serial, *says)
     return Picture(path), serial
+
+
+class BareMachine:
+    """QEMU with no serial port, no VGA and nothing else that is not asked for; the debug port 0xE9 tells what it prints."""
+
+    def __init__(self, t, machine, *more, arguments=""):
+        self.t, self.told = t, 0
+        self.path, self.socket = t.folder / "debugport.txt", t.folder / "monitor"
+        self.path.unlink(missing_ok=True)
+        self.qemu = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none", "-nodefaults",
+             "-vga", "none", "-serial", "none", "-debugcon", f"file:{self.path}", "-machine", machine,
+             "-monitor", f"unix:{self.socket},server=on,wait=off", "-cdrom", t.iso(arguments=arguments), *more],
+            stdin=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.qemu.kill()  # where nothing switches it off it halts
+        self.qemu.wait()
+
+    def wait_for_end(self):
+        """What was printed since the last time, up to Corbel's last line."""
+        deadline = time.monotonic() + 90 * SCALE
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            text = self.path.read_text(errors="replace")[self.told:] if self.path.exists() else ""
+            if re.search(r"^corbel: end: \w+\n", text, re.M):
+                self.told += len(text)
+                with open(self.t.log, "a", encoding="utf-8") as log:
+                    log.write(text)
+                return text
+        raise Failure("no last line came out of the debug port")
+
+    def monitor(self, *commands):
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.socket))
+            for command in commands:
+                monitor.sendall(f"{command}\n".encode())
+                time.sleep(0.3)
 
 
 def case_screen_uefi(t):
     """UEFI: the refusal stands on the framebuffer, complete and in the font's very dots."""
-    picture, serial = refusal(t, "--uefi")
+    picture, serial = photograph(t, "--uefi")
     check_shows(picture.text(corbel_font()), serial, picture.width // 8)
 
 
 def case_screen_bios(t):
     """BIOS: the same on the 80x25 text screen."""
-    picture, serial = refusal(t)
+    picture, serial = photograph(t)
     check((picture.width, picture.height) == (720, 400), f"{picture.width}x{picture.height} is not the VGA's text mode")
     check_shows(picture.text(vga_font(), cell_width=9), serial, 80)
+
+
+def case_screen_panic(t):
+    """A panic stands whole on the framebuffer."""
+    picture, serial = photograph(t, "--uefi", arguments="end=panic", status=3,
+                                 says=[r"panic on CPU 0: asked for", r"backtrace:", r"boot_main\+0x", r"end: panic"])
+    check_shows(picture.text(corbel_font()), serial, picture.width // 8)
+
+
+def case_panic_is_kept(t):
+    """After a reset the next boot tells of the panic of the last one; the first boot has nothing to tell."""
+    told = r"the last boot ended in a panic:"
+    with BareMachine(t, "q35", "-no-shutdown", arguments="end=panic") as machine:
+        check(not re.search(told, machine.wait_for_end()), "a panic before the first boot")
+        machine.monitor("system_reset", "cont")
+        check_says(machine.wait_for_end(), told, r"\| corbel: panic on CPU 0: asked for by end=panic",
+                   r"\|   [0-9a-f]{16} boot_main\+0x", r"\ncorbel: panic on CPU 0")
 
 
 def case_screen_stays(t):
@@ -52,31 +113,13 @@ def case_screen_stays(t):
     console.ends(4, 10)
 
 
-def bare_machine(t, machine, *more):
-    """QEMU without serial port, VGA and other things of old; returns what came out of the debug port 0xE9."""
-    path = t.folder / "debugport.txt"
-    path.unlink(missing_ok=True)
-    qemu = subprocess.Popen(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-display", "none",
-                             "-nodefaults", "-vga", "none", "-serial", "none", "-debugcon", f"file:{path}", "-no-reboot",
-                             "-machine", machine, "-cdrom", t.iso(), *more], stdin=subprocess.DEVNULL)
-    text, deadline = "", time.monotonic() + 90 * SCALE
-    while "end: " not in text and time.monotonic() < deadline:
-        time.sleep(0.2)
-        text = path.read_text(errors="replace") if path.exists() else ""
-    qemu.kill()  # where nothing switches it off it halts
-    qemu.wait()
-    with open(t.log, "a", encoding="utf-8") as log:
-        log.write(text)
-    return text
-
-
 def case_no_legacy_bios(t):
     """No UART, VGA, PIT, PIC, i8042 or HPET, by BIOS; without ACPI, too, there is no clock, and that is said."""
     off = "i8042=off,pit=off,hpet=off,smbus=off,vmport=off"
-    text = bare_machine(t, f"q35,pic=off,{off}")
-    check_says(text, r"tsc: \d+ kHz, by the ACPI PM timer", r"missing: Intel VMX", r"end: refused")
-    text = bare_machine(t, f"pc,acpi=off,{off}")
-    check_says(text, r"no ACPI RSDP", r"no clock to measure the TSC by: switch", r"end: refused")
+    with BareMachine(t, f"q35,pic=off,{off}") as machine:
+        check_says(machine.wait_for_end(), r"tsc: \d+ kHz, by the ACPI PM timer", r"missing: Intel VMX", r"end: refused")
+    with BareMachine(t, f"pc,acpi=off,{off}") as machine:
+        check_says(machine.wait_for_end(), r"no ACPI RSDP", r"no clock to measure the TSC by: switch", r"end: refused")
 
 
 def case_no_legacy_uefi(t):
@@ -84,5 +127,5 @@ def case_no_legacy_uefi(t):
     variables = shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", t.folder / "variables.fd")
     flash = [word for file, more in (("/usr/share/OVMF/OVMF_CODE_4M.fd", ",readonly=on"), (variables, ""))
              for word in ("-drive", f"if=pflash,format=raw,file={file}{more}")]
-    text = bare_machine(t, "q35,i8042=off,hpet=off,smbus=off,vmport=off", *flash)
-    check_says(text, r"missing: Intel VMX", r"end: refused")
+    with BareMachine(t, "q35,i8042=off,hpet=off,smbus=off,vmport=off", *flash) as machine:
+        check_says(machine.wait_for_end(), r"missing: Intel VMX", r"end: refused")

@@ -1,7 +1,9 @@
-// drivers/host/log.c: what is kept, and what is taken for a log of ours.
+// drivers/host/log.c and boot/last_words.c: what is kept, what is taken for a log of ours, and what
+// the next boot says of it.
 
 #include "tests/unit/support.h"
 
+#include "boot/last_words.h"
 #include "drivers/host/log.h"
 
 static struct log kept;
@@ -68,12 +70,54 @@ static void only_a_whole_log_is_recognised(void **state)
     assert_false(log_is_sealed(&kept));
 }
 
+struct text {
+    struct printer printer;
+    char said[2 * LOG_TEXT_BYTES];
+};
+
+static void collect(struct printer *to, const char *piece, size_t length)
+{
+    strncat(((struct text *)to)->said, piece, length);
+}
+
+static void a_panic_is_told_once(void **state)
+{
+    (void)state;
+    static struct text text = {.printer.write = collect};
+    log_init(&kept);
+    log_write(&kept, "one\n\ntwo\n", 9);
+    assert_false(last_words_print(&text.printer, &kept));
+    log_seal(&kept);
+    assert_true(last_words_print(&text.printer, &kept));
+    assert_string_equal(text.said, "corbel: the last boot ended in a panic:\n| one\n| two\n");
+    assert_false(last_words_print(&text.printer, &kept));
+    // Of many lines the last whole ones, also where the ring begins anew.
+    for (int i = 0; i < 2000; i++) {
+        char line[16];
+        log_write(&kept, line, (size_t)snprintf(line, sizeof(line), "line %d\n", i));
+    }
+    log_seal(&kept);
+    text.said[0] = '\0';
+    assert_true(last_words_print(&text.printer, &kept));
+    const char *first = strchr(text.said, '|');
+    assert_non_null(first);
+    assert_in_range(strlen(text.said), 1400, 2200);
+    int number = atoi(first + 7);
+    for (char *line = strtok(strchr(text.said, '|'), "\n"); line; line = strtok(NULL, "\n")) {
+        char expected[32];
+        snprintf(expected, sizeof(expected), "| line %d", number++);
+        assert_string_equal(line, expected);
+    }
+    assert_int_equal(number, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_bytes_are_kept),
         cmocka_unit_test(exactly_full),
         cmocka_unit_test(only_a_whole_log_is_recognised),
+        cmocka_unit_test(a_panic_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,10 +34,12 @@ static void ends(void **state)
     assert_int_equal(options.end, END_HALT);
     parse("end=halt end=off");
     assert_int_equal(options.end, END_OFF);
+    parse("end=panic");
+    assert_int_equal(options.end, END_PANIC);
     parse("end=hal end= end");
     assert_int_equal(options.end, END_AUTO);
     assert_int_equal(notes.count, 3);
-    assert_non_null(strstr(notes.notes[0].line.text, "end takes off or halt"));
+    assert_non_null(strstr(notes.notes[0].line.text, "end takes off, halt or panic"));
 }
 
 static void every_word_in_one_line(void **state)
