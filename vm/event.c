@@ -205,7 +205,7 @@ static void plan_nmi_window(struct vcpu *vcpu, struct entry_plan *plan)
 }
 
 // Events of all kinds, in the order of their priorities.
-void event_choose_other(struct vcpu *vcpu)
+__attribute__((noinline)) static void choose_among_all(struct vcpu *vcpu)
 {
     struct events *events = &vcpu->events;
     struct entry_plan *plan = &events->plan;
@@ -241,15 +241,29 @@ static inline bool is_simple(const struct vcpu *vcpu)
            !lapic_extint_pending(vcpu);
 }
 
-void event_choose(struct vcpu *vcpu)
+static inline struct entry_plan *plan_nothing(struct vcpu *vcpu)
 {
-    if (!is_simple(vcpu)) {
-        event_choose_other(vcpu);
-        return;
-    }
     struct entry_plan *plan = &vcpu->events.plan;
     plan->inject.info = 0;
     plan->interrupt_window = plan->nmi_window = false;
+    return plan;
+}
+
+void event_choose_other(struct vcpu *vcpu)
+{
+    if (is_simple(vcpu))
+        plan_nothing(vcpu);
+    else
+        choose_among_all(vcpu);
+}
+
+void event_choose(struct vcpu *vcpu)
+{
+    if (!is_simple(vcpu)) {
+        choose_among_all(vcpu);
+        return;
+    }
+    struct entry_plan *plan = plan_nothing(vcpu);
     if (!interrupts_open(vcpu)) {
         plan->interrupt_window = lapic_pending(vcpu) >= 0;
         return;

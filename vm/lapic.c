@@ -190,6 +190,7 @@ static void write_svr(struct lapic *lapic, uint32_t value)
         return;
     for (unsigned i = 0; i < ARRAY_LENGTH(lvt_offsets); i++)
         lapic_set(lapic, lvt_offsets[i], lapic_get(lapic, lvt_offsets[i]) | LVT_MASKED);
+    keep(lapic);
 }
 
 static void write_lvt(struct vcpu *vcpu, unsigned offset, uint32_t value, uint64_t now)
@@ -200,6 +201,7 @@ static void write_lvt(struct vcpu *vcpu, unsigned offset, uint32_t value, uint64
         lapic_timer_set_lvt(vcpu, value, now);
     else
         lapic_set(&vcpu->lapic, offset, value);
+    keep(&vcpu->lapic);
     if (offset == LAPIC_LVT_LINT0)
         vcpu_note(vcpu, REQUEST_EVENT); // the 8259 may have waited behind the mask
 }
@@ -246,9 +248,11 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value, u
         break;
     case LAPIC_INITIAL_COUNT:
         lapic_timer_set_count(vcpu, value, now);
+        keep(lapic);
         break;
     case LAPIC_DIVIDE:
         lapic_timer_set_divide(vcpu, value, now);
+        keep(lapic);
         break;
     case LAPIC_SELF_IPI:
         self_ipi(vcpu, (uint8_t)value);
@@ -257,7 +261,6 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value, u
         lapic_set(lapic, offset, value);
         break;
     }
-    keep(lapic);
 }
 
 // The old values of some registers are put back first: what the write does may depend on them.
@@ -286,7 +289,7 @@ bool lapic_may_read_page(unsigned number, bool delivers)
 
 bool lapic_mmio_claims(const struct vcpu *vcpu, uint64_t gpa)
 {
-    uint64_t base = vcpu->lapic.base;
+    uint64_t base = __atomic_load_n(&vcpu->lapic.base, __ATOMIC_RELAXED);
     return (base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE &&
            align_down(gpa, PAGE_SIZE) == align_down(base, PAGE_SIZE);
 }

@@ -128,9 +128,8 @@ void apicv_follow(struct vmx_vcpu *v)
 static void write_eoi_exits(struct vmx_vcpu *v, uint32_t groups)
 {
     const struct lapic *lapic = &v->guest.lapic;
-    for (unsigned i = 0; i < ARRAY_LENGTH(v->eoi_exits); i++) {
-        if (!(groups >> 2 * i & 3))
-            continue;
+    for (uint32_t pairs = (groups | groups >> 1) & 0x55; pairs; pairs &= pairs - 1) {
+        unsigned i = lowest_bit(pairs) / 2;
         uint64_t exits = lapic_get(lapic, LAPIC_TMR + 32 * i) |
                          (uint64_t)lapic_get(lapic, LAPIC_TMR + 32 * i + 16) << 32;
         if (exits == v->eoi_exits[i])

@@ -110,6 +110,7 @@ static void inject(struct vmx_vcpu *v)
         event_choose_other(vcpu);
     } else {
         event_choose(vcpu);
+        set_threshold(v);
     }
     const struct entry_plan *plan = &vcpu->events.plan;
     uint32_t info = plan->inject.info;
@@ -121,7 +122,6 @@ static void inject(struct vmx_vcpu *v)
             vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, plan->inject.length);
     }
     set_windows(v, plan->interrupt_window, plan->nmi_window);
-    set_threshold(v);
 }
 
 // A vCPU that does not run: does something wake it?

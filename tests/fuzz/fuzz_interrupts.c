@@ -7,6 +7,7 @@
 
 #include "drivers/virt/vioapic.h"
 #include "lib/panic.h"
+#include "tests/unit/apic_cpu.h"
 #include "vm/vm.h"
 
 #define VCPUS 4
@@ -14,6 +15,7 @@
 static struct vm vm;
 static struct vcpu vcpus[VCPUS];
 static struct lapic_page pages[VCPUS];
+static uint32_t status[VCPUS]; // guest interrupt status
 static struct vioapic ioapic;
 static bool pic_output;
 static uint64_t now;
@@ -35,6 +37,13 @@ static void kick(struct vcpu *vcpu)
     check(atomic_load(&vcpu->requests) != 0);
 }
 
+static void notify(struct vcpu *vcpu, bool outstanding)
+{
+    (void)outstanding;
+    check(atomic_load(&vcpu->lapic.page->posted.control) & POSTED_OUTSTANDING);
+    kick(vcpu);
+}
+
 static bool pic_pending(void *pic)
 {
     (void)pic;
@@ -51,7 +60,7 @@ static uint8_t pic_acknowledge(void *pic)
 
 static void build(bool has_virtual_nmi)
 {
-    static const struct vm_host host = {.kick = kick};
+    static const struct vm_host host = {.kick = kick, .notify = notify};
     memset(&vm, 0, sizeof(vm));
     memset(vcpus, 0, sizeof(vcpus));
     vm.host = &host;
@@ -80,26 +89,16 @@ static void build(bool has_virtual_nmi)
 
 // ---- promises ----
 
-static uint32_t groups_of(const struct lapic *lapic, unsigned base)
-{
-    uint32_t groups = 0;
-    for (unsigned i = 0; i < LAPIC_GROUPS; i++)
-        if (lapic_get(lapic, base + 16 * i))
-            groups |= BIT32(i);
-    return groups;
-}
-
 static void check_apic(struct vcpu *vcpu)
 {
-    const struct lapic *lapic = &vcpu->lapic;
-    check(lapic->irr_groups == groups_of(lapic, LAPIC_IRR));
-    check(lapic->isr_groups == groups_of(lapic, LAPIC_ISR));
-    check((lapic->in_service < 0) == (lapic->isr_groups == 0));
-    if (lapic->in_service >= 0)
-        check(
-            lapic->in_service ==
-            (int)(highest_bit(lapic->isr_groups) * 32 +
-                  highest_bit(lapic_get(lapic, LAPIC_ISR + 16 * highest_bit(lapic->isr_groups)))));
+    struct lapic *lapic = &vcpu->lapic;
+    if (lapic->delegate == DELEGATE_CPU) { // what was added is there, and more
+        check(!(lapic->irr_groups & ~vectors_groups(lapic, LAPIC_IRR)));
+    } else {
+        check(lapic->irr_groups == vectors_groups(lapic, LAPIC_IRR));
+        check(lapic->isr_groups == vectors_groups(lapic, LAPIC_ISR));
+        check(lapic->in_service == vectors_highest(lapic, LAPIC_ISR, lapic->isr_groups));
+    }
     check(!(lapic_get(lapic, LAPIC_IRR) & 0xffff) && !(lapic_get(lapic, LAPIC_ISR) & 0xffff));
     check(lapic_get(lapic, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
     uint64_t mode = lapic->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
@@ -161,6 +160,63 @@ static void enter(struct vcpu *vcpu, uint16_t flags, bool interrupted)
     check(vcpu->events.pending.info == plan.inject.info);
 }
 
+static void check_status(struct vcpu *vcpu)
+{
+    check((status[vcpu->id] & 0xff) == cpu_highest(&vcpu->lapic, LAPIC_IRR));
+    check(status[vcpu->id] >> 8 == cpu_highest(&vcpu->lapic, LAPIC_ISR));
+}
+
+// An instruction that the CPU has virtualized.
+static void run_virtual(struct vcpu *vcpu, uint8_t what)
+{
+    struct lapic *lapic = &vcpu->lapic;
+    uint32_t *now_is = &status[vcpu->id];
+    switch (what & 3) {
+    case 0:
+        cpu_delivers(lapic, now_is);
+        break;
+    case 1:
+        if (*now_is >> 8)
+            lapic_ended(vcpu, cpu_ends(lapic, now_is)); // as if the EOI-exit bitmap named it
+        break;
+    case 2:
+        cpu_requests(lapic, now_is, what | 0x10);
+        break;
+    case 3:
+        lapic_set(lapic, LAPIC_TPR, what & 0xf0);
+        break;
+    }
+    cpu_takes_posted(lapic, now_is);
+    check_status(vcpu);
+}
+
+// One entry of a CPU that delivers by itself; `writes`: it ends with a write to an APIC register.
+static void enter_virtual(struct vcpu *vcpu, uint16_t where, const uint8_t what[8], bool writes)
+{
+    static const uint16_t registers[] = {
+        LAPIC_ID,        LAPIC_LDR,       LAPIC_DFR,           LAPIC_SVR,     LAPIC_ESR,
+        LAPIC_ICR,       LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL,   LAPIC_LVT_PMC, LAPIC_LVT_LINT0,
+        LAPIC_LVT_LINT1, LAPIC_LVT_ERROR, LAPIC_INITIAL_COUNT, LAPIC_DIVIDE,
+    };
+    vcpu_take_requests(vcpu, atomic_exchange(&vcpu->requests, 0));
+    lapic_hand_over(vcpu, &status[vcpu->id]);
+    event_choose_other(vcpu);
+    check_entry(vcpu, vcpu->events.plan);
+    check(vcpu->lapic.irr_groups == 0);
+    check_status(vcpu);
+    for (unsigned i = 0; i < 8; i++)
+        run_virtual(vcpu, what[i]);
+    if (!writes)
+        return;
+    bool x2apic = lapic_in_x2apic(vcpu);
+    unsigned offset = x2apic ? LAPIC_SELF_IPI : registers[where % ARRAY_LENGTH(registers)];
+    uint32_t value;
+    memcpy(&value, what, sizeof(value));
+    lapic_set(&vcpu->lapic, offset, x2apic ? value % 16 : value);
+    lapic_written(vcpu, offset, now);
+    check(lapic_get(&vcpu->lapic, LAPIC_ID) == (x2apic ? vcpu->apic_id : vcpu->apic_id << 24));
+}
+
 static void access_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, bool write)
 {
     if (write) {
@@ -215,7 +271,7 @@ static void perform(const struct operation *operation)
     uint16_t where = operation->where;
     uint64_t value;
     memcpy(&value, operation->value, sizeof(value));
-    switch (operation->what % 12) {
+    switch (operation->what % 14) {
     case 0:
         access_msr(vcpu, 0x800 + where % 0x100, value, write);
         break;
@@ -256,7 +312,14 @@ static void perform(const struct operation *operation)
         tick(vcpu);
         break;
     case 11:
+        lapic_settle(vcpu); // a CPU that may deliver by itself at other times
         enter(vcpu, where, write);
+        break;
+    case 12:
+        enter_virtual(vcpu, where, operation->value, write);
+        break;
+    case 13:
+        atomic_store(&vcpu->lapic.posts_notify, write);
         break;
     }
 }
@@ -277,6 +340,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     // Whatever was asked, a vCPU with open interrupts takes a bounded number of events.
     for (unsigned i = 0; i < VCPUS; i++) {
+        lapic_settle(&vcpus[i]);
         lapic_set_tpr(&vcpus[i], 0);
         unsigned taken = 0;
         for (int vector; (vector = lapic_pending(&vcpus[i])) >= 0; taken++) {

@@ -1,8 +1,7 @@
-// The local APIC's page in the hands of a CPU that virtualizes it, played by this file by the rules
-// of "Virtual-Interrupt Delivery", "EOI Virtualization" and "Posted-Interrupt Processing".
+// The local APIC's page in the hands of a CPU that virtualizes it.
+#include "tests/unit/apic_cpu.h"
 #include "tests/unit/apics.h"
 #include "vm/event.h"
-#include "vm/lapic_vectors.h"
 
 static struct vcpu *const cpu = &vcpus[0];
 static struct lapic *const apic = &vcpus[0].lapic;
@@ -13,51 +12,6 @@ static uint32_t hand_over(void)
 {
     return lapic_hand_over(cpu, &status);
 }
-
-// ---- the CPU ----
-
-static void cpu_set(unsigned base, unsigned vector, bool on)
-{
-    uint32_t *word = vectors_word(apic, base, vector);
-    *word = on ? *word | BIT32(vector % 32) : *word & ~BIT32(vector % 32);
-}
-
-static uint32_t cpu_highest(unsigned base)
-{
-    int vector = vectors_highest(apic, base, vectors_groups(apic, base));
-    return vector < 0 ? 0 : (uint32_t)vector;
-}
-
-static int cpu_delivers(void)
-{
-    uint32_t vector = status & 0xff, service = status >> 8;
-    uint32_t class = MAX(service, lapic_get(apic, LAPIC_TPR)) >> 4;
-    if (vector >> 4 <= class)
-        return -1;
-    cpu_set(LAPIC_ISR, vector, true);
-    cpu_set(LAPIC_IRR, vector, false);
-    status = vector << 8 | cpu_highest(LAPIC_IRR);
-    return (int)vector;
-}
-
-static void cpu_ends(void)
-{
-    cpu_set(LAPIC_ISR, status >> 8, false);
-    status = cpu_highest(LAPIC_ISR) << 8 | (status & 0xff);
-}
-
-static void cpu_takes_posted(void)
-{
-    atomic_fetch_and(&apic->page->posted.control, ~POSTED_OUTSTANDING);
-    for (unsigned i = 0; i < LAPIC_GROUPS; i++) {
-        uint32_t bits = atomic_exchange(&apic->page->posted.request[i], 0);
-        *vectors_word(apic, LAPIC_IRR, i * 32) |= bits;
-        if (bits)
-            status = (status & 0xff00) | MAX(status & 0xff, i * 32 + highest_bit(bits));
-    }
-}
-
-// ---- tests ----
 
 static void what_is_pending_is_the_cpus(void **state)
 {
@@ -72,10 +26,10 @@ static void what_is_pending_is_the_cpus(void **state)
     assert_int_equal(hand_over(), BIT32(2) | BIT32(3));
     assert_int_equal(status, 0x71);
     assert_int_equal(hand_over(), 0);
-    assert_int_equal(cpu_delivers(), 0x71);
-    assert_int_equal(cpu_delivers(), -1);
-    cpu_ends();
-    assert_int_equal(cpu_delivers(), 0x62);
+    assert_int_equal(cpu_delivers(apic, &status), 0x71);
+    assert_int_equal(cpu_delivers(apic, &status), -1);
+    cpu_ends(apic, &status);
+    assert_int_equal(cpu_delivers(apic, &status), 0x62);
     // A lower one must not hide what is requested already, nor what is in service.
     lapic_raise(cpu, 0x31);
     assert_int_equal(hand_over(), BIT32(1));
@@ -88,7 +42,7 @@ static void software_goes_on_where_the_cpu_was(void **state)
     lapic_raise(cpu, 0x41);
     lapic_raise(cpu, 0x62);
     hand_over();
-    assert_int_equal(cpu_delivers(), 0x62);
+    assert_int_equal(cpu_delivers(apic, &status), 0x62);
     take_requests(cpu);
     lapic_settle(cpu);
     assert_int_equal(take_requests(cpu), REQUEST_EVENT);
@@ -102,10 +56,10 @@ static void software_goes_on_where_the_cpu_was(void **state)
     lapic_raise(cpu, 0x99);
     assert_int_equal(hand_over(), 0xff);
     assert_int_equal(status, 0x4199);
-    assert_int_equal(cpu_delivers(), 0x99);
-    cpu_ends();
-    cpu_ends();
-    assert_int_equal(cpu_delivers(), 0x42);
+    assert_int_equal(cpu_delivers(apic, &status), 0x99);
+    cpu_ends(apic, &status);
+    cpu_ends(apic, &status);
+    assert_int_equal(cpu_delivers(apic, &status), 0x42);
 }
 
 static void registers_read_true_meanwhile(void **state)
@@ -113,7 +67,7 @@ static void registers_read_true_meanwhile(void **state)
     (void)state;
     lapic_raise(cpu, 0x41);
     hand_over();
-    assert_int_equal(cpu_delivers(), 0x41);
+    assert_int_equal(cpu_delivers(apic, &status), 0x41);
     assert_int_equal(mmio_read(cpu, LAPIC_PPR), 0x40);
     hand_over();
     mmio_write(cpu, LAPIC_EOI, 0); // by an instruction that the CPU left to the emulator
@@ -128,7 +82,7 @@ static void a_reset_leaves_nothing_to_the_cpu(void **state)
     lapic_raise(cpu, 0x41);
     lapic_raise(cpu, 0x43);
     hand_over();
-    assert_int_equal(cpu_delivers(), 0x43);
+    assert_int_equal(cpu_delivers(apic, &status), 0x43);
     lapic_reset(cpu, true);
     assert_int_equal(hand_over(), 0xff);
     assert_int_equal(status, 0);
@@ -160,7 +114,7 @@ static void a_halted_one_wakes_by_what_the_cpu_would_deliver(void **state)
     cpu->rflags |= RFLAGS_IF;
     lapic_raise(cpu, 0x41);
     hand_over();
-    assert_int_equal(cpu_delivers(), 0x41);
+    assert_int_equal(cpu_delivers(apic, &status), 0x41);
     take_requests(cpu);
     assert_false(event_wakes(cpu));
     assert_int_equal(take_requests(cpu), 0); // it sleeps on
@@ -189,8 +143,8 @@ static void the_end_of_a_level_is_told(void **state)
     hand_over();
     assert_int_equal(status, 0x44);
     assert_int_equal(lapic_get(apic, LAPIC_TMR + 0x20), BIT32(4));
-    assert_int_equal(cpu_delivers(), 0x44);
-    cpu_ends();
+    assert_int_equal(cpu_delivers(apic, &status), 0x44);
+    cpu_ends(apic, &status);
     lapic_ended(cpu, 0x44);
     lapic_ended(cpu, 0x45);
     assert_int_equal(broadcasts[0x44], 1);
@@ -312,8 +266,8 @@ static void a_post_needs_no_exit(void **state)
     assert_int_equal(notified, 1);
     assert_int_equal(spared, 1);
     assert_int_equal(kicks[0], 0);
-    cpu_takes_posted();
-    assert_int_equal(cpu_delivers(), 0xe2);
+    cpu_takes_posted(apic, &status);
+    assert_int_equal(cpu_delivers(apic, &status), 0xe2);
     lapic_post(cpu, 0x42, false);
     assert_int_equal(notified, 2);
     // It left the guest before the notification came: software finds them all.
@@ -330,7 +284,7 @@ static void a_level_is_not_for_the_descriptor(void **state)
     lapic_post(cpu, 0x44, true);
     assert_int_equal(notified + spared, 0);
     assert_int_equal(kicks[0], 1);
-    cpu_takes_posted();
+    cpu_takes_posted(apic, &status);
     assert_int_equal(status, 0);
     hand_over();
     assert_int_equal(status, 0x44);
