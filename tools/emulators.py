@@ -47,20 +47,25 @@ def need(program, package):
         raise ToolError(f"{program} is not installed: apt-get install {package}")
 
 
-def nested_kvm():
-    """Whether this machine's KVM can lend VMX to a guest."""
+def no_nested_kvm():
+    """Why this machine's KVM cannot lend VMX to a guest; empty if it can."""
+    if not os.path.exists("/dev/kvm"):
+        return "there is no /dev/kvm"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm is not yours to open (group kvm)"
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+        flags = next((line for line in cpuinfo if line.startswith("flags")), "").split()
+    if "vmx" not in flags:
+        return "/proc/cpuinfo shows no vmx"
     try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
-            flags = next((line for line in cpuinfo if line.startswith("flags")), "").split()
         with open("/sys/module/kvm_intel/parameters/nested", encoding="ascii") as nested:
-            return "vmx" in flags and nested.read().strip() in ("Y", "1")
+            return "" if nested.read().strip() in ("Y", "1") else "kvm_intel is loaded without nested=1"
     except OSError:
-        return False
+        return "kvm_intel is not loaded"
 
 
 def choose_emulator():
-    return "qemu" if nested_kvm() and shutil.which("qemu-system-x86_64") else "bochs"
+    return "bochs" if no_nested_kvm() or not shutil.which("qemu-system-x86_64") else "qemu"
 
 
 def is_terminal(path):
@@ -115,7 +120,9 @@ class Bochs(Machine):
         return self.options.cpu or "corei7_skylake_x"
 
     def describe(self):
-        return f"Bochs, {self.model()}, {self.options.cpus} CPU(s), {self.options.memory} MB"
+        why = no_nested_kvm()
+        return (f"Bochs, {self.model()}, {self.options.cpus} CPU(s), {self.options.memory} MB"
+                + (f" (slow, but {why})" if why else ""))
 
     def command(self):
         need("bochs", "bochs bochsbios vgabios")
@@ -160,12 +167,18 @@ class Qemu(Machine):
     accelerator = ["-accel", "kvm"]
     default_cpu = "host"
 
+    def check(self):
+        why = no_nested_kvm()
+        if why:
+            raise ToolError(f"no nested VMX for qemu here: {why}; --emulator bochs needs none")
+
     def describe(self):
         return (f"QEMU ({self.accelerator[1]}), {self.options.cpu or self.default_cpu}, "
                 f"{self.options.cpus} CPU(s), {self.options.memory} MB")
 
     def command(self):
         need("qemu-system-x86_64", "qemu-system-x86")
+        self.check()
         options = self.options
         iso = os.path.abspath(options.iso).replace(",", ",,")
         command = ["qemu-system-x86_64", *self.accelerator, "-cpu", options.cpu or self.default_cpu,
@@ -210,6 +223,9 @@ class Qemu(Machine):
 class QemuTcg(Qemu):
     accelerator = ["-accel", "tcg"]
     default_cpu = "max"
+
+    def check(self):
+        """Corbel refuses this machine, which has no VMX: for boot paths and screens."""
 
 
 EMULATORS = {"bochs": Bochs, "qemu": Qemu, "qemu-tcg": QemuTcg}

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from harness import SCALE, Failure, check, check_says
+from harness import BUILD, SCALE, Failure, check, check_says
 from picture import Picture, corbel_font, vga_font, wrapped
 
 BANNER = "Corbel, a hypervisor for Intel VMX"
@@ -23,11 +23,11 @@ def check_shows(lines, serial, columns):
     check(len(lines) == len(expected), f"{len(lines)} lines on the screen, {len(expected)} were printed")
 
 
-def photograph(t, *more, arguments="", status=4, says=(r"missing: Intel VMX", r"end: refused")):
+def photograph(t, *more, iso=None, arguments="", status=4, says=(r"missing: Intel VMX", r"end: refused")):
     """The last picture of a boot, and what came by the serial line."""
     path = t.folder / "screen.ppm"
     path.unlink(missing_ok=True)
-    serial = t.batch(t.iso(arguments=arguments), status, emulator="qemu-tcg", limit=120, more=["--screenshot", path, *more])
+    serial = t.batch(iso or t.iso(arguments=arguments), status, emulator="qemu-tcg", limit=120, more=["--screenshot", path, *more])
     check_says(serial, *says)
     return Picture(path), serial
 
@@ -129,3 +129,35 @@ def case_no_legacy_uefi(t):
              for word in ("-drive", f"if=pflash,format=raw,file={file}{more}")]
     with BareMachine(t, "q35,i8042=off,hpet=off,smbus=off,vmport=off", *flash) as machine:
         check_says(machine.wait_for_end(), r"missing: Intel VMX", r"end: refused")
+
+
+OWN_GRUB = """\
+insmod all_video
+set gfxmode=auto
+loadfont unicode
+terminal_output gfxterm
+set timeout=0
+menuentry Corbel {
+    insmod all_video
+    set gfxpayload=auto
+    multiboot2 /corbel.elf
+}
+"""
+
+
+def own_grub(t):
+    """A medium with all of GRUB, in graphics, and a menu entry as a person writes it."""
+    tree = t.folder / "tree"
+    (tree / "boot/grub").mkdir(parents=True, exist_ok=True)
+    (tree / "boot/grub/grub.cfg").write_text(OWN_GRUB)
+    shutil.copy(BUILD / "corbel.elf", tree)
+    iso = t.folder / "own.iso"
+    subprocess.run(["grub-mkrescue", "-o", iso, tree], check=True, capture_output=True)
+    return iso
+
+
+def case_own_grub(t):
+    """Another GRUB, with all its modules and a graphical menu: the screen arrives by UEFI and by BIOS."""
+    for more, font, cell_width in (([], vga_font(), 9), (["--uefi"], corbel_font(), 8)):
+        picture, serial = photograph(t, *more, iso=own_grub(t))
+        check_shows(picture.text(font, cell_width), serial, picture.width // cell_width)
