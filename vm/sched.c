@@ -24,20 +24,22 @@ static void sift_up(struct sched_heap *heap, uint32_t index, struct sched_entity
     place(heap, index, entity);
 }
 
-static void sift_down(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
+static void sift_down(struct sched_heap *heap, size_t index, struct sched_entity *entity)
 {
-    for (;;) {
-        uint32_t child = 2 * index + 1;
-        if (child >= heap->count)
+    struct sched_entity **slot = heap->slot; // these do not change: each choice comes by here
+    size_t count = heap->count, child;
+    uint64_t key = entity->key;
+    while ((child = 2 * index + 1) < count) {
+        struct sched_entity *lesser = slot[child];
+        if (child + 1 < count && slot[child + 1]->key < lesser->key)
+            lesser = slot[++child];
+        if (lesser->key >= key)
             break;
-        if (child + 1 < heap->count && heap->slot[child + 1]->key < heap->slot[child]->key)
-            child++;
-        if (heap->slot[child]->key >= entity->key)
-            break;
-        place(heap, index, heap->slot[child]);
+        slot[index] = lesser;
+        lesser->index = (uint32_t)index;
         index = child;
     }
-    place(heap, index, entity);
+    place(heap, (uint32_t)index, entity);
 }
 
 static void insert(struct sched_heap *heap, struct sched_entity *entity, uint64_t key)
@@ -102,9 +104,8 @@ static void enqueue(struct sched *sched, struct sched_entity *entity)
            entity->vruntime);
 }
 
-static void set_idle(struct sched *sched, unsigned number, bool idle)
+static void set_idle(struct sched *sched, struct sched_cpu *cpu, bool idle)
 {
-    struct sched_cpu *cpu = &sched->cpu[number];
     if (cpu->idle != idle)
         sched->idle_count += idle ? 1U : UINT32_MAX;
     cpu->idle = idle;
@@ -113,7 +114,7 @@ static void set_idle(struct sched *sched, unsigned number, bool idle)
 // A CPU that is told counts as busy from then on: the next one to be queued goes to another.
 static int tell_idle(struct sched *sched, unsigned number)
 {
-    set_idle(sched, number, false);
+    set_idle(sched, &sched->cpu[number], false);
     return (int)number;
 }
 
@@ -251,7 +252,7 @@ struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t n
     expire(sched, cpu, now);
     struct sched_entity *entity = choose(sched, cpu);
     cpu->next = NULL;
-    set_idle(sched, number, entity == NULL);
+    set_idle(sched, cpu, entity == NULL);
     *until = cpu->timers.count ? first(&cpu->timers)->key : NEVER;
     if (!entity)
         return NULL;
@@ -264,7 +265,8 @@ struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t n
     if (entity->ready && now > entity->ready)
         entity->waited += now - entity->ready;
     cpu->current = entity;
-    uint64_t slice = MIN(SCHED_SLICE, MAX(cap_left(entity, now), SCHED_SLICE / 100));
+    uint64_t left = cap_left(entity, now);
+    uint64_t slice = MIN(SCHED_SLICE, MAX(left, SCHED_SLICE / 100));
     *until = MIN(*until, now + slice);
     return entity;
 }

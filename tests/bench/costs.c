@@ -2,6 +2,7 @@
 // around a loop is exact. Each figure is the whole loop's, so the loop's own two or three
 // instructions are in it. Prints `cost NAME VALUE`.
 
+#include "tests/bench/choice.h"
 #include "tests/guests/lib/guest.h"
 
 #define BATCHES                                                                                    \
@@ -121,5 +122,6 @@ void guest_main(uint32_t magic, uint64_t information)
     (void)information;
     instructions();
     interrupts();
+    choice_measure();
     guest_power_off();
 }

@@ -1,7 +1,7 @@
 // One of many VMs: its command line says what it does to its machine, `WHAT [SECONDS]`. After that
 // time (0, the default: never) it switches itself off. Built like the guests of tests/guests/ and
 // started by the cases of tests/system/ that need several VMs.
-#include "tests/guests/lib/interrupts.h"
+#include "tests/guests/lib/smp.h"
 
 #define MSR_SYSTEM_TIME 0x4b564d01
 #define INFO_CMDLINE    BIT32(2)
@@ -9,7 +9,7 @@
 #define IPI_VECTOR      0x40
 #define TICK_VECTOR     0x41
 #define TICKS_HZ        19 // slower than a vCPU that waits for its turn
-#define AWAY_PER_SECOND 2000
+#define AWAY_PER_SECOND 20000
 #define NOBODY          UINT64_C(0xd0000000)
 #define DESK            UINT64_C(0x5000) // where `pose` lays something out to be looked at
 #define IRQ_SCI         9
@@ -305,19 +305,66 @@ static void watch_clock(void)
 }
 
 // Spins, and counts the time in which it did not run: `SHARE` in hundredths of a percent, and the
-// longest that it was `AWAY` at a time, in microseconds.
+// longest that it was `AWAY` at a time, in microseconds. Its neighbours begin and end a little
+// before or after it: the first and the last eighth of its time do not count.
 static void measure_share(void)
 {
-    uint64_t start = read_tsc(), last = start, away = 0, longest = 0;
+    uint64_t edge = (end - read_tsc()) / 8, last = read_tsc(), away = 0, longest = 0;
+    uint64_t first = last + edge, stop = end - edge;
     while (last < end) {
-        uint64_t now = read_tsc();
-        if (now - last > tsc_hz / AWAY_PER_SECOND)
-            away += now - last;
-        longest = MAX(longest, now - last);
+        uint64_t now = read_tsc(), gap = now - last;
+        bool counts = last >= first && now <= stop;
+        if (counts && gap > tsc_hz / AWAY_PER_SECOND)
+            away += gap;
+        if (counts)
+            longest = MAX(longest, gap);
         last = now;
     }
-    say("SHARE %llu\n", (unsigned long long)(10000 - away * 10000 / (last - start)));
+    say("SHARE %llu\n", (unsigned long long)(10000 - away * 10000 / (stop - first)));
     say("AWAY %llu\n", (unsigned long long)(longest * 1000000 / tsc_hz));
+}
+
+static void share_with_interrupts(void)
+{
+    enable_interrupts();
+    measure_share();
+}
+
+// The second vCPU sleeps, the first wakes it with an IPI now and then: `LATE`, the longest that it
+// took to run, in microseconds.
+static volatile uint64_t woken_at;
+
+static void note_waking(struct trap_frame *frame)
+{
+    (void)frame;
+    woken_at = read_tsc();
+    apic_write(APIC_EOI, 0);
+}
+
+static void sleep_for_ever(void)
+{
+    for (;;)
+        __asm__ volatile("sti; hlt");
+}
+
+static void measure_waking(void)
+{
+    uint64_t late = 0;
+    apic_write(APIC_SVR, 0x1ff);
+    trap_handlers[IPI_VECTOR] = note_waking;
+    check(smp_start(1), "the second vCPU runs");
+    smp_begin(1, sleep_for_ever);
+    while (!is_over()) {
+        for (uint64_t next = read_tsc() + tsc_hz / 40; read_tsc() < next;)
+            ;
+        uint64_t sent = read_tsc();
+        woken_at = 0;
+        apic_send(1, ICR_ASSERT | IPI_VECTOR);
+        while (!woken_at)
+            ;
+        late = MAX(late, woken_at - MIN(sent, woken_at));
+    }
+    say("LATE %llu\n", (unsigned long long)(late * 1000000 / tsc_hz));
 }
 
 // ---- the choice ----
@@ -326,24 +373,13 @@ static const struct behaviour {
     const char *name;
     void (*run)(void);
 } behaviours[] = {
-    {"reset", reset},
-    {"triple-fault", triple_fault},
-    {"power-off", power_off},
-    {"spin", spin},
-    {"ports", hammer_ports},
-    {"storm", storm_interrupts},
-    {"ept", violate_ept},
-    {"flush", flush_cache},
-    {"sleep", sleep},
-    {"tick", tick},
-    {"clock", watch_clock},
-    {"share", measure_share},
-    {"hang", hang},
-    {"pose", pose},
-    {"button", wait_for_button},
-    {"com1", listen_on_com1},
-    {"com2", listen_on_com2},
-    {"chatter", chatter},
+    {"reset", reset},         {"triple-fault", triple_fault}, {"power-off", power_off},
+    {"spin", spin},           {"ports", hammer_ports},        {"storm", storm_interrupts},
+    {"ept", violate_ept},     {"flush", flush_cache},         {"sleep", sleep},
+    {"tick", tick},           {"clock", watch_clock},         {"share", share_with_interrupts},
+    {"deaf", measure_share},  {"wake", measure_waking},       {"hang", hang},
+    {"pose", pose},           {"button", wait_for_button},    {"com1", listen_on_com1},
+    {"com2", listen_on_com2}, {"chatter", chatter},
 };
 
 static const char *skip_word(const char *text)
