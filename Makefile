@@ -251,7 +251,7 @@ endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
 $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/bench/costs.c tests/bench/choice.c vm/sched.c)
-$(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/system/*.c))
+$(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/system/neighbour.c tests/system/posing.c)
 
 $(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)
 	@mkdir -p $(@D)
