@@ -161,7 +161,7 @@ run: deps-run
 
 # DEV=/dev/sdX, or the name of a file for the image of a stick. tools/mkusb asks before it writes to a disk.
 usb: deps-iso
-	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
+	@$(MAKE) -s $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
 	@tools/mkusb $(if $(DEV),-o $(DEV)) -k $(IMAGE) -c tools/vms.conf vmlinuz=$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz
 
 # What a part needs from the system; silent when nothing is missing.

@@ -79,7 +79,10 @@ class Machine:
         self.options = options
         self.directory = directory
         self.process = None
-        self.serial, self.slave = os.openpty()
+        try:
+            self.serial, self.slave = os.openpty()
+        except OSError as error:
+            raise ToolError(f"no pseudo-terminal for the serial port: {error.strerror}; is /dev/pts mounted?") from None
         tty.setraw(self.slave)  # no echo before the emulator has set it up
         self.port = os.ttyname(self.slave)
 

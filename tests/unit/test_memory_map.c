@@ -41,6 +41,27 @@ static void a_contradicting_map_is_resolved(void **state)
     assert_false(bootinfo_is_usable(&info, 0x1fff, 0x2001));
 }
 
+// As UEFI firmware has it: hundreds of pieces in any order, neighbours of different types.
+static void a_long_map_is_taken_whole(void **state)
+{
+    (void)state;
+    begin();
+    size_t tag = map_begin();
+    for (uint64_t i = 0; i < 300; i++) {
+        uint64_t at = i * 7 % 300; // every piece once
+        put_range(0x100000 + at * 0x10000, 0x10000, at % 2 ? 2 : 1);
+    }
+    tag_end(tag);
+    finish();
+    assert_int_equal(parse(), STATUS_OK);
+    assert_int_equal(info.memory_count, 300);
+    assert_int_equal(bootinfo_usable_bytes(&info), 150 * 0x10000);
+    for (uint32_t i = 0; i < 300; i++)
+        assert_range(i, 0x100000 + i * UINT64_C(0x10000), 0x110000 + i * UINT64_C(0x10000),
+                     i % 2 ? MEMORY_RESERVED : MEMORY_USABLE);
+    assert_false(noted(SEVERITY_WARNING, "ranges"));
+}
+
 static void too_many_ranges_leave_the_rest_unused(void **state)
 {
     (void)state;
@@ -60,6 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_contradicting_map_is_resolved),
+        cmocka_unit_test(a_long_map_is_taken_whole),
         cmocka_unit_test(too_many_ranges_leave_the_rest_unused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
