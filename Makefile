@@ -9,7 +9,7 @@ LD := ld
 NASM := nasm
 HOSTCC := clang
 
-# DEBUG=1 builds a second image, with the costly checks, beside the first.
+# DEBUG=1 builds a second image, with stack canaries, beside the first.
 OUT := $(BUILD)$(if $(DEBUG),/debug)
 IMAGE := $(OUT)/corbel.elf
 
@@ -23,7 +23,7 @@ say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 all: image
 
 help:
-	@echo "make            the image, $(BUILD)/corbel.elf (DEBUG=1: with checks, $(BUILD)/debug/corbel.elf)"
+	@echo "make            the image, $(BUILD)/corbel.elf (DEBUG=1: with stack canaries, $(BUILD)/debug/corbel.elf)"
 	@echo "make iso        $(BUILD)/corbel.iso: Corbel with one Linux VM (BIOS, UEFI and USB sticks)"
 	@echo "make run        boots that ISO on an emulator, its serial port on this terminal (RUN='--cpus 2 ...')"
 	@echo "make usb DEV=/dev/sdX   a USB stick whose VMs any computer can edit (asks first)"
@@ -60,7 +60,8 @@ ASSEMBLY := $(wildcard $(addsuffix /*.asm,$(MACHINE_DIRS)))
 # ---- the image -----------------------------------------------------------------------------------------------------
 # The image is linked at its physical address below 2 GiB: the small code model reaches all of it.
 MODEL := -mcmodel=small
-TARGET_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector -fno-pic \
+CANARIES := $(if $(DEBUG),-fstack-protector-strong -mstack-protector-guard=global,-fno-stack-protector)
+TARGET_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic $(CANARIES) \
                  $(MODEL) -fcf-protection=none -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
                  $(WARNINGS) $(if $(DEBUG),-DDEBUG)
 TARGET_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
@@ -252,6 +253,7 @@ $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
 $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/bench/costs.c tests/bench/choice.c vm/sched.c)
 $(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/system/neighbour.c tests/system/posing.c)
+$(BUILD)/guests/bare.elf64: $(BUILD)/guests/objects/tests/nested/bare.c.o
 
 $(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)
 	@mkdir -p $(@D)
@@ -297,7 +299,7 @@ linux-matrix: deps-system
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
 test-nested: deps-nested
-	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf
+	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf $(BUILD)/guests/bare.elf
 	@tests/nested/run $(T)
 
 nested: test-nested

@@ -1,6 +1,7 @@
 // From GRUB's hand-over to the first guest, one call a line; then the CPU's loop.
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/canary.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
@@ -158,6 +159,7 @@ static void start_vmx(void)
 void boot_main(uint64_t magic, uint64_t information)
 {
     uint64_t begin = rdtsc();
+    canary_init();
     early_cpu();
     read_boot_information(magic, information);
     take_memory();

@@ -62,9 +62,11 @@ void cpu_set_modes(void)
     uint64_t cr4 = BIT(5) | BIT(6) | BIT(7) | BIT(9) | BIT(10); // PAE MCE PGE OSFXSR OSXMMEXCPT
     if (cpuid(1, 0).ecx & BIT32(26))
         cr4 |= BIT(18); // OSXSAVE
-    struct cpuid_result features = cpuid(7, 0);
-    if (cpuid(0, 0).eax >= 7 && (features.ebx & BIT32(7)))
-        cr4 |= BIT(20); // SMEP: nothing of ours is user memory
+    uint32_t features = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+    if (features & BIT32(7))
+        cr4 |= BIT(20); // SMEP
+    if (features & BIT32(20))
+        cr4 |= BIT(21); // SMAP: nothing of ours is user memory, so nothing needs RFLAGS.AC
     write_cr4(cr4);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | BIT(11)); // NXE
     wrmsr(MSR_PAT, PAT_VALUE);
