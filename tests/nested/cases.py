@@ -10,8 +10,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Machine:
     """What one machine said on its serial port."""
 
-    def __init__(self, text, ended):
+    def __init__(self, text, ended, bare):
         self.text = text
+        self.bare = {"", *bare}  # what failed without Corbel
         self.ended = ended  # QEMU has gone
 
     def end(self):
@@ -23,6 +24,18 @@ class Machine:
         """The words of that paragraph of the capability screen."""
         found = re.search(rf"^ +{title}:((?: [\w]+)*(?:\n {{5}}(?! *[\w ]+:)(?! *pin )[\w ]+)*)$", self.text, re.M)
         return set(found.group(1).split()) if found else set()
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A Multiboot kernel that QEMU loads itself: no Corbel is between it and the machine below."""
+    path: pathlib.Path
+
+    def make(self, _build):
+        return self.path
+
+    def arguments(self, where):
+        return f"-kernel {where}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +59,14 @@ class Iso:
             words.append(f"initrd.gz={path}")
         return [*words, *self.files]
 
+    def make(self, build):
+        iso = build / "inner" / f"{self.name}.iso"
+        subprocess.run([ROOT / "tools/mkiso", "-o", iso, *self.options(build)], check=True, stdin=subprocess.DEVNULL)
+        return iso
+
+    def arguments(self, where):
+        return f"-drive file={where},format=raw,if=virtio,readonly=on"
+
 
 SELFTEST = Iso("selftest")
 SELFTEST_FAILED = 8  # its code on the debug-exit port
@@ -54,9 +75,27 @@ LINUX = Iso("linux", "[vm linux]\nmemory = 96M\nkernel = vmlinuz\ninitrd = initr
 COSTS = Iso("costs", "[vm costs]\nmemory = 64M\nkernel = costs.elf\n", (ROOT / "build/guests/costs.elf",))
 
 
-# What the machine below gets wrong: Bochs' CPU has no UMIP, and KVM, which emulates it, cannot for SMSW; Bochs does not
-# unblock virtual NMIs on a VM entry that says so, and KVM runs Corbel between two of its guest's.
-KNOWN = ("with CR4.UMIP: SGDT, STR and SMSW are #GP", "x2APIC: an NMI comes with IF clear")
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A check of the self-test that fails here for a reason below Corbel: accepted, and named with its reason.
+
+    `bare`: what must have failed without Corbel too, on the same machine in the same boot.
+    """
+    check: str
+    reason: str
+    bare: str = ""
+
+
+KNOWN = (
+    Known("with CR4.UMIP: SGDT, STR and SMSW are #GP",
+          "this CPU has no UMIP, and KVM, which emulates it, does not for SMSW", bare="umip_smsw"),
+    # With kvm_intel vnmi=0 (tests/nested/run -p vnmi=0), so that KVM and Corbel do not both use them on one CPU, it passes.
+    Known("x2APIC: an NMI comes with IF clear",
+          "Bochs leaves virtual NMIs blocked on a VM entry whose state says that they are not"),
+)
+NO_VIRTUAL_NMIS = tuple(
+    Known(check, "without virtual NMIs the end of an NMI's handler shows by the next interrupt window alone")
+    for check in ("an NMI waits for the IRET of the one before", "x2APIC: they come by priority, each once"))
 
 
 @dataclasses.dataclass
@@ -64,13 +103,19 @@ class Case:
     """`without`: words of the capability screen that must not be in use; `says`: expressions that must be found."""
     name: str
     title: str
-    iso: Iso = SELFTEST
+    image: Iso | Kernel = SELFTEST
     cpu: str = "host"
     more: str = ""
     end: str = "poweroff"
     without: tuple = ()
     says: tuple = (r"self-test: [1-9]\d* passed",)
     never: tuple = (r"^corbel: panic", r"a CPU of silicon would refuse")
+    known: tuple = KNOWN
+
+    def excuses(self, machine):
+        """The failed checks that are known here, with their reasons."""
+        failed = re.findall(r"^FAIL (.*)$", machine.text, re.M)
+        return [known for known in self.known if known.check in failed and known.bare in machine.bare]
 
     def judge(self, machine):
         """'', or why the case failed."""
@@ -80,7 +125,8 @@ class Case:
         if not machine.ended:
             return "no end"
         failed = re.findall(r"^FAIL (.*)$", machine.text, re.M)
-        if wrong := [line for line in failed if line not in KNOWN]:
+        excused = [known.check for known in self.excuses(machine)]
+        if wrong := [line for line in failed if line not in excused]:
             return f"it says 'FAIL {wrong[0]}'"
         end = f"debug-exit {SELFTEST_FAILED}" if failed else self.end
         if machine.end() != end:
@@ -100,10 +146,13 @@ class Case:
 
 def lacking(name, title, cpu, *without):
     """The self-test on a CPU that lacks something."""
-    return Case(name, title, cpu=f"host,{cpu}", without=without)
+    return Case(name, title, cpu=f"host,{cpu}", without=without,
+                known=KNOWN + NO_VIRTUAL_NMIS if "vnmi" in without else KNOWN)
 
 
 CASES = (
+    Case("bare", "what the machine below does without Corbel", image=Kernel(ROOT / "build/guests/bare.elf"), end="",
+         says=(r"^bare x2apic_nmi_next (good|bad)$",)),
     Case("selftest", "the self-test with all that the CPU has",
          says=(r"self-test: [1-9]\d* passed", r"nested: another hypervisor is below us")),
     lacking("no-vpid", "every VM entry and exit flushes the TLB", "-vmx-vpid", "vpid", "invvpid_single", "invvpid_address"),
@@ -120,8 +169,8 @@ CASES = (
          says=(r"unrestricted guest.*start QEMU with -cpu host", r"Corbel cannot run here: 1 of \d+ requirements are missing")),
     Case("two-cpus", "the self-test on two CPUs", more="-smp 2",
          says=(r"self-test: [1-9]\d* passed", r"VMX: 2 CPUs")),
-    Case("linux", "a Linux guest", iso=LINUX,
+    Case("linux", "a Linux guest", image=LINUX,
          says=(r"autorun: 40 processes, 30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58, from [\d.]+ to",)),
-    Case("costs", "what round trips cost, in instructions", iso=COSTS,
+    Case("costs", "what round trips cost, in instructions", image=COSTS,
          says=(r"^cost cpuid \d+", r"^interrupts taken: [1-9]\d*")),
 )
