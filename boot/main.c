@@ -3,6 +3,7 @@
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/canary.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
@@ -168,6 +169,7 @@ void boot_main(uint64_t magic, uint64_t information)
     machine_read_tables(&info, options.nosmt);
     if (machine_calibrate() != STATUS_OK)
         refuse("no clock to measure the TSC by: switch HPET or the ACPI timer on in the firmware");
+    machine_check_init(consoles_printer());
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     if (operator_init() != STATUS_OK) // the other CPUs' loops begin in start_vmx()

@@ -3,6 +3,7 @@
 #include "boot/smp.h"
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
@@ -18,30 +19,88 @@ extern const uint8_t trampoline_start[], trampoline_end[];
 extern const uint64_t trampoline_cr3;
 extern uint64_t trampoline_stack, trampoline_cpu;
 
+#define MSR_TSC_ADJUST 0x3b
+#define TSC_LOOKS      16
+
 static uint64_t ticks_per_us;
 static void (*ap_entry_point)(struct cpu *);
 
-// Waits for `microseconds`, or until the CPU is online.
-static bool wait_online(const struct cpu *cpu, uint64_t microseconds)
+// The CPU that is being started; one that comes when its time is over finds another here, or none.
+static struct cpu *_Atomic starting;
+static _Atomic bool arrived;
+
+// Two CPUs look at their TSCs by turns.
+static _Atomic bool asked;
+static _Atomic uint64_t answer;
+static uint64_t tsc_adjust; // of CPU 0
+
+// Waits for `microseconds`, or until the CPU has arrived.
+static bool wait_arrived(uint64_t microseconds)
 {
     uint64_t end = rdtsc() + microseconds * ticks_per_us;
-    while (!cpu->online && rdtsc() < end)
+    while (!arrived && rdtsc() < end)
         pause();
-    return cpu->online;
+    return arrived;
 }
 
 static bool start_one(struct cpu *cpu, uint64_t page)
 {
     trampoline_stack = cpu->stack_top;
     trampoline_cpu = (uintptr_t)cpu;
+    arrived = false;
+    starting = cpu;
     apic_send_init(cpu->apic_id);
-    wait_online(cpu, INIT_WAIT_US);
+    wait_arrived(INIT_WAIT_US);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         apic_send_startup(cpu->apic_id, (uint8_t)(page / 4096));
-        if (wait_online(cpu, STARTUP_WAIT_US))
+        if (wait_arrived(STARTUP_WAIT_US))
             return true;
     }
-    return wait_online(cpu, ONLINE_WAIT_US);
+    return wait_arrived(ONLINE_WAIT_US);
+}
+
+// How far the other CPU's TSC is certainly ahead of ours, or (negative) behind: its answers must
+// lie between our question and our next look. 0: in step, as far as two CPUs can tell.
+static int64_t tsc_distance(void)
+{
+    int64_t ahead = 0, behind = 0;
+    for (unsigned i = 0; i < TSC_LOOKS; i++) {
+        uint64_t before = rdtsc_ordered();
+        asked = true;
+        while (asked)
+            pause();
+        uint64_t after = rdtsc_ordered(), there = answer;
+        ahead = MAX(ahead, (int64_t)(there - after));
+        behind = MIN(behind, (int64_t)(there - before));
+    }
+    return ahead ? ahead : behind;
+}
+
+static void answer_looks(const struct cpu *cpu)
+{
+    for (unsigned i = 0; i < TSC_LOOKS; i++) {
+        while (!asked && starting == cpu)
+            pause();
+        answer = rdtsc_ordered();
+        asked = false;
+    }
+}
+
+static bool has_tsc_adjust(void)
+{
+    return cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & BIT32(1));
+}
+
+// Guests' clocks go from CPU to CPU: a CPU whose time is another is of no use.
+static void admit(struct cpu *cpu)
+{
+    int64_t distance = tsc_distance();
+    if (distance)
+        print_to(consoles_printer(),
+                 "smp: the TSC of CPU %u (APIC id %u) is %ld ticks off: the CPU is left out\n",
+                 cpu->index, cpu->apic_id, distance);
+    else
+        cpu->online = true;
 }
 
 void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(struct cpu *))
@@ -61,14 +120,19 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     memcpy((void *)page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     memcpy((void *)(page + cr3_at), &root, sizeof(root));
     paging_set_text(page, true);
+    if (has_tsc_adjust())
+        tsc_adjust = rdmsr(MSR_TSC_ADJUST);
     for (unsigned i = 1; i < cpu_count; i++) {
         if (memory_make_stacks(&cpus[i], &why) != STATUS_OK) {
             print_to(consoles_printer(), "smp: %s\n", why.text);
             break;
         }
-        if (!start_one(&cpus[i], page))
+        if (start_one(&cpus[i], page))
+            admit(&cpus[i]);
+        else
             print_to(consoles_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
                      i, cpus[i].apic_id);
+        starting = NULL;
     }
     paging_set_text(page, false);
 }
@@ -77,9 +141,18 @@ void ap_main(struct cpu *cpu)
 {
     cpu_set_modes();
     cpu_load_tables(cpu);
-    apic_enable();
-    cpu->online = true;
-    ap_entry_point(cpu);
+    if (starting == cpu) {
+        apic_enable();
+        machine_check_init(consoles_printer()); // CPU 0 waits meanwhile, silent
+        if (has_tsc_adjust() && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
+            wrmsr(MSR_TSC_ADJUST, tsc_adjust);
+        arrived = true;
+        answer_looks(cpu);
+        while (starting == cpu)
+            pause();
+        if (cpu->online)
+            ap_entry_point(cpu);
+    }
     for (;;)
         __asm__ volatile("cli; hlt");
 }

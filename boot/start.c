@@ -3,7 +3,7 @@
 #include "boot/start.h"
 
 #include "arch/x86_64/cpu.h"
-#include "arch/x86_64/registers.h"
+#include "arch/x86_64/features.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
 #include "boot/machine.h"
@@ -24,7 +24,7 @@ static struct image images[BOOT_MODULES_MAX + 1];
 
 static void read_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result)
 {
-    struct cpuid_result r = cpuid(leaf, subleaf);
+    struct cpuid_result r = features_common(leaf, subleaf);
     *result = (struct cpuid_leaf){leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx};
 }
 

@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/features.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/machine.h"
@@ -69,6 +70,7 @@ static void read_own(void)
     struct vmx_capabilities *own = &capabilities[this_cpu()->index];
     root_read_capabilities(&own->raw);
     capabilities_decode(own);
+    features_note();
     guard_read_facts(&facts[this_cpu()->index]);
     atomic_fetch_add(&reported, 1);
 }

@@ -3,6 +3,7 @@
 
 #include "vmx/run.h"
 
+#include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
@@ -157,7 +158,7 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
             return true;
         }
         if ((info & INTERRUPTION_VECTOR) == VECTOR_MC)
-            panic("machine check while a guest ran");
+            panic_machine_check("while a guest ran");
     }
     return false;
 }
@@ -241,6 +242,8 @@ __attribute__((noinline)) static enum run_end handle_other(struct vmx_vcpu *v, s
 COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
     uint32_t reason = exit ? exit->reason : STATS_OTHER;
+    if (exit && (reason & ~EXIT_ENTRY_FAILURE) == EXIT_ENTRY_MACHINE_CHECK)
+        panic_machine_check("on a VM entry");
     dump_entry_failure(v, reason);
     end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);
 }

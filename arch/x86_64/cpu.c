@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/cpu.h"
 
+#include "arch/x86_64/features.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 
@@ -78,7 +79,7 @@ uint64_t cpu_xcr0(void)
 {
     if (!(cpuid(1, 0).ecx & BIT32(26)))
         return 0;
-    struct cpuid_result sizes = cpuid(0xd, 0);
+    struct cpuid_result sizes = features_common(0xd, 0);
     uint64_t all = (uint64_t)sizes.edx << 32 | sizes.eax;
     // x87 SSE AVX, BNDREGS BNDCSR, the three of AVX-512, PKRU, the two of AMX.
     return all & (BITS(7, 0) | BIT(9) | BIT(17) | BIT(18));

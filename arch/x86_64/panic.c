@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/symbols.h"
 #include "lib/panic.h"
@@ -183,6 +184,14 @@ static void print_registers(const struct trap_frame *f)
              read_cr3(), read_cr4());
 }
 
+void panic_machine_check(const char *when)
+{
+    begin();
+    print_to(output, "\ncorbel: panic on CPU %u: machine check %s\n", this_cpu()->index, when);
+    (void)machine_check_print(output);
+    end();
+}
+
 void panic_trap(const struct trap_frame *frame)
 {
     begin();
@@ -196,6 +205,8 @@ void panic_trap(const struct trap_frame *frame)
     uint64_t below = cpu->stack_guard + 4096 - frame->rsp;
     if (cpu->stack_guard && (below <= 4096 || read_cr2() - cpu->stack_guard < 4096))
         print_to(output, "the stack of this CPU overflowed into its guard page\n");
+    if (frame->vector == TRAP_MACHINE_CHECK)
+        (void)machine_check_print(output);
     print_registers(frame);
     print_backtrace(frame->rip, frame->rsp, false);
     end();

@@ -15,6 +15,7 @@ void panic_set_end(void (*end)(void));
 bool panic_in_progress(void);
 __attribute__((noreturn)) void panic_halt(void);
 __attribute__((noreturn)) void panic_trap(const struct trap_frame *frame);
+__attribute__((noreturn)) void panic_machine_check(const char *when);
 
 // Prints "name+offset" of the function at `address`.
 void print_symbol(struct printer *to, uint64_t address);

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/traps.h"
 
+#include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
@@ -17,8 +18,6 @@ struct gate {
 _Static_assert(sizeof(struct gate) == 16, "a gate is 16 bytes");
 
 #define GATE_INTERRUPT 0x8e
-
-enum { TRAP_NMI = 2, TRAP_DOUBLE_FAULT = 8, TRAP_GP = 13, TRAP_MACHINE_CHECK = 18, TRAP_USER = 32 };
 
 extern const uint64_t trap_stubs[256];
 extern const uint8_t idle_window_begin[], idle_window_end[], idle_window_resume[];
@@ -74,10 +73,13 @@ void interrupt_set_handler(uint8_t vector, interrupt_handler *handler)
 
 void interrupt_dispatch(uint8_t vector)
 {
-    if (handlers[vector])
+    if (handlers[vector]) {
         handlers[vector]();
-    else
-        atomic_fetch_add_explicit(&unexpected, 1, memory_order_relaxed);
+        return;
+    }
+    atomic_fetch_add_explicit(&unexpected, 1, memory_order_relaxed);
+    if (vector != VECTOR_SPURIOUS)
+        apic_eoi(); // else it would hold back all that are not above it
 }
 
 // An NMI is a kick: "look at your requests". The code that has just looked must look again.

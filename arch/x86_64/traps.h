@@ -3,6 +3,8 @@
 
 #include "lib/bits.h"
 
+enum { TRAP_NMI = 2, TRAP_DOUBLE_FAULT = 8, TRAP_GP = 13, TRAP_MACHINE_CHECK = 18, TRAP_USER = 32 };
+
 // As traps.asm pushes it.
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
