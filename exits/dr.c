@@ -17,7 +17,7 @@
 #define DR7_GD     BIT(13)
 #define DR7_VALID  (BITS(9, 0) | BIT(13) | BITS(31, 16))
 
-#define GROUPS (STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | STATE_DEBUG | STATE_DR)
+#define GROUPS (STATE_STACK | STATE_CONTROL | STATE_MODE | STATE_DEBUG | STATE_DR)
 
 // General detect: #DB before the access, DR6.BD tells why and DR7.GD lets the handler work.
 static verdict_t general_detect(struct vcpu *vcpu)

@@ -47,7 +47,7 @@ const struct exit_row exit_table[] = {
     [EXIT_INVD] = INSTRUCTION(exit_cache, 0, "INVD"),
     [EXIT_INVLPG] = INSTRUCTION(exit_invlpg, 0, "INVLPG"),
     [EXIT_RDPMC] = INSTRUCTION(exit_rdpmc, 0, "RDPMC"),
-    [EXIT_RDTSC] = INSTRUCTION(exit_rdtsc, STATE_CONTROL | STATE_CPL, "RDTSC"),
+    [EXIT_RDTSC] = INSTRUCTION(exit_rdtsc, STATE_CONTROL | STATE_MODE, "RDTSC"),
     [EXIT_RSM] = REFUSED("RSM"),
     [EXIT_VMCALL] = INSTRUCTION(exit_vmcall, 0, "VMCALL"),
     [EXIT_VMCLEAR] = REFUSED("VMCLEAR"),
@@ -59,9 +59,8 @@ const struct exit_row exit_table[] = {
     [EXIT_VMWRITE] = REFUSED("VMWRITE"),
     [EXIT_VMXOFF] = REFUSED("VMXOFF"),
     [EXIT_VMXON] = REFUSED("VMXON"),
-    [EXIT_CR_ACCESS] =
-        INSTRUCTION(exit_cr_access, STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION,
-                    "control-register access"),
+    [EXIT_CR_ACCESS] = INSTRUCTION(exit_cr_access, STATE_CONTROL | STATE_MODE | FACT_QUALIFICATION,
+                                   "control-register access"),
     [EXIT_MOV_DR] = INSTRUCTION(exit_mov_dr, FACT_QUALIFICATION, "MOV DR"),
     [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION, "port I/O"),
     [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, 0, "RDMSR"),
@@ -80,10 +79,10 @@ const struct exit_row exit_table[] = {
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: machine check"),
     [42] = UNUSED("exit reason 42"),
     [EXIT_TPR_THRESHOLD] = EVENT(exit_resume, 0, "TPR below threshold"),
-    [EXIT_APIC_ACCESS] = EVENT(exit_apic_access,
-                               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
-                                   FACT_QUALIFICATION | DELIVERY,
-                               "APIC access"),
+    [EXIT_APIC_ACCESS] =
+        EVENT(exit_apic_access,
+              STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE | FACT_QUALIFICATION | DELIVERY,
+              "APIC access"),
     [EXIT_VIRTUALIZED_EOI] = EVENT(exit_virtualized_eoi, FACT_QUALIFICATION, "virtualized EOI"),
     [EXIT_GDTR_IDTR] = INSTRUCTION(exit_gdtr_idtr,
                                    STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
@@ -94,17 +93,17 @@ const struct exit_row exit_table[] = {
                                      FACT_INSTRUCTION_INFO,
                                  "access to LDTR or TR"),
     [EXIT_EPT_VIOLATION] = EVENT(exit_ept_violation,
-                                 STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
+                                 STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE |
                                      FACT_QUALIFICATION | FACT_LINEAR | FACT_PHYSICAL | DELIVERY,
                                  "EPT violation"),
     [EXIT_EPT_MISCONFIGURATION] =
         EVENT(exit_ept_misconfiguration, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
     [EXIT_INVEPT] = REFUSED("INVEPT"),
-    [EXIT_RDTSCP] = INSTRUCTION(exit_rdtscp, STATE_CONTROL | STATE_CPL | STATE_MSR, "RDTSCP"),
+    [EXIT_RDTSCP] = INSTRUCTION(exit_rdtscp, STATE_CONTROL | STATE_MODE | STATE_MSR, "RDTSCP"),
     [EXIT_PREEMPTION_TIMER] = EVENT(exit_resume, 0, "VMX-preemption timer"),
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
-    [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_CPL, "XSETBV"),
+    [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_MODE, "XSETBV"),
     [EXIT_APIC_WRITE] = EVENT(exit_apic_write, FACT_QUALIFICATION, "APIC write"),
     [EXIT_RDRAND] =
         INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDRAND"),

@@ -101,7 +101,7 @@ static verdict_t serve(struct vcpu *vcpu, uint32_t number)
 __attribute__((noinline)) static verdict_t known(struct vcpu *vcpu, uint32_t number,
                                                  uint32_t feature)
 {
-    uint32_t groups = number == HYPERCALL_SEND_IPI ? STATE_CONTROL | STATE_SEGMENTS : STATE_CPL;
+    uint32_t groups = STATE_MODE | (number == HYPERCALL_SEND_IPI ? STATE_CONTROL : 0U);
     int64_t error = HYPERCALL_UNKNOWN;
     if (cpuid_has(&vcpu->vm->cpuid, feature)) {
         if (groups & ~vcpu->fetched)

@@ -6,7 +6,7 @@
 #include "vm/emulation.h"
 #include "vm/vm.h"
 
-#define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS | STATE_STACK)
+#define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_MODE | STATE_STACK)
 
 // User code cannot end its VM: what we do not know it may not use.
 static verdict_t unknown(const struct vcpu *vcpu)

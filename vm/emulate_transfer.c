@@ -41,6 +41,8 @@ static verdict_t execute_extend(struct emulation *emulation)
 static verdict_t execute_move_from_segment(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
+    if (!(emulation->vcpu->fetched & STATE_SEGMENTS))
+        return need(STATE_SEGMENTS);
     if (!operand_prepare(emulation, size, true))
         return emulation->fault;
     operand_write(emulation, size,

@@ -95,10 +95,10 @@ enum state_group {
     STATE_FLOW = BIT32(0),     // rip, rflags, interruptibility
     STATE_STACK = BIT32(1),    // gpr[RSP]
     STATE_CONTROL = BIT32(2),  // cr0, cr3, cr4, efer
-    STATE_SEGMENTS = BIT32(3), // segment[], gdtr, idtr, cpl
+    STATE_SEGMENTS = BIT32(3), // segment[], gdtr, idtr, and what STATE_MODE names
     STATE_DEBUG = BIT32(4),    // dr7, debugctl, pending_debug
     STATE_SYSTEM = BIT32(5),   // sysenter_*, pat, pdpte[]
-    STATE_CPL = BIT32(6),      // cpl alone (read only)
+    STATE_MODE = BIT32(6),     // cpl and segment[CS].access alone (read only)
     STATE_XCR0 = BIT32(7),     // xcr0: always valid; dirty when the handler changed it
     STATE_FPU = BIT32(8),      // the XSAVE image: fetched from and written back to the registers
     STATE_DR = BIT32(9),       // dr[0..3], dr6: fetched from and written back to the registers

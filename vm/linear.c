@@ -63,7 +63,12 @@ bool segment_linear(const struct vcpu *vcpu, enum segment_register segment, uint
 {
     const struct segment *descriptor = &vcpu->segment[segment];
     if (vcpu_in_64bit(vcpu)) {
-        uint64_t base = segment == FS || segment == GS ? descriptor->base : 0;
+        bool has_base = segment == FS || segment == GS;
+        if (has_base && !(vcpu->fetched & STATE_SEGMENTS)) {
+            *fault = need(STATE_SEGMENTS);
+            return false;
+        }
+        uint64_t base = has_base ? descriptor->base : 0;
         *linear = gva(base + offset);
         unsigned width = linear_width(vcpu);
         if (!is_canonical(linear->value, width) || !is_canonical(linear->value + size - 1, width))

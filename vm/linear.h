@@ -2,8 +2,8 @@
 // address to bytes, with every fault that the CPU would raise. RAM is reached through vm/gmem.h,
 // the rest goes to the VM's devices.
 //
-// All of it needs STATE_CONTROL, STATE_FLOW and STATE_SEGMENTS, and in some paging modes more:
-// begin with
+// All of it needs STATE_CONTROL, STATE_FLOW and STATE_MODE; outside 64-bit mode STATE_SEGMENTS, and
+// in some paging modes more: begin with
 //     uint32_t missing = linear_missing(vcpu);
 //     if (missing)
 //         return need(missing);
@@ -14,7 +14,10 @@
 // The groups of state that the functions below read and that are not fetched yet.
 static inline uint32_t linear_missing(const struct vcpu *vcpu)
 {
-    return walk_missing(vcpu);
+    uint32_t missing = walk_missing(vcpu);
+    if (!(missing & (STATE_CONTROL | STATE_MODE)) && !vcpu_in_64bit(vcpu))
+        missing |= STATE_SEGMENTS & ~vcpu->fetched;
+    return missing;
 }
 
 // The width of the code segment: 16, 32 or 64 bits; and of its stack: 2, 4 or 8 bytes.

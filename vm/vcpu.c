@@ -86,7 +86,7 @@ void vcpu_reset(struct vcpu *vcpu, bool is_init)
     vcpu->dr6 = RESET_DR6;
 
     uint32_t groups = STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | STATE_DEBUG |
-                      STATE_CPL | STATE_DR;
+                      STATE_MODE | STATE_DR;
     vcpu->fetched |= groups;
     vcpu->dirty |= groups;
     if (!is_init)

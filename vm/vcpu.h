@@ -152,7 +152,7 @@ struct vcpu {
     struct segment segment[SEGMENTS];
     struct table_register gdtr;
     struct table_register idtr;
-    uint32_t cpl; // also STATE_CPL
+    uint32_t cpl; // also STATE_MODE
 
     // STATE_DEBUG
     uint64_t dr7;
@@ -223,7 +223,7 @@ static inline void vcpu_mirror_cr4(struct vcpu *vcpu)
     vcpu->cr4_mirror = vcpu->cr4 & (CR4_OSXSAVE | CR4_PKE);
 }
 
-// The 64-bit mode of the code segment, given STATE_CONTROL and STATE_SEGMENTS.
+// The 64-bit mode of the code segment, given STATE_CONTROL and STATE_MODE.
 static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
 {
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);

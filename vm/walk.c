@@ -56,7 +56,7 @@ static bool uses_keys(const struct vcpu *vcpu)
 
 uint32_t walk_missing(const struct vcpu *vcpu)
 {
-    uint32_t groups = STATE_CONTROL | STATE_FLOW | STATE_SEGMENTS;
+    uint32_t groups = STATE_CONTROL | STATE_FLOW | STATE_MODE;
     if (!(vcpu->fetched & STATE_CONTROL))
         return groups & ~vcpu->fetched;
     if ((vcpu->cr0 & CR0_PG) && has_wide_entries(vcpu) && !is_long_mode(vcpu))

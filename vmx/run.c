@@ -111,7 +111,7 @@ COLD static void end_instruction(struct vcpu *vcpu)
 // RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
 COLD static uint64_t wrap(struct vcpu *vcpu, uint64_t rip)
 {
-    state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_SEGMENTS);
+    state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_MODE);
     return vcpu_in_64bit(vcpu) ? rip : (uint32_t)rip;
 }
 

@@ -26,6 +26,14 @@ static void fetch_segments(struct vcpu *vcpu)
     vcpu->cpl = FIELD_GET(AR_DPL, vcpu->segment[SS].access);
 }
 
+// What most handlers want of the segments. Where Corbel is nested, these two are shadowed; each of
+// the others' VMREADs is an exit.
+static void fetch_mode(struct vcpu *vcpu)
+{
+    vcpu->segment[CS].access = vmread32(VMCS_GUEST_ACCESS_RIGHTS(CS));
+    vcpu->cpl = FIELD_GET(AR_DPL, vmread32(VMCS_GUEST_ACCESS_RIGHTS(SS)));
+}
+
 static void write_segments(const struct vcpu *vcpu)
 {
     for (unsigned i = 0; i < SEGMENTS; i++) {
@@ -42,13 +50,15 @@ static void write_segments(const struct vcpu *vcpu)
 }
 
 // Bits that we own are in the shadow as the guest last wrote them; the others are in the register.
+// Of EFER, whose writes exit, only LMA changes without us: with CR0.PG.
 static void fetch_control(struct vcpu *vcpu)
 {
     uint64_t cr0_mask = cr0_owned(vcpu->vm), cr4_mask = cr4_owned(vcpu->vm);
     vcpu->cr0 = (vmread(VMCS_GUEST_CR0) & ~cr0_mask) | (vmread(VMCS_CR0_READ_SHADOW) & cr0_mask);
     vcpu->cr4 = (vmread(VMCS_GUEST_CR4) & ~cr4_mask) | (vmread(VMCS_CR4_READ_SHADOW) & cr4_mask);
     vcpu->cr3 = vmread(VMCS_GUEST_CR3);
-    vcpu->efer = vmread(VMCS_GUEST_EFER);
+    bool in_long_mode = (vcpu->cr0 & CR0_PG) && (vcpu->efer & EFER_LME);
+    vcpu->efer = (vcpu->efer & ~EFER_LMA) | (in_long_mode ? EFER_LMA : 0);
 }
 
 static void write_control(struct vcpu *vcpu)
@@ -60,8 +70,8 @@ static void write_control(struct vcpu *vcpu)
     vmwrite(VMCS_CR4_READ_SHADOW, vcpu->cr4);
     vmwrite(VMCS_GUEST_CR3, vcpu->cr3);
     vmwrite(VMCS_GUEST_EFER, vcpu->efer);
-    uint32_t entry = vmread32(VMCS_ENTRY_CONTROLS) & ~VMENTRY_IA32E_GUEST;
-    vmwrite(VMCS_ENTRY_CONTROLS, entry | (vcpu->efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0));
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_vcpu(vcpu)->vm->word[WORD_ENTRY] |
+                                     (vcpu->efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0));
 }
 
 static void fetch_system(struct vcpu *vcpu)
@@ -174,7 +184,8 @@ static void write_debug(const struct vcpu *vcpu)
 void state_fetch(struct vmx_vcpu *v, uint32_t groups)
 {
     struct vcpu *vcpu = &v->guest;
-    uint32_t wanted = groups & ~(vcpu->fetched | vcpu->dirty); // dirty: ours is newer
+    uint32_t have = vcpu->fetched | vcpu->dirty; // dirty: ours is newer
+    uint32_t wanted = groups & ~have;
     if (wanted & STATE_FLOW) {
         vcpu->rip = vmread(VMCS_GUEST_RIP);
         vcpu->rflags = vmread(VMCS_GUEST_RFLAGS);
@@ -186,8 +197,8 @@ void state_fetch(struct vmx_vcpu *v, uint32_t groups)
         fetch_control(vcpu);
     if (wanted & STATE_SEGMENTS)
         fetch_segments(vcpu);
-    else if (wanted & STATE_CPL)
-        vcpu->cpl = FIELD_GET(AR_DPL, vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS));
+    else if ((wanted & STATE_MODE) && !(have & STATE_SEGMENTS))
+        fetch_mode(vcpu);
     if (wanted & STATE_DEBUG)
         fetch_debug(vcpu);
     if (wanted & STATE_SYSTEM)
@@ -198,7 +209,7 @@ void state_fetch(struct vmx_vcpu *v, uint32_t groups)
         fetch_debug_registers(vcpu);
     if (wanted & STATE_MSR)
         fetch_live_msrs(&vcpu->live);
-    vcpu->fetched |= wanted;
+    vcpu->fetched |= wanted | (wanted & STATE_SEGMENTS ? STATE_MODE : 0);
 }
 
 void state_write_back(struct vmx_vcpu *v)

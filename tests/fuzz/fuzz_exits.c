@@ -121,10 +121,20 @@ static const struct range members[] = {
     IN(STATE_CONTROL, cr3),
     IN(STATE_CONTROL, cr4),
     IN(STATE_CONTROL, efer),
-    IN(STATE_SEGMENTS, segment),
+    IN(STATE_SEGMENTS, segment[ES]),
+    IN(STATE_SEGMENTS, segment[CS].selector),
+    IN(STATE_SEGMENTS, segment[CS].limit),
+    IN(STATE_SEGMENTS, segment[CS].base),
+    IN(STATE_SEGMENTS, segment[SS]),
+    IN(STATE_SEGMENTS, segment[DS]),
+    IN(STATE_SEGMENTS, segment[FS]),
+    IN(STATE_SEGMENTS, segment[GS]),
+    IN(STATE_SEGMENTS, segment[LDTR]),
+    IN(STATE_SEGMENTS, segment[TR]),
+    IN(STATE_SEGMENTS | STATE_MODE, segment[CS].access),
     IN(STATE_SEGMENTS, gdtr),
     IN(STATE_SEGMENTS, idtr),
-    IN(STATE_SEGMENTS | STATE_CPL, cpl),
+    IN(STATE_SEGMENTS | STATE_MODE, cpl),
     IN(STATE_DEBUG, dr7),
     IN(STATE_DEBUG, debugctl),
     IN(STATE_DEBUG, pending_debug),
@@ -329,6 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!(row->needs & FACT_IDT))
         in.exit.idt_info = 0;
     uint32_t fetched = (row->needs & STATE_ALL) | (row->needs & FACT_INSTRUCTION ? STATE_FLOW : 0);
+    fetched |= fetched & STATE_SEGMENTS ? STATE_MODE : 0;
     show(fetched);
     if (row->needs & FACT_IDT)
         event_take_interrupted(&vcpu, &in.exit);
@@ -337,6 +348,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     verdict_t verdict;
     for (unsigned calls = 0;; calls++) {
         require(calls < 12);
+        fetched |= fetched & STATE_SEGMENTS ? STATE_MODE : 0;
         show(fetched);
         before = vcpu;
         verdict = row->handler(&vcpu, &in.exit);
@@ -344,7 +356,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         require(verdict.value & ~fetched);
         require(is_unchanged(NULL, 0, true));
-        fetched |= verdict.value;
+        fetched |= verdict.value | (verdict.value & STATE_SEGMENTS ? STATE_MODE : 0);
     }
     check(&in.exit, row, verdict, fetched);
     return 0;

@@ -126,10 +126,20 @@ static const struct {
     {STATE_CONTROL, FIELD(cr3)},
     {STATE_CONTROL, FIELD(cr4)},
     {STATE_CONTROL, FIELD(efer)},
-    {STATE_SEGMENTS, FIELD(segment)},
+    {STATE_SEGMENTS, FIELD(segment[ES])},
+    {STATE_SEGMENTS, FIELD(segment[CS].selector)},
+    {STATE_SEGMENTS, FIELD(segment[CS].limit)},
+    {STATE_SEGMENTS, FIELD(segment[CS].base)},
+    {STATE_SEGMENTS, FIELD(segment[SS])},
+    {STATE_SEGMENTS, FIELD(segment[DS])},
+    {STATE_SEGMENTS, FIELD(segment[FS])},
+    {STATE_SEGMENTS, FIELD(segment[GS])},
+    {STATE_SEGMENTS, FIELD(segment[LDTR])},
+    {STATE_SEGMENTS, FIELD(segment[TR])},
+    {STATE_SEGMENTS | STATE_MODE, FIELD(segment[CS].access)},
     {STATE_SEGMENTS, FIELD(gdtr)},
     {STATE_SEGMENTS, FIELD(idtr)},
-    {STATE_SEGMENTS | STATE_CPL, FIELD(cpl)},
+    {STATE_SEGMENTS | STATE_MODE, FIELD(cpl)},
     {STATE_DEBUG, FIELD(dr7)},
     {STATE_DEBUG, FIELD(debugctl)},
     {STATE_DEBUG, FIELD(pending_debug)},
@@ -189,6 +199,8 @@ verdict_t exit_run_listed(const struct exit *exit, const struct change *allowed,
     uint32_t fetched = row->needs & STATE_ALL;
     if (row->needs & FACT_INSTRUCTION)
         fetched |= STATE_FLOW;
+    if (fetched & STATE_SEGMENTS)
+        fetched |= STATE_MODE;
     VCPU->dirty = 0;
     truth = *VCPU;
 
@@ -202,7 +214,7 @@ verdict_t exit_run_listed(const struct exit *exit, const struct change *allowed,
             break;
         assert_int_not_equal(verdict.value & ~fetched, 0); // else it would never end
         assert_memory_equal(&before, VCPU, sizeof(before));
-        fetched |= verdict.value;
+        fetched |= verdict.value | (verdict.value & STATE_SEGMENTS ? STATE_MODE : 0);
     }
     assert_unchanged(&before, VCPU, allowed, count);
     assert_int_equal(VCPU->dirty & ~(fetched | ALWAYS_VALID), 0);

@@ -254,8 +254,22 @@ static void what_is_missing_is_asked_for(void **state)
     guest.vcpu.fetched = STATE_FLOW;
     verdict_t verdict = RUN("\x89\x07");
     assert_int_equal(verdict.kind, VERDICT_NEED);
-    assert_int_equal(verdict.value, STATE_CONTROL | STATE_SEGMENTS | STATE_STACK);
+    assert_int_equal(verdict.value, STATE_CONTROL | STATE_MODE | STATE_STACK);
     assert_nothing_changed();
+    // In 64-bit mode only FS and GS have bases, and only a move from a segment register its
+    // selector.
+    guest.vcpu.fetched = STATE_ALL & ~STATE_SEGMENTS;
+    assert_int_equal(RUN("\x89\x07").kind, VERDICT_NEXT);
+    static const char *const instructions[] = {"\x64\x89\x07", "\x65\x89\x07", "\x8c\x1f"};
+    for (unsigned i = 0; i < ARRAY_LENGTH(instructions); i++) {
+        guest.vcpu.fetched = STATE_ALL & ~STATE_SEGMENTS;
+        verdict = run(instructions[i], (unsigned)strlen(instructions[i]));
+        assert_int_equal(verdict.kind, VERDICT_NEED);
+        assert_int_equal(verdict.value, STATE_SEGMENTS);
+    }
+    guest.vcpu.efer &= ~EFER_LMA; // compatibility mode
+    guest.vcpu.fetched = STATE_ALL & ~STATE_SEGMENTS;
+    assert_int_equal(RUN("\x89\x07").value, STATE_SEGMENTS);
 }
 
 static void an_instruction_across_pages(void **state)

@@ -255,13 +255,13 @@ static void what_a_walk_needs_is_named(void **state)
     guest_long_mode();
     assert_int_equal(walk_missing(&guest.vcpu), 0);
     guest.vcpu.fetched = STATE_FLOW;
-    assert_int_equal(walk_missing(&guest.vcpu), STATE_CONTROL | STATE_SEGMENTS);
-    guest.vcpu.fetched = STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS;
+    assert_int_equal(walk_missing(&guest.vcpu), STATE_CONTROL | STATE_MODE);
+    guest.vcpu.fetched = STATE_FLOW | STATE_CONTROL | STATE_MODE;
     assert_int_equal(walk_missing(&guest.vcpu), 0);
     guest.vcpu.cr4 |= CR4_PKE;
     assert_int_equal(walk_missing(&guest.vcpu), STATE_FPU);
     paging_pae(0, 0);
-    guest.vcpu.fetched = STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS;
+    guest.vcpu.fetched = STATE_FLOW | STATE_CONTROL | STATE_MODE;
     assert_int_equal(walk_missing(&guest.vcpu), STATE_SYSTEM);
 }
 
