@@ -9,7 +9,7 @@
 #define ACCESS_OFFSET BITS(11, 0)
 #define ACCESS_TYPE   BITS(15, 12)
 
-enum access_type { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_FETCH = 2 }; // all others: no operand
+enum access_type { ACCESS_READ = 0, ACCESS_WRITE = 1 }; // all others: no operand
 
 // The exit tells the place, not the operand: the instruction is decoded as for any device.
 verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
@@ -19,7 +19,7 @@ verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
         return stop(STOP_TRIPLE_FAULT, 0);
     if (type == ACCESS_READ || type == ACCESS_WRITE)
         return emulate(vcpu, exit);
-    if (type == ACCESS_FETCH && vcpu->cpl == 3)
+    if (vcpu->cpl == 3) // it cannot end its VM, whatever it did
         return fault_ud();
     return stop(STOP_BAD_MEMORY, (uint32_t)(vcpu->lapic.base >> 12)); // as exits/ept.c
 }

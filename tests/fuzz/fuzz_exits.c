@@ -328,6 +328,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     shape(&in);
     in.exit.reason = in.reason % EXIT_REASONS;
     in.exit.instruction_length = in.exit.instruction_length % 15 + 1;
+    in.exit.has_random = in.exit.random & 1;
     in.exit.tsc &= BITS(60, 0);
     if (in.exit.reason == EXIT_IO) { // the CPU knows operands of 1, 2 and 4 bytes
         static const uint8_t sizes[] = {0, 1, 3, 3};
