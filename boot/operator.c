@@ -13,6 +13,7 @@
 #include "drivers/host/console.h"
 #include "drivers/virt/board.h"
 #include "monitor/monitor.h"
+#include "monitor/trace.h"
 #include "vm/bus.h"
 #include "vmx/loop.h"
 
@@ -92,10 +93,20 @@ static void take_input(uint64_t now)
     give_to_guests();
 }
 
+// `trace on` of any VM.
+static void print_traces(void)
+{
+    static struct trace_budget budget;
+    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
+        if (vms_at(slot))
+            trace_attend(consoles_printer(), vms_at(slot), &budget, monitor_host.uptime());
+}
+
 static uint64_t poll(void)
 {
     uint64_t now = rdtsc();
     take_input(now);
+    print_traces();
     vms_attend();
     watchdog_attend(now);
     if (mux_poll(&consoles))

@@ -29,8 +29,9 @@ static const struct command commands[] = {
      COMPLETES_VM, 0, 1, ""},
     {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM, 0, 1,
      ""},
-    {"trace", "on|off [vm]", "note a VM's exits one by one: 'info trace', 'info exits -h'",
-     command_trace, COMPLETES_ON_OFF, 1, 2, ""},
+    {"trace", "on|off [vm]",
+     "a line in the log for each exit of a VM, 50 a second; 'info trace' has more", command_trace,
+     COMPLETES_ON_OFF, 1, 2, ""},
     {"x", "[/COUNT FORMAT SIZE] address",
      "guest memory at a linear address: x/8xg $rsp; formats x d u o c s, sizes b h w g", command_x,
      COMPLETES_NOTHING, 1, 2, ""},
@@ -43,8 +44,8 @@ static const struct command infos[] = {
      COMPLETES_NOTHING, 0, 0, ""},
     {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
     {"exits", "[-c|-j] [-hpmg] [vm]",
-     "exits by reason; -c CSV, -j JSON; -h histograms, -p ports, -m MSRs, -g pages ('trace on' "
-     "counts them)",
+     "exits by reason, or -h histograms, -p ports, -m MSRs, -g pages ('trace on' counts them); -c "
+     "as CSV, -j as JSON lines",
      info_exits, COMPLETES_VM, 0, 1, "cjhpmg"},
     {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, 0, 1, ""},
     {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, 0, 0, ""},

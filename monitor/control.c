@@ -134,7 +134,9 @@ void command_trace(struct monitor *monitor, const struct words *words)
     if (!monitor->host->watch(slot, on))
         say(monitor, "no memory to watch all vCPUs of %s\n", vm->config.name);
     else if (on)
-        say(monitor, "exits of %s are noted from now on: 'info trace', 'info exits -h -p -m -g'\n",
+        say(monitor,
+            "each exit of %s has a line from now on, 50 a second; 'info trace' and 'info exits "
+            "-p -m -g' have more\n",
             vm->config.name);
 }
 

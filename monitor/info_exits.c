@@ -1,143 +1,181 @@
-// Where a VM's exits go: a table for people, CSV and JSON lines for tools.
+// Where a VM's exits go: tables for people, CSV and JSON lines for tools.
 
 #include "monitor/commands.h"
 #include "monitor/summary.h"
-#include "vm/watch.h"
+#include "monitor/trace.h"
 
 #define FEW_ENTRIES 20
 
-static const char *name_of(unsigned reason)
+enum form { FORM_TEXT, FORM_CSV, FORM_JSON };
+
+static enum form form_of(const struct words *words)
 {
-    return reason == STATS_OTHER ? "(events, timers)" : exit_table[reason].name;
+    return words_have(words, 'c') ? FORM_CSV : words_have(words, 'j') ? FORM_JSON : FORM_TEXT;
 }
 
-static struct exit_counter counter_of(const struct vcpu *vcpu, unsigned reason)
+// ---- by reason ----
+
+static void print_histogram(struct monitor *monitor, const struct exit_stats *stats,
+                            unsigned reason, const char *format, const char *between)
 {
+    const char *before = "";
+    for (unsigned bucket = 0; bucket < STATS_BUCKETS; bucket++) {
+        uint64_t count = stats->histogram[STATS_AT(reason) + bucket];
+        if (!count)
+            continue;
+        say(monitor, "%s", before);
+        say(monitor, format, bucket, count);
+        before = between;
+    }
+}
+
+static void print_reason(struct monitor *monitor, enum form form, const struct vcpu *vcpu,
+                         unsigned reason)
+{
+    const char *vm = vcpu->vm->config.name, *name = summary_reason(reason);
     struct exit_counter counter = {0};
     stats_add(&counter, &vcpu->stats, reason);
-    return counter;
-}
-
-static void print_csv(struct monitor *monitor, const struct vm *vm)
-{
-    say(monitor, "vm,vcpu,number,reason,count,cycles,max\n");
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        for (unsigned reason = 0; reason < STATS_REASONS; reason++) {
-            struct exit_counter counter = counter_of(vm->vcpu[i], reason);
-            if (counter.count)
-                say(monitor, "%s,%u,%u,\"%s\",%lu,%lu,%lu\n", vm->config.name, i, reason,
-                    name_of(reason), counter.count, counter.cycles, counter.longest);
-        }
-}
-
-static void print_json(struct monitor *monitor, const struct vm *vm)
-{
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        for (unsigned reason = 0; reason < STATS_REASONS; reason++) {
-            struct exit_counter counter = counter_of(vm->vcpu[i], reason);
-            if (counter.count)
-                say(monitor,
-                    "{\"vm\":\"%s\",\"vcpu\":%u,\"number\":%u,\"reason\":\"%s\",\"count\":%lu,"
-                    "\"cycles\":%lu,\"max\":%lu}\n",
-                    vm->config.name, i, reason, name_of(reason), counter.count, counter.cycles,
-                    counter.longest);
-        }
-}
-
-static void print_histograms(struct monitor *monitor, const struct vcpu *vcpu)
-{
-    say(monitor, "vCPU %u, exits by cycles: 2^n:k are k exits of 2^n to 2^(n+1)-1\n", vcpu->id);
-    for (unsigned reason = 0; reason < STATS_REASONS; reason++) {
-        bool has_begun = false;
-        for (unsigned bucket = 0; bucket < WATCH_BUCKETS; bucket++) {
-            uint64_t count = vcpu->watch->histogram[reason][bucket];
-            if (!count)
-                continue;
-            if (!has_begun)
-                say(monitor, "%-32s", name_of(reason));
-            has_begun = true;
-            say(monitor, " 2^%u:%lu", bucket, count);
-        }
-        if (has_begun)
-            say(monitor, "\n");
+    if (!counter.count)
+        return;
+    if (form == FORM_TEXT) {
+        say(monitor, "%-32s ", name);
+        print_histogram(monitor, &vcpu->stats, reason, "2^%u:%lu", " ");
+        say(monitor, "\n");
+    } else if (form == FORM_CSV) {
+        say(monitor, "%s,%u,%u,\"%s\",%lu,%lu,%lu,\"", vm, vcpu->id, reason, name, counter.count,
+            counter.cycles, counter.longest);
+        print_histogram(monitor, &vcpu->stats, reason, "%u:%lu", " ");
+        say(monitor, "\"\n");
+    } else {
+        say(monitor,
+            "{\"vm\":\"%s\",\"vcpu\":%u,\"number\":%u,\"reason\":\"%s\",\"count\":%lu,"
+            "\"cycles\":%lu,\"max\":%lu,\"histogram\":{",
+            vm, vcpu->id, reason, name, counter.count, counter.cycles, counter.longest);
+        print_histogram(monitor, &vcpu->stats, reason, "\"%u\":%lu", ",");
+        say(monitor, "}}\n");
     }
 }
 
-static void print_tally(struct monitor *monitor, const char *title, const struct tally *tally)
+static void print_reasons(struct monitor *monitor, enum form form, const struct vm *vm)
+{
+    if (form == FORM_CSV)
+        say(monitor, "vm,vcpu,number,reason,count,cycles,max,histogram\n");
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        if (form == FORM_TEXT)
+            say(monitor, "vCPU %u, exits by cycles: 2^n:k are k exits of 2^n to 2^(n+1)-1\n", i);
+        for (unsigned reason = 0; reason < STATS_REASONS; reason++)
+            print_reason(monitor, form, vm->vcpu[i], reason);
+    }
+}
+
+// ---- by address ----
+
+struct list {
+    struct monitor *monitor;
+    enum form form;
+    const struct vm *vm;
+    const struct vcpu *vcpu; // NULL: of all
+    const char *what;
+};
+
+static void print_row(const struct list *list, const uint64_t *address, uint64_t count)
+{
+    struct monitor *monitor = list->monitor;
+    char vcpu[8] = "", at[24] = "";
+    bool is_json = list->form == FORM_JSON;
+    if (list->vcpu)
+        format_text(vcpu, sizeof(vcpu), "%u", list->vcpu->id);
+    else if (is_json)
+        format_text(vcpu, sizeof(vcpu), "null");
+    if (address)
+        format_text(at, sizeof(at), is_json ? "%lu" : "%#lx", *address);
+    else if (is_json)
+        format_text(at, sizeof(at), "null");
+    if (is_json)
+        say(monitor, "{\"vm\":\"%s\",\"vcpu\":%s,\"what\":\"%s\",\"address\":%s,\"count\":%lu}\n",
+            list->vm->config.name, vcpu, list->what, at, count);
+    else if (list->form == FORM_CSV)
+        say(monitor, "%s,%s,%s,%s,%lu\n", list->vm->config.name, vcpu, list->what, at, count);
+    else
+        say(monitor, " %s:%lu", address ? at : "others", count);
+}
+
+// What found no room in the tally has no address.
+static void print_tally(const struct list *list, const struct tally *tally)
 {
     unsigned position = 0;
-    uint64_t address, count;
-    say(monitor, "%s:", title);
-    while (tally_next(tally, &position, &address, &count))
-        say(monitor, " %#lx:%lu", address, count);
+    uint64_t address, count, sum = tally->others;
+    if (list->form == FORM_TEXT)
+        say(list->monitor, "%s:", list->what);
+    for (; tally_next(tally, &position, &address, &count); sum += count)
+        print_row(list, &address, count);
     if (tally->others)
-        say(monitor, " others:%lu", tally->others);
-    say(monitor, "\n");
+        print_row(list, NULL, tally->others);
+    if (list->form == FORM_TEXT)
+        say(list->monitor, "; %lu in all\n", sum);
 }
 
-// What is counted always: accesses that nobody answers.
-static void print_unclaimed(struct monitor *monitor, const struct words *words, const struct vm *vm)
-{
-    if (words_have(words, 'p'))
-        print_tally(monitor, "unclaimed ports", &vm->port_tally);
-    if (words_have(words, 'm'))
-        print_tally(monitor, "unknown MSRs", &vm->msr_tally);
-    if (words_have(words, 'g'))
-        print_tally(monitor, "unclaimed guest-physical addresses", &vm->mmio_tally);
-}
+// What is counted always, accesses that nobody answers; and what is counted while it is watched.
+static const struct kind {
+    char letter;
+    const char *unanswered, *watched;
+    size_t in_vm, in_watch; // where the tallies are
+} kinds[] = {
+    {'p', "unclaimed ports", "ports", offsetof(struct vm, port_tally),
+     offsetof(struct watch, ports)},
+    {'m', "unknown MSRs", "MSRs", offsetof(struct vm, msr_tally), offsetof(struct watch, msrs)},
+    {'g', "unclaimed guest-physical addresses", "guest-physical pages",
+     offsetof(struct vm, mmio_tally), offsetof(struct watch, pages)},
+};
 
-static void print_watched(struct monitor *monitor, const struct words *words,
-                          const struct vcpu *vcpu)
+static void print_kind(struct list list, const struct kind *kind)
 {
-    if (!vcpu->watch) {
-        say(monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", vcpu->id,
-            vcpu->vm->config.name);
-        return;
+    list.what = kind->unanswered;
+    print_tally(&list, (const void *)((const char *)list.vm + kind->in_vm));
+    list.what = kind->watched;
+    for (unsigned i = 0; i < list.vm->vcpu_count; i++) {
+        list.vcpu = list.vm->vcpu[i];
+        if (list.vcpu->watch)
+            print_tally(&list, (const void *)((const char *)list.vcpu->watch + kind->in_watch));
+        else if (list.form == FORM_TEXT)
+            say(list.monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", i,
+                list.vm->config.name);
     }
-    if (words_have(words, 'h'))
-        print_histograms(monitor, vcpu);
-    if (words_have(words, 'p'))
-        print_tally(monitor, "ports", &vcpu->watch->ports);
-    if (words_have(words, 'm'))
-        print_tally(monitor, "MSRs", &vcpu->watch->msrs);
-    if (words_have(words, 'g'))
-        print_tally(monitor, "guest-physical pages", &vcpu->watch->pages);
 }
 
 void info_exits(struct monitor *monitor, const struct words *words)
 {
-    static const char closer[] = "hpmg";
     unsigned slot;
-    bool is_close = false;
-    const struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
-    if (!vm)
+    bool has_list = false;
+    struct list list = {.monitor = monitor, .form = form_of(words)};
+    list.vm = find_vm(monitor, word_at(words, 1), &slot);
+    if (!list.vm)
         return;
-    for (unsigned i = 0; closer[i]; i++)
-        is_close = is_close || words_have(words, closer[i]);
-    if (words_have(words, 'c'))
-        print_csv(monitor, vm);
-    else if (words_have(words, 'j'))
-        print_json(monitor, vm);
-    else if (!is_close)
-        summary_exits(&monitor->printer, vm);
-    print_unclaimed(monitor, words, vm);
-    for (unsigned i = 0; is_close && i < vm->vcpu_count; i++)
-        print_watched(monitor, words, vm->vcpu[i]);
+    for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++)
+        has_list = has_list || words_have(words, kinds[i].letter);
+    if (words_have(words, 'h') || (list.form != FORM_TEXT && !has_list))
+        print_reasons(monitor, list.form, list.vm);
+    else if (!has_list)
+        summary_exits(&monitor->printer, list.vm);
+    if (list.form == FORM_CSV && has_list)
+        say(monitor, "vm,vcpu,what,address,count\n");
+    for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (words_have(words, kinds[i].letter))
+            print_kind(list, &kinds[i]);
 }
+
+// ---- one by one ----
 
 static void print_trace(struct monitor *monitor, const struct vcpu *vcpu, uint64_t count)
 {
     const struct watch *watch = vcpu->watch;
-    uint64_t before = 0;
-    say(monitor, "vCPU %u: %lu exits were noted\n%14s %8s  %-26s %-16s %s\n", vcpu->id,
-        watch->noted, "cycles since", "in root", "reason", "went on at RIP", "detail");
-    for (uint64_t back = MIN(count, watch->noted); back > 0; back--) {
-        const struct watch_entry *entry = watch_entry_at(watch, back);
-        if (!entry)
-            continue;
-        say(monitor, "%14lu %8u  %-26s %016lx %#lx\n", before ? entry->tsc - before : 0,
-            entry->cycles, exit_table[entry->reason].name, entry->rip, entry->detail);
-        before = entry->tsc;
+    uint64_t noted = atomic_load(&watch->noted);
+    say(monitor, "vCPU %u: %lu exits were noted\n", vcpu->id, noted);
+    for (uint64_t number = noted - MIN(noted, count); number < noted; number++) {
+        char line[TRACE_LINE];
+        struct watch_entry entry;
+        if (watch_read(watch, number, &entry))
+            say(monitor, "%.*s", (int)trace_format(line, vcpu, &entry), line);
     }
 }
 

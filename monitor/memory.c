@@ -3,7 +3,7 @@
 
 #include "lib/string.h"
 #include "monitor/commands.h"
-#include "monitor/registers.h"
+#include "vm/linear.h"
 
 #define MOST_UNITS  4096 // at once
 #define STRING_SIZE 256
@@ -98,7 +98,7 @@ static bool read_bytes(const struct view *view, uint64_t address, uint8_t *bytes
 {
     for (unsigned i = 0; i < size; i++) {
         gpa_t physical = gpa(address + i);
-        if (!view->is_physical && !registers_translate(view->vcpu, address + i, &physical))
+        if (!view->is_physical && !linear_peek(view->vcpu, address + i, &physical))
             return false;
         if (!gmem_read(&view->vcpu->vm->memory, physical, bytes + i, 1))
             return false;

@@ -1,9 +1,6 @@
-// Registers as text, and guest memory as the monitor sees it. See monitor/registers.h.
+// Registers as text. See monitor/registers.h.
 
 #include "monitor/registers.h"
-
-#include "vm/vm.h"
-#include "vm/walk.h"
 
 static void print_general(struct printer *to, const struct vcpu *vcpu)
 {
@@ -71,38 +68,4 @@ const char *registers_mode(const struct vcpu *vcpu)
     if (vcpu->efer & EFER_LMA)
         return "compatibility mode";
     return vcpu->segment[CS].access & AR_DB ? "32-bit protected mode" : "16-bit protected mode";
-}
-
-static bool is_linear(const struct vcpu *vcpu, uint64_t address)
-{
-    return vcpu->efer & EFER_LMA ? is_canonical(address, vcpu->cr4 & CR4_LA57 ? 57 : 48)
-                                 : address <= UINT32_MAX;
-}
-
-bool registers_translate(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
-{
-    struct walk walk;
-    verdict_t fault;
-    uint64_t cr2 = vcpu->cr2;
-    bool cr2_dirty = vcpu->cr2_dirty;
-    bool found =
-        is_linear(vcpu, linear) && (walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
-                                    walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault));
-    vcpu->cr2 = cr2;
-    vcpu->cr2_dirty = cr2_dirty;
-    if (found)
-        *physical = walk.physical;
-    return found;
-}
-
-unsigned registers_code(struct vcpu *vcpu, uint8_t *bytes, unsigned size)
-{
-    uint64_t base = vcpu_in_64bit(vcpu) ? 0 : vcpu->segment[CS].base;
-    uint64_t mask = vcpu_in_64bit(vcpu) ? UINT64_MAX : UINT32_MAX;
-    gpa_t physical;
-    for (unsigned i = 0; i < size; i++)
-        if (!registers_translate(vcpu, (base + vcpu->rip + i) & mask, &physical) ||
-            !gmem_read(&vcpu->vm->memory, physical, bytes + i, 1))
-            return i;
-    return size;
 }

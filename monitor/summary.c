@@ -4,6 +4,7 @@
 #include "monitor/summary.h"
 
 #include "monitor/registers.h"
+#include "vm/linear.h"
 #include "vm/stats.h"
 
 static struct exit_counter total_of(const struct vm *vm, unsigned reason)
@@ -14,7 +15,7 @@ static struct exit_counter total_of(const struct vm *vm, unsigned reason)
     return total;
 }
 
-static const char *name_of(unsigned reason)
+const char *summary_reason(unsigned reason)
 {
     return reason == STATS_OTHER ? "(events, timers)" : exit_table[reason].name;
 }
@@ -30,7 +31,7 @@ void summary_exits(struct printer *to, const struct vm *vm)
         if (reason != STATS_OTHER) // not an exit
             all.count += total.count;
         all.cycles += total.cycles;
-        print_to(to, "%-32s %12lu %12lu %12lu\n", name_of(reason), total.count,
+        print_to(to, "%-32s %12lu %12lu %12lu\n", summary_reason(reason), total.count,
                  total.cycles / total.count, total.longest);
     }
     print_to(to, "%-32s %12lu %12lu\n", "total", all.count, all.cycles / MAX(all.count, 1));
@@ -44,7 +45,7 @@ void summary_state(struct printer *to, const struct vm *vm)
     uint8_t code[CODE_BYTES];
     if (!vcpu)
         return;
-    unsigned count = registers_code(vcpu, code, CODE_BYTES);
+    unsigned count = linear_peek_code(vcpu, code, CODE_BYTES);
     print_to(to, "vCPU %u, %s, at RIP:%s", vcpu->id, registers_mode(vcpu),
              count ? "" : " no memory");
     for (unsigned i = 0; i < count; i++)

@@ -4,6 +4,9 @@
 #include "lib/print.h"
 #include "vm/vm.h"
 
+// The name of an exit reason, up to STATS_OTHER.
+const char *summary_reason(unsigned reason);
+
 // The table alone, over all vCPUs.
 void summary_exits(struct printer *to, const struct vm *vm);
 

@@ -222,3 +222,34 @@ bool linear_fetch(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX], unsigned *c
     *count += (unsigned)length;
     return true;
 }
+
+bool linear_peek(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
+{
+    struct walk walk;
+    verdict_t fault;
+    uint64_t cr2 = vcpu->cr2;
+    bool cr2_dirty = vcpu->cr2_dirty;
+    bool is_linear =
+        vcpu->efer & EFER_LMA ? is_canonical(linear, linear_width(vcpu)) : linear <= UINT32_MAX;
+    bool found = is_linear && (walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
+                               walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault));
+    vcpu->cr2 = cr2;
+    vcpu->cr2_dirty = cr2_dirty;
+    if (found)
+        *physical = walk.physical;
+    return found;
+}
+
+unsigned linear_peek_code(struct vcpu *vcpu, uint8_t *bytes, unsigned size)
+{
+    bool is_64bit = vcpu_in_64bit(vcpu);
+    uint64_t base = is_64bit ? 0 : vcpu->segment[CS].base;
+    gpa_t physical;
+    for (unsigned i = 0; i < size; i++) {
+        uint64_t linear = base + vcpu->rip + i;
+        if (!linear_peek(vcpu, is_64bit ? linear : (uint32_t)linear, &physical) ||
+            !gmem_read(&vcpu->vm->memory, physical, bytes + i, 1))
+            return i;
+    }
+    return size;
+}

@@ -76,3 +76,11 @@ MUST_CHECK bool linear_write(struct vcpu *vcpu, gva_t to, const void *from, unsi
 // byte *count raises.
 MUST_CHECK bool linear_fetch(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX], unsigned *count,
                              verdict_t *fault);
+
+// ---- a look that leaves the guest as it was: for operators ----
+
+// Translates an address with a kernel's or a user's rights. False: it has no translation.
+bool linear_peek(struct vcpu *vcpu, uint64_t linear, gpa_t *physical);
+
+// Copies the bytes at CS:RIP, up to `size`, from RAM. Returns how many there are.
+unsigned linear_peek_code(struct vcpu *vcpu, uint8_t *bytes, unsigned size);

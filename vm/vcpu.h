@@ -126,6 +126,7 @@ enum vcpu_request {
     REQUEST_UNHALT = BIT32(9),   // its HLT, or the next one, is over: a kick by hypercall
     REQUEST_PREDICTION_BARRIER = BIT32(10), // an IBPB, for a guest that cannot do it itself
     REQUEST_FLUSH_L1D = BIT32(11),          // likewise
+    REQUEST_WATCH = BIT32(12),              // its next exit is watched (vmx/run.c)
     REQUEST_APIC = BIT32(12),               // its local APIC's mode or place changed
 };
 

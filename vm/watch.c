@@ -2,47 +2,45 @@
 
 #include "vm/watch.h"
 
-#include "vm/vcpu.h"
+#include "vm/linear.h"
 
-#define IO_PORT_SHIFT 16 // of an I/O instruction's exit qualification
+#define IO_PORT(qualification) ((qualification) >> 16 & 0xffff)
 
-static uint64_t detail_of(const struct vcpu *vcpu, uint32_t reason, const struct exit *exit)
+void watch_begin(struct watch *watch, struct vcpu *vcpu, uint32_t reason, uint64_t tsc)
 {
-    switch (reason) {
-    case EXIT_IO:
-        return exit->qualification >> IO_PORT_SHIFT & 0xffff;
-    case EXIT_RDMSR:
-    case EXIT_WRMSR:
-        return (uint32_t)vcpu->gpr[RCX];
-    case EXIT_EPT_VIOLATION:
-        return exit->physical.value;
-    case EXIT_CR_ACCESS:
-        return exit->qualification;
-    default:
-        return 0;
-    }
+    struct watch_entry *entry = watch_entry_now(watch);
+    *entry = (struct watch_entry){
+        .tsc = tsc,
+        .rip = vcpu->rip,
+        .rax = vcpu->gpr[RAX],
+        .rcx = vcpu->gpr[RCX],
+        .reason = reason,
+        .bits = (uint8_t)code_bits(vcpu),
+    };
+    if (exit_table[reason].needs & FACT_INSTRUCTION)
+        entry->verdict = next(); // unless the run loop says otherwise
+    entry->length = (uint8_t)linear_peek_code(vcpu, entry->code, WATCH_CODE);
 }
 
-void watch_note(struct watch *watch, const struct vcpu *vcpu, uint32_t reason,
-                const struct exit *exit, uint32_t cycles)
+void watch_end(struct watch *watch, uint32_t cycles)
 {
-    uint64_t detail = detail_of(vcpu, reason, exit);
-    watch->histogram[reason][highest_bit(cycles | 1)]++;
-    if (reason == EXIT_IO)
-        tally_count(&watch->ports, detail);
-    else if (reason == EXIT_RDMSR || reason == EXIT_WRMSR)
-        tally_count(&watch->msrs, detail);
-    else if (reason == EXIT_EPT_VIOLATION)
-        tally_count(&watch->pages, align_down(detail, PAGE_SIZE));
-    if (reason == STATS_OTHER)
-        return;
-    watch->entry[watch->noted++ % WATCH_ENTRIES] =
-        (struct watch_entry){exit->tsc, vcpu->rip, detail, reason, cycles};
+    struct watch_entry *entry = watch_entry_now(watch);
+    entry->cycles = cycles;
+    if (entry->reason == EXIT_IO)
+        tally_count(&watch->ports, IO_PORT(entry->qualification));
+    else if (entry->reason == EXIT_RDMSR || entry->reason == EXIT_WRMSR)
+        tally_count(&watch->msrs, (uint32_t)entry->rcx);
+    else if (entry->reason == EXIT_EPT_VIOLATION)
+        tally_count(&watch->pages, align_down(entry->physical, PAGE_SIZE));
+    atomic_fetch_add_explicit(&watch->noted, 1, memory_order_release);
 }
 
-const struct watch_entry *watch_entry_at(const struct watch *watch, uint64_t back)
+bool watch_read(const struct watch *watch, uint64_t number, struct watch_entry *entry)
 {
-    if (back == 0 || back > MIN(watch->noted, WATCH_ENTRIES))
-        return NULL;
-    return &watch->entry[(watch->noted - back) % WATCH_ENTRIES];
+    if (number >= atomic_load_explicit(&watch->noted, memory_order_acquire))
+        return false;
+    *entry = watch->entry[number % WATCH_ENTRIES];
+    // The one that is being made now takes the place of the oldest.
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&watch->noted, memory_order_relaxed) - number < WATCH_ENTRIES;
 }

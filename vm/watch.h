@@ -1,37 +1,58 @@
-// A close look at a vCPU's exits, while the operator asks for one: how long they took, by ports,
-// MSRs and guest-physical pages, and the last of them one by one. It costs time at every exit, so a
-// vCPU has none unless `trace on` gave it one.
+// A close look at a vCPU's exits, while the operator asks for one: by ports, MSRs and
+// guest-physical pages, and the last of them one by one. It costs time at every exit, so a vCPU has
+// none unless `trace on` gave it one.
+//
+// vmx/run.c begins an entry when the guest has exited, names the verdict when there is one, and
+// ends the entry when root operation does. CPU 0 reads the entries meanwhile.
 #pragma once
+
+#include <stdatomic.h>
 
 #include "vm/exit.h"
 #include "vm/stats.h"
 #include "vm/tally.h"
 
-#define WATCH_BUCKETS 32  // bucket n counts exits of 2^n to 2^(n+1)-1 cycles
 #define WATCH_ENTRIES 512 // a power of two
+#define WATCH_CODE    15
 
 struct watch_entry {
-    uint64_t tsc;    // of the host, at the exit
-    uint64_t rip;    // where the guest went on
-    uint64_t detail; // I/O: port; RDMSR, WRMSR: index; EPT violation: guest-physical address; CR
-                     // access: qualification
-    uint32_t reason; // basic exit reason
-    uint32_t cycles; // spent in root operation
+    uint64_t tsc; // of the host, at the exit
+    uint64_t rip; // of the instruction, or where the guest was interrupted
+    uint64_t rax, rcx;
+    uint64_t qualification;
+    uint64_t linear, physical; // of the exits that have them
+    uint32_t interruption_info, interruption_error;
+    uint32_t instruction_info;
+    uint32_t reason;   // basic exit reason
+    uint32_t cycles;   // spent in root operation
+    verdict_t verdict; // VERDICT_INVALID: the host's own event
+    uint8_t bits;      // of the code segment: 16, 32, 64
+    uint8_t length;    // of `code`
+    uint8_t code[WATCH_CODE];
 };
 
 struct watch {
-    uint64_t histogram[STATS_REASONS][WATCH_BUCKETS];
     struct tally ports;
     struct tally msrs;
-    struct tally pages; // addresses of their first bytes
-    uint64_t noted;     // entries, ever
+    struct tally pages;     // addresses of their first bytes
+    _Atomic uint64_t noted; // entries, ever
+    uint64_t shown;         // ... of which this many were looked at by CPU 0
     struct watch_entry entry[WATCH_ENTRIES];
 };
 
-// Notes one exit: `reason` up to STATS_OTHER; vcpu->rip must be valid. On the CPU that runs the
-// vCPU.
-void watch_note(struct watch *watch, const struct vcpu *vcpu, uint32_t reason,
-                const struct exit *exit, uint32_t cycles);
+// The entry that is being made; the caller fills in what the VMCS tells.
+static inline struct watch_entry *watch_entry_now(struct watch *watch)
+{
+    return &watch->entry[atomic_load_explicit(&watch->noted, memory_order_relaxed) % WATCH_ENTRIES];
+}
 
-// The entry that is `back` exits old (1: the last), or NULL if it is not kept.
-const struct watch_entry *watch_entry_at(const struct watch *watch, uint64_t back);
+// Begins an entry: RIP, registers and code. Needs STATE_FLOW, STATE_CONTROL, STATE_SEGMENTS and
+// what walk_missing() (vm/walk.h) names.
+void watch_begin(struct watch *watch, struct vcpu *vcpu, uint32_t reason, uint64_t tsc);
+
+// Ends it, and counts it by port, MSR or page.
+void watch_end(struct watch *watch, uint32_t cycles);
+
+// Copies the entry with this number (0: the first one ever). False: it is not kept, or not yet
+// made.
+MUST_CHECK bool watch_read(const struct watch *watch, uint64_t number, struct watch_entry *entry);

@@ -20,8 +20,7 @@ bool watchdog_sees_exits(struct watchdog *dog, const struct vm *vm)
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         for (uint32_t reason = 0; reason < EXIT_REASONS; reason++)
             if (shows_life(reason))
-                exits +=
-                    __atomic_load_n(&vm->vcpu[i]->stats.reason[reason].count, __ATOMIC_RELAXED);
+                exits += stats_exits(&vm->vcpu[i]->stats, reason);
     bool is_new = exits != dog->exits;
     dog->exits = exits;
     return is_new;

@@ -183,6 +183,8 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         vcpu->fetched |= verdict.value; // facts too: the handler asks by them whether it was served
         verdict = row->handler(vcpu, exit);
     }
+    if (vcpu->watch)
+        watch_entry_now(vcpu->watch)->verdict = verdict;
     switch ((enum verdict_kind)verdict.kind) {
     case VERDICT_AGAIN:
         return RUN_CONTINUE;
@@ -280,28 +282,46 @@ static inline void stamp(struct exit *exit)
     __asm__ volatile("rdtsc" : "=a"(exit->tsc_low), "=d"(exit->tsc_high));
 }
 
-// Something changed, or the operator watches this vCPU's exits.
-COLD static void leave_slowly(struct vmx_vcpu *v, const struct exit_counter *counter,
-                              const struct exit *exit)
+// The guest of a watched vCPU has exited; what happened, before anything is done about it.
+COLD static void watch_exit(struct vmx_vcpu *v, uint64_t tsc)
+{
+    uint32_t reason = vmread32(VMCS_EXIT_REASON);
+    struct watch *watch = v->guest.watch;
+    if (reason >= EXIT_REASONS)
+        return;
+    v->guest.fetched = ALWAYS_VALID;
+    state_fetch(v, STATE_FLOW | STATE_CONTROL | STATE_SEGMENTS | STATE_SYSTEM);
+    watch_begin(watch, &v->guest, reason, tsc);
+    struct watch_entry *entry = watch_entry_now(watch);
+    entry->qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    entry->linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
+    entry->physical = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+    entry->interruption_info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
+    entry->interruption_error = vmread32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+    entry->instruction_info = vmread32(VMCS_EXIT_INSTRUCTION_INFORMATION);
+}
+
+// Something changed, or the operator watches this vCPU's exits: then the next entry is called off
+// once, so that it is made where watch_exit() follows it.
+COLD static void leave_slowly(struct vmx_vcpu *v, uint64_t at, const struct exit *exit)
 {
     state_write_back(v);
-    if (!v->guest.watch)
+    if (!v->guest.watch || at == STATS_AT(STATS_OTHER))
         return;
-    state_fetch(v, STATE_FLOW);
-    watch_note(v->guest.watch, &v->guest, (uint32_t)(counter - v->guest.stats.reason), exit,
-               (uint32_t)rdtsc() - exit->tsc_low);
+    watch_end(v->guest.watch, (uint32_t)rdtsc() - exit->tsc_low);
+    vcpu_note(&v->guest, REQUEST_WATCH);
 }
 
 // ... and ends: what changed goes to the VMCS, the time to the reason of the exit.
-static inline void leave(struct vmx_vcpu *v, struct exit_counter *counter, const struct exit *exit)
+static inline void leave(struct vmx_vcpu *v, uint64_t at, const struct exit *exit)
 {
     if (v->guest.dirty & (STATE_ALL | STATE_WATCH))
-        leave_slowly(v, counter, exit);
+        leave_slowly(v, at, exit);
     uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low;
-    stats_count(counter, cycles);
     v->timer_slack -= cycles;
     if (v->timer_slack < 0)
         requests_rearm_timer(v);
+    stats_count(&v->guest.stats, at, cycles);
 }
 
 // The first entry since the VMCS was cleared.
@@ -317,38 +337,39 @@ static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
 enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
 {
     struct exit exit = {0};
-    struct exit_counter *counter = &v->guest.stats.reason[STATS_OTHER];
+    uint64_t at = STATS_AT(STATS_OTHER); // where the time is counted
     enum run_end end;
 
     stamp(&exit);
     v->slice_end = slice_end;
     vcpu_note(&v->guest, REQUEST_TIMER); // so that a first entry goes by first_entry()
     for (;;) {
-        leave(v, counter, &exit);
+        leave(v, at, &exit);
         enum enter_result result;
         bool exited = enter(&v, &result);
         for (bool called_off = false; !exited; called_off = true) {
             stamp(&exit);
-            counter = &v->guest.stats.reason[STATS_OTHER];
+            at = STATS_AT(STATS_OTHER);
             if (result == ENTER_FAILED)
                 entry_failed(v, NULL);
             if ((end = requests_serve(v, called_off)) != RUN_CONTINUE)
                 goto out;
-            leave(v, counter, &exit);
+            leave(v, at, &exit);
             exited = v->launched ? enter(&v, &result) : first_entry(&v, &result);
+            if (exited && v->guest.watch)
+                watch_exit(v, rdtsc());
         }
         stamp(&exit);
         uint64_t reason = vmread_known(VMCS_EXIT_REASON);
         exit.reason = (uint32_t)reason;
         if (reason >= EXIT_REASONS) { // a failed entry has bit 31 set
-            counter = &v->guest.stats.reason[STATS_OTHER];
+            at = STATS_AT(STATS_OTHER);
             entry_failed(v, &exit);
             continue;
         }
-        uint64_t at = reason * sizeof(struct exit_row);
+        at = STATS_AT(reason);
         __asm__("" : "+r"(at)); // else the compiler computes it anew for each use
         const struct exit_row *row = (const void *)((const char *)exit_table + at);
-        counter = (void *)((char *)v->guest.stats.reason + at);
         if (__builtin_expect(row->needs == FACT_INSTRUCTION, true)) {
             fetch_instruction(&v->guest);
         } else if (row->needs == (FACT_INSTRUCTION | FACT_QUALIFICATION)) { // ports
@@ -366,6 +387,6 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
             break;
     }
 out:
-    leave(v, counter, &exit);
+    leave(v, at, &exit);
     return end;
 }

@@ -305,10 +305,10 @@ static void build_stats(void)
     struct vm_config config;
     config_defaults(&config);
     vm.config = config;
-    stats_count(&vcpu.stats.reason[EXIT_CPUID], 0xf0000000);
-    stats_count(&vcpu.stats.reason[EXIT_CPUID], 0x20000000);
-    stats_count(&vcpu.stats.reason[EXIT_HLT], 5);
-    stats_count(&vcpu.stats.reason[STATS_OTHER], 1000);
+    stats_count(&vcpu.stats, STATS_AT(EXIT_CPUID), 0xf0000000);
+    stats_count(&vcpu.stats, STATS_AT(EXIT_CPUID), 0x20000000);
+    stats_count(&vcpu.stats, STATS_AT(EXIT_HLT), 5);
+    stats_count(&vcpu.stats, STATS_AT(STATS_OTHER), 1000);
 }
 
 static void assert_leaf(struct cpuid_leaf leaf, uint32_t eax, uint32_t ebx, uint32_t ecx,

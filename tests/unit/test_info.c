@@ -54,27 +54,37 @@ static void the_rest_comes_from_the_machine(void **state)
     assert_says("info capabilities", "EPT\n");
 }
 
+static void count(unsigned vcpu, uint32_t reason, uint32_t cycles)
+{
+    stats_count(&desk.vm[0].vcpu[vcpu].stats, STATS_AT(reason), cycles);
+}
+
 static void exits_are_a_table_csv_or_json(void **state)
 {
     (void)state;
-    desk.vm[0].vcpu[0].stats.reason[EXIT_CPUID] = (struct exit_counter){2, 300, 200};
-    desk.vm[0].vcpu[1].stats.reason[EXIT_CPUID] = (struct exit_counter){1, 60, 60};
-    desk.vm[0].vcpu[1].stats.reason[EXIT_HLT] = (struct exit_counter){1, 9, 9};
+    count(0, EXIT_CPUID, 100);
+    count(0, EXIT_CPUID, 200);
+    count(1, EXIT_CPUID, 60);
+    count(1, EXIT_HLT, 9);
     assert_says("info exits",
                 "CPUID                                       3          120          200\n");
     assert_says("info exits", "total                                       4           92\n");
     assert_says("info exits db", "total                                       0            0\n");
-    assert_string_equal(desk_run("info exits -c"), "vm,vcpu,number,reason,count,cycles,max\n"
-                                                   "web,0,10,\"CPUID\",2,300,200\n"
-                                                   "web,1,10,\"CPUID\",1,60,60\n"
-                                                   "web,1,12,\"HLT\",1,9,9\n");
+    assert_string_equal(desk_run("info exits -c"),
+                        "vm,vcpu,number,reason,count,cycles,max,histogram\n"
+                        "web,0,10,\"CPUID\",2,300,200,\"6:1 7:1\"\n"
+                        "web,1,10,\"CPUID\",1,60,60,\"5:1\"\n"
+                        "web,1,12,\"HLT\",1,9,9,\"3:1\"\n");
     assert_string_equal(desk_run("info exits -j web"),
                         "{\"vm\":\"web\",\"vcpu\":0,\"number\":10,\"reason\":\"CPUID\",\"count\":2,"
-                        "\"cycles\":300,\"max\":200}\n"
+                        "\"cycles\":300,\"max\":200,\"histogram\":{\"6\":1,\"7\":1}}\n"
                         "{\"vm\":\"web\",\"vcpu\":1,\"number\":10,\"reason\":\"CPUID\",\"count\":1,"
-                        "\"cycles\":60,\"max\":60}\n"
+                        "\"cycles\":60,\"max\":60,\"histogram\":{\"5\":1}}\n"
                         "{\"vm\":\"web\",\"vcpu\":1,\"number\":12,\"reason\":\"HLT\",\"count\":1,"
-                        "\"cycles\":9,\"max\":9}\n");
+                        "\"cycles\":9,\"max\":9,\"histogram\":{\"3\":1}}\n");
+    assert_says("info exits -h", "vCPU 0, exits by cycles: 2^n:k are k exits of 2^n to 2^(n+1)-1\n"
+                                 "CPUID                            2^6:1 2^7:1\n"
+                                 "vCPU 1, ");
 }
 
 static void unclaimed_addresses_are_listed(void **state)
@@ -83,28 +93,46 @@ static void unclaimed_addresses_are_listed(void **state)
     tally_count(&desk.vm[0].vm.port_tally, 0x80);
     tally_count(&desk.vm[0].vm.msr_tally, 0x34);
     tally_count(&desk.vm[0].vm.mmio_tally, 0xfed00000);
-    assert_says("info exits -pmg", "unclaimed ports: 0x80:1\nunknown MSRs: 0x34:1\nunclaimed "
-                                   "guest-physical addresses: 0xfed00000:1\n");
+    assert_says("info exits -pmg", "unclaimed ports: 0x80:1; 1 in all\n"
+                                   "vCPU 0 is not watched; 'trace on web' begins it\n");
+    assert_says("info exits -m", "unknown MSRs: 0x34:1; 1 in all\n");
+    assert_says("info exits -g", "unclaimed guest-physical addresses: 0xfed00000:1; 1 in all\n");
     assert_null(strstr(desk.text, "exit reason"));
-    assert_says("info exits -p", "vCPU 0 is not watched; 'trace on web' begins it\n");
+}
+
+static void make_exit(struct vcpu *vcpu, uint32_t reason, uint64_t qualification, uint64_t tsc)
+{
+    watch_begin(vcpu->watch, vcpu, reason, tsc);
+    watch_entry_now(vcpu->watch)->qualification = qualification;
+    watch_end(vcpu->watch, 300);
 }
 
 static void watched_exits_are_shown_closely(void **state)
 {
     (void)state;
-    assert_says("trace on", "exits of web are noted from now on");
-    struct exit exit = {.reason = EXIT_IO, .qualification = UINT64_C(0x3f8) << 16, .tsc = 1000};
-    desk.vm[0].vcpu[0].rip = 0x7c00;
-    watch_note(desk.vm[0].vcpu[0].watch, &desk.vm[0].vcpu[0], EXIT_IO, &exit, 300);
-    exit.tsc = 5000;
-    watch_note(desk.vm[0].vcpu[0].watch, &desk.vm[0].vcpu[0], EXIT_IO, &exit, 301);
-    assert_says("info exits -h", "port I/O                         2^8:2\n");
-    assert_says("info exits -p", "\nports: 0x3f8:2\n");
-    assert_says("info exits -m", "\nMSRs:\n");
-    assert_says("info exits -g", "\nguest-physical pages:\n");
-    assert_says("info trace", "vCPU 0: 2 exits were noted\n");
+    struct vcpu *vcpu = &desk.vm[0].vcpu[0];
+    assert_says("trace on", "each exit of web has a line from now on");
+    vcpu->rip = 0x1c00;
+    memcpy(desk.vm[0].ram + 0x1c00, "\xee\xeb\xfd", 3);
+    make_exit(vcpu, EXIT_IO, UINT64_C(0x3f8) << 16, 1000);
+    make_exit(vcpu, EXIT_IO, UINT64_C(0x3f8) << 16, 5000);
+    tally_count(&desk.vm[0].vm.port_tally, 0x80);
+    assert_says("info exits -p", "\nports: 0x3f8:2; 2 in all\n");
+    assert_says("info exits -m", "\nMSRs:; 0 in all\n");
+    assert_says("info exits -g", "\nguest-physical pages:; 0 in all\n");
+    assert_string_equal(desk_run("info exits -cp"), "vm,vcpu,what,address,count\n"
+                                                    "web,,unclaimed ports,0x80,1\n"
+                                                    "web,0,ports,0x3f8,2\n");
+    vcpu->watch->ports.others = 5;
+    assert_string_equal(
+        desk_run("info exits -j -p"),
+        "{\"vm\":\"web\",\"vcpu\":null,\"what\":\"unclaimed ports\",\"address\":128,\"count\":1}\n"
+        "{\"vm\":\"web\",\"vcpu\":0,\"what\":\"ports\",\"address\":1016,\"count\":2}\n"
+        "{\"vm\":\"web\",\"vcpu\":0,\"what\":\"ports\",\"address\":null,\"count\":5}\n");
     assert_says("info trace",
-                "          4000      301  port I/O                   0000000000007c00 0x3f8\n");
+                "vCPU 0: 2 exits were noted\n"
+                "[web:0] 1c00 port I/O: OUT DX, AL (ee eb fd 00 00 00 00 00 ..): port "
+                "0x3f8, 1 byte(s): next, 300 cycles\n");
     assert_says("trace off", "");
     assert_says("info trace", "vCPU 1 is not watched");
     assert_says("trace maybe", "trace on [vm], or trace off [vm]\n");
@@ -117,17 +145,16 @@ static void a_long_trace_is_cut_unless_asked_for(void **state)
 {
     (void)state;
     desk_run("trace on db");
-    struct exit exit = {.reason = EXIT_CPUID};
     for (unsigned i = 0; i < WATCH_ENTRIES + 5; i++)
-        watch_note(desk.vm[1].vcpu[0].watch, &desk.vm[1].vcpu[0], EXIT_CPUID, &exit, 1);
+        make_exit(&desk.vm[1].vcpu[0], EXIT_RDTSC, 0, i);
     unsigned lines = 0;
-    for (const char *at = desk_run("info trace db"); (at = strstr(at, "CPUID")); at++)
+    for (const char *at = desk_run("info trace db"); (at = strstr(at, ": RDTSC ")); at++)
         lines++;
     assert_int_equal(lines, 20);
     lines = 0;
-    for (const char *at = desk_run("info trace -a db"); (at = strstr(at, "CPUID")); at++)
+    for (const char *at = desk_run("info trace -a db"); (at = strstr(at, ": RDTSC ")); at++)
         lines++;
-    assert_int_equal(lines, WATCH_ENTRIES);
+    assert_int_equal(lines, WATCH_ENTRIES - 1); // one place is the next exit's
 }
 
 static void registers_are_those_of_the_chosen_vcpu_or_all(void **state)

@@ -1,18 +1,17 @@
-// vm/watch.c: what is noted of each exit.
+// vm/watch.c and vm/stats.h: what is noted of each exit, and sums that are equal.
 
-#include "tests/unit/support.h"
+#include "tests/unit/exit_support.h"
 
-#include "vm/vcpu.h"
 #include "vm/watch.h"
 
 static struct watch watch;
-static struct vcpu vcpu;
 
 static void note(uint32_t reason, uint64_t qualification, uint64_t physical, uint32_t cycles)
 {
-    struct exit exit = {
-        .reason = reason, .qualification = qualification, .physical = gpa(physical), .tsc = 77};
-    watch_note(&watch, &vcpu, reason, &exit, cycles);
+    watch_begin(&watch, VCPU, reason, 77);
+    watch_entry_now(&watch)->qualification = qualification;
+    watch_entry_now(&watch)->physical = physical;
+    watch_end(&watch, cycles);
 }
 
 static uint64_t counted(const struct tally *tally, uint64_t address)
@@ -25,27 +24,43 @@ static uint64_t counted(const struct tally *tally, uint64_t address)
     return 0;
 }
 
+static uint64_t sum_of(const struct tally *tally)
+{
+    unsigned position = 0;
+    uint64_t at, count, sum = tally->others;
+    while (tally_next(tally, &position, &at, &count))
+        sum += count;
+    return sum;
+}
+
 static int reset(void **state)
 {
     (void)state;
     memset(&watch, 0, sizeof(watch));
-    memset(&vcpu, 0, sizeof(vcpu));
+    machine_protected_mode();
     return 0;
 }
 
 static void cycles_fall_into_powers_of_two(void **state)
 {
     (void)state;
+    static struct exit_stats stats;
     static const uint32_t cycles[] = {0, 1, 2, 3, 4, 1023, 1024, UINT32_MAX};
-    for (unsigned i = 0; i < ARRAY_LENGTH(cycles); i++)
-        note(EXIT_CPUID, 0, 0, cycles[i]);
-    const uint64_t *histogram = watch.histogram[EXIT_CPUID];
-    assert_int_equal(histogram[0], 2);
-    assert_int_equal(histogram[1], 2);
-    assert_int_equal(histogram[2], 1);
-    assert_int_equal(histogram[9], 1);
-    assert_int_equal(histogram[10], 1);
-    assert_int_equal(histogram[31], 1);
+    static const uint8_t bucket[] = {0, 0, 1, 1, 2, 9, 10, 31};
+    uint64_t expected[STATS_BUCKETS] = {0}, sum = 0;
+    for (unsigned i = 0; i < ARRAY_LENGTH(cycles); i++) {
+        stats_count(&stats, STATS_AT(EXIT_CPUID), cycles[i]);
+        expected[bucket[i]]++;
+        sum += cycles[i];
+    }
+    assert_memory_equal(&stats.histogram[STATS_AT(EXIT_CPUID)], expected, sizeof(expected));
+    struct exit_counter counter = {0};
+    stats_add(&counter, &stats, EXIT_CPUID);
+    assert_int_equal(counter.count, ARRAY_LENGTH(cycles));
+    assert_int_equal(counter.cycles, sum);
+    assert_int_equal(counter.longest, UINT32_MAX);
+    assert_int_equal(stats_exits(&stats, EXIT_CPUID - 1), 0);
+    assert_int_equal(stats_exits(&stats, EXIT_CPUID + 1), 0);
 }
 
 static void ports_msrs_and_pages_are_counted(void **state)
@@ -53,7 +68,7 @@ static void ports_msrs_and_pages_are_counted(void **state)
     (void)state;
     note(EXIT_IO, UINT64_C(0x3f8) << 16 | 8, 0x5123, 1);
     note(EXIT_IO, UINT64_C(0x3f8) << 16, 0, 1);
-    vcpu.gpr[RCX] = UINT64_C(0xffffffff000006e0);
+    VCPU->gpr[RCX] = UINT64_C(0xffffffff000006e0);
     note(EXIT_WRMSR, 0, 0, 1);
     note(EXIT_RDMSR, 0, 0, 1);
     note(EXIT_EPT_VIOLATION, 0, 0xfec00010, 1);
@@ -64,31 +79,80 @@ static void ports_msrs_and_pages_are_counted(void **state)
     assert_int_equal(counted(&watch.pages, 0x5000), 0);
 }
 
+// More ports, MSRs and pages than there is room for: nothing is lost, so each list adds up to what
+// the vCPU's always-on count says of the reason.
+static void each_sum_is_the_total(void **state)
+{
+    (void)state;
+    static struct exit_stats stats;
+    static const uint32_t reasons[] = {EXIT_IO, EXIT_RDMSR, EXIT_WRMSR, EXIT_EPT_VIOLATION,
+                                       EXIT_HLT};
+    uint64_t total = 0;
+    for (unsigned i = 0; i < 5000; i++) {
+        uint32_t reason = reasons[i % ARRAY_LENGTH(reasons)];
+        VCPU->gpr[RCX] = i * 3;
+        note(reason, (uint64_t)(i * 7 & 0xffff) << 16, i * UINT64_C(4096), i);
+        stats_count(&stats, STATS_AT(reason), i);
+    }
+    assert_int_not_equal(watch.ports.others, 0);
+    assert_int_equal(sum_of(&watch.ports), stats_exits(&stats, EXIT_IO));
+    assert_int_equal(sum_of(&watch.msrs),
+                     stats_exits(&stats, EXIT_RDMSR) + stats_exits(&stats, EXIT_WRMSR));
+    assert_int_equal(sum_of(&watch.pages), stats_exits(&stats, EXIT_EPT_VIOLATION));
+    for (uint32_t reason = 0; reason < STATS_REASONS; reason++)
+        total += stats_exits(&stats, reason);
+    assert_int_equal(total, 5000);
+    assert_int_equal(watch.noted, 5000);
+}
+
 static void the_last_exits_are_kept(void **state)
 {
     (void)state;
-    assert_null(watch_entry_at(&watch, 1));
+    struct watch_entry entry;
+    assert_false(watch_read(&watch, 0, &entry));
     for (unsigned i = 0; i < WATCH_ENTRIES + 10; i++) {
-        vcpu.rip = i;
-        note(EXIT_EPT_VIOLATION, 0, 0xfec00010, i);
+        VCPU->rip = i;
+        note(EXIT_EPT_VIOLATION, i, 0xfec00010, i);
     }
-    const struct watch_entry *entry = watch_entry_at(&watch, 1);
-    assert_int_equal(entry->rip, WATCH_ENTRIES + 9);
-    assert_int_equal(entry->cycles, WATCH_ENTRIES + 9);
-    assert_int_equal(entry->reason, EXIT_EPT_VIOLATION);
-    assert_int_equal(entry->detail, 0xfec00010);
-    assert_int_equal(entry->tsc, 77);
-    assert_int_equal(watch_entry_at(&watch, WATCH_ENTRIES)->rip, 10);
-    assert_null(watch_entry_at(&watch, WATCH_ENTRIES + 1));
-    assert_null(watch_entry_at(&watch, 0));
+    assert_true(watch_read(&watch, WATCH_ENTRIES + 9, &entry));
+    assert_int_equal(entry.rip, WATCH_ENTRIES + 9);
+    assert_int_equal(entry.qualification, WATCH_ENTRIES + 9);
+    assert_int_equal(entry.cycles, WATCH_ENTRIES + 9);
+    assert_int_equal(entry.physical, 0xfec00010);
+    assert_int_equal(entry.tsc, 77);
+    assert_false(watch_read(&watch, WATCH_ENTRIES + 10, &entry));
+    // One place is the next entry's.
+    assert_true(watch_read(&watch, 11, &entry));
+    assert_int_equal(entry.rip, 11);
+    assert_false(watch_read(&watch, 10, &entry));
 }
 
-static void work_that_no_exit_asked_for_is_only_timed(void **state)
+static void an_entry_has_the_registers_and_the_code(void **state)
 {
     (void)state;
-    note(STATS_OTHER, 0, 0, 5);
-    assert_int_equal(watch.histogram[STATS_OTHER][2], 1);
-    assert_null(watch_entry_at(&watch, 1));
+    VCPU->rip = RAM_SIZE - 3; // the last bytes of RAM
+    memcpy(&machine.ram[RAM_SIZE - 3], "\x0f\xa2\xc3", 3);
+    VCPU->gpr[RAX] = 1;
+    note(EXIT_CPUID, 0, 0, 9);
+    struct watch_entry entry;
+    assert_true(watch_read(&watch, 0, &entry));
+    assert_int_equal(entry.length, 3);
+    assert_memory_equal(entry.code, "\x0f\xa2\xc3", 3);
+    assert_int_equal(entry.bits, 32);
+    assert_int_equal(entry.rax, 1);
+    assert_verdict(entry.verdict, next()); // what an instruction's is if nobody says otherwise
+    VCPU->cr2_dirty = false;
+    note(EXIT_EXTERNAL_INTERRUPT, 0, 0, 9);
+    assert_true(watch_read(&watch, 1, &entry));
+    assert_int_equal(entry.verdict.kind, VERDICT_INVALID);
+    // Looking at memory leaves no trace, not even where there is none.
+    VCPU->cr0 |= CR0_PG;
+    VCPU->cr3 = 0x3000; // all of its entries are clear
+    note(EXIT_HLT, 0, 0, 9);
+    assert_true(watch_read(&watch, 2, &entry));
+    assert_int_equal(entry.length, 0);
+    assert_int_equal(VCPU->cr2, 0);
+    assert_false(VCPU->cr2_dirty);
 }
 
 int main(void)
@@ -96,8 +160,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(cycles_fall_into_powers_of_two, reset),
         cmocka_unit_test_setup(ports_msrs_and_pages_are_counted, reset),
+        cmocka_unit_test_setup(each_sum_is_the_total, reset),
         cmocka_unit_test_setup(the_last_exits_are_kept, reset),
-        cmocka_unit_test_setup(work_that_no_exit_asked_for_is_only_timed, reset),
+        cmocka_unit_test_setup(an_entry_has_the_registers_and_the_code, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,12 +23,12 @@ static void what_it_asks_for_is_life(void **state)
         EXIT_NMI_WINDOW,    EXIT_PREEMPTION_TIMER,   EXIT_PAUSE,
         STATS_OTHER};
     for (unsigned i = 0; i < ARRAY_LENGTH(none); i++) {
-        vcpus[1].stats.reason[none[i]].count += 5;
+        stats_count(&vcpus[1].stats, STATS_AT(none[i]), 5);
         assert_false(watchdog_sees_exits(&dog, &vm));
     }
     static const uint32_t life[] = {EXIT_CPUID, EXIT_HLT, EXIT_IO, EXIT_WRMSR, EXIT_TDCALL};
     for (unsigned i = 0; i < ARRAY_LENGTH(life); i++) {
-        vcpus[1].stats.reason[life[i]].count++;
+        stats_count(&vcpus[1].stats, STATS_AT(life[i]), 0);
         assert_true(watchdog_sees_exits(&dog, &vm));
         assert_false(watchdog_sees_exits(&dog, &vm));
     }

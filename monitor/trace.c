@@ -1,0 +1,358 @@
+// The lines of `trace on`. Called by the operator's loop for what is new, and by `info trace` for
+// what is kept. SDM: "Exit Qualification", "VM-Exit Instruction Information".
+
+#include "monitor/trace.h"
+
+#include "vm/decode.h"
+
+#define LINES_A_SECOND 50
+#define SECOND         UINT64_C(1000000000)
+
+// Text that is cut at the end of its room.
+struct text {
+    char *at;
+    size_t size, length;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    text->length +=
+        format_text_va(text->at + text->length, text->size - text->length, format, arguments);
+    va_end(arguments);
+    text->length = MIN(text->length, text->size - 1);
+}
+
+static const char *const gpr_name[16] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+                                         "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
+
+static const char *const exception_name[32] = {
+    [VECTOR_DE] = "#DE", [VECTOR_DB] = "#DB", [VECTOR_NMI] = "NMI", [VECTOR_BP] = "#BP",
+    [VECTOR_OF] = "#OF", [VECTOR_BR] = "#BR", [VECTOR_UD] = "#UD",  [VECTOR_NM] = "#NM",
+    [VECTOR_DF] = "#DF", [VECTOR_TS] = "#TS", [VECTOR_NP] = "#NP",  [VECTOR_SS] = "#SS",
+    [VECTOR_GP] = "#GP", [VECTOR_PF] = "#PF", [VECTOR_MF] = "#MF",  [VECTOR_AC] = "#AC",
+    [VECTOR_MC] = "#MC", [VECTOR_XM] = "#XM", [VECTOR_VE] = "#VE",  [VECTOR_CP] = "#CP",
+};
+
+static void add_exception(struct text *text, unsigned vector)
+{
+    const char *name = vector < ARRAY_LENGTH(exception_name) ? exception_name[vector] : NULL;
+    if (name)
+        add(text, "%s", name);
+    else
+        add(text, "vector %u", vector);
+}
+
+// ---- the instruction ----
+
+static const char *const operation_name[OPERATIONS] = {
+    [OP_ADD] = "ADD",
+    [OP_OR] = "OR",
+    [OP_ADC] = "ADC",
+    [OP_SBB] = "SBB",
+    [OP_AND] = "AND",
+    [OP_SUB] = "SUB",
+    [OP_XOR] = "XOR",
+    [OP_CMP] = "CMP",
+    [OP_TEST] = "TEST",
+    [OP_ROL] = "ROL",
+    [OP_ROR] = "ROR",
+    [OP_RCL] = "RCL",
+    [OP_RCR] = "RCR",
+    [OP_SHL] = "SHL",
+    [OP_SHR] = "SHR",
+    [OP_SAL] = "SAL",
+    [OP_SAR] = "SAR",
+    [OP_SHLD] = "SHLD",
+    [OP_SHRD] = "SHRD",
+    [OP_BT] = "BT",
+    [OP_BTS] = "BTS",
+    [OP_BTR] = "BTR",
+    [OP_BTC] = "BTC",
+    [OP_BSF] = "BSF",
+    [OP_BSR] = "BSR",
+    [OP_INC] = "INC",
+    [OP_DEC] = "DEC",
+    [OP_NEG] = "NEG",
+    [OP_NOT] = "NOT",
+    [OP_MUL] = "MUL",
+    [OP_IMUL] = "IMUL",
+    [OP_IMUL_REG] = "IMUL",
+    [OP_DIV] = "DIV",
+    [OP_IDIV] = "IDIV",
+    [OP_MOV] = "MOV",
+    [OP_MOVZX] = "MOVZX",
+    [OP_MOVSX] = "MOVSX",
+    [OP_MOVBE] = "MOVBE",
+    [OP_MOV_FROM_SEGMENT] = "MOV from a segment register",
+    [OP_CMOV] = "CMOVcc",
+    [OP_SET] = "SETcc",
+    [OP_XCHG] = "XCHG",
+    [OP_XADD] = "XADD",
+    [OP_CMPXCHG] = "CMPXCHG",
+    [OP_CMPXCHG_PAIR] = "CMPXCHG8B/16B",
+    [OP_PUSH] = "PUSH",
+    [OP_POP] = "POP",
+    [OP_CACHE_LINE] = "CLFLUSH",
+    [OP_MOVS] = "MOVS",
+    [OP_STOS] = "STOS",
+    [OP_LODS] = "LODS",
+    [OP_CMPS] = "CMPS",
+    [OP_SCAS] = "SCAS",
+    [OP_VECTOR] = "SSE/AVX move",
+};
+
+// What the decoder says of the bytes; *length becomes 0 if it does not know them.
+static const char *decoded(const struct watch_entry *entry, unsigned *length)
+{
+    struct instruction instruction;
+    *length = 0;
+    if (decode(entry->code, entry->length, entry->bits, true, &instruction) != DECODE_OK)
+        return NULL;
+    *length = instruction.length;
+    return operation_name[instruction.operation];
+}
+
+static void add_cr_access(struct text *text, uint64_t qualification)
+{
+    unsigned number = qualification & 0xf;
+    const char *gpr = gpr_name[qualification >> 8 & 0xf];
+    switch (qualification >> 4 & 3) {
+    case 0:
+        add(text, "MOV CR%u, %s", number, gpr);
+        break;
+    case 1:
+        add(text, "MOV %s, CR%u", gpr, number);
+        break;
+    case 2:
+        add(text, "CLTS");
+        break;
+    default:
+        add(text, "LMSW %#lx", qualification >> 16 & 0xffff);
+        break;
+    }
+}
+
+static void add_port_access(struct text *text, uint64_t qualification)
+{
+    static const char *const accumulator[4] = {"AL", "AX", "EAX", "EAX"};
+    static const char letter[4] = {'B', 'W', 'D', 'D'};
+    unsigned size = qualification >> 0 & 7, port = qualification >> 16 & 0xffff;
+    unsigned kind = size == 0 ? 0 : size == 1 ? 1 : 2;
+    bool is_in = qualification & BIT(3), is_string = qualification & BIT(4);
+    char number[8] = "DX";
+    if (qualification & BIT(6))
+        format_text(number, sizeof(number), "%#x", port);
+    if (is_string)
+        add(text, "%s%s%c", qualification & BIT(5) ? "REP " : "", is_in ? "INS" : "OUTS",
+            letter[kind]);
+    else if (is_in)
+        add(text, "IN %s, %s", accumulator[kind], number);
+    else
+        add(text, "OUT %s, %s", number, accumulator[kind]);
+}
+
+static void add_mnemonic(struct text *text, const struct watch_entry *entry)
+{
+    static const char *const table[4] = {"SGDT", "SIDT", "LGDT", "LIDT"};
+    static const char *const system[4] = {"SLDT", "STR", "LLDT", "LTR"};
+    uint64_t qualification = entry->qualification;
+    unsigned length, debug = qualification & 7;
+    const char *gpr = gpr_name[qualification >> 8 & 0xf], *name;
+    switch (entry->reason) {
+    case EXIT_CR_ACCESS:
+        add_cr_access(text, qualification);
+        break;
+    case EXIT_MOV_DR:
+        if (qualification & BIT(4))
+            add(text, "MOV %s, DR%u", gpr, debug);
+        else
+            add(text, "MOV DR%u, %s", debug, gpr);
+        break;
+    case EXIT_IO:
+        add_port_access(text, qualification);
+        break;
+    case EXIT_GDTR_IDTR:
+        add(text, "%s", table[entry->instruction_info >> 28 & 3]);
+        break;
+    case EXIT_LDTR_TR:
+        add(text, "%s", system[entry->instruction_info >> 28 & 3]);
+        break;
+    case EXIT_RDRAND:
+    case EXIT_RDSEED:
+        add(text, "%s %s", exit_table[entry->reason].name,
+            gpr_name[entry->instruction_info >> 3 & 0xf]);
+        break;
+    default:
+        if (exit_table[entry->reason].needs & FACT_INSTRUCTION)
+            add(text, "%s", exit_table[entry->reason].name);
+        else if ((name = decoded(entry, &length)) != NULL)
+            add(text, "%s", name);
+        else
+            add(text, "-");
+        break;
+    }
+}
+
+// The bytes of the instruction, if it is known how many they are; else the first ones.
+static void add_code(struct text *text, const struct watch_entry *entry)
+{
+    unsigned length;
+    (void)decoded(entry, &length);
+    bool is_cut = length == 0 && entry->length > 8;
+    length = MIN(length ? length : 8, entry->length);
+    add(text, " (");
+    for (unsigned i = 0; i < length; i++)
+        add(text, "%s%02x", i ? " " : "", entry->code[i]);
+    add(text, "%s)", is_cut ? " .." : "");
+}
+
+// ---- the qualification in words ----
+
+static void add_violation(struct text *text, const struct watch_entry *entry)
+{
+    uint64_t qualification = entry->qualification;
+    add(text, "%s of %#lx",
+        qualification & BIT(2)   ? "fetch"
+        : qualification & BIT(1) ? "write"
+                                 : "read",
+        entry->physical);
+    if (qualification & BIT(7))
+        add(text, ", linear %#lx%s", entry->linear,
+            qualification & BIT(8) ? "" : " on its page walk");
+}
+
+static void add_event(struct text *text, const struct watch_entry *entry)
+{
+    unsigned vector = entry->interruption_info & EVENT_VECTOR;
+    add_exception(text, vector);
+    if (entry->interruption_info & EVENT_HAS_ERROR)
+        add(text, ", error %#x", entry->interruption_error);
+    if (vector == VECTOR_PF)
+        add(text, ", address %#lx", entry->qualification);
+}
+
+static void add_words(struct text *text, const struct watch_entry *entry)
+{
+    static const char *const by[4] = {"CALL", "IRET", "JMP", "a gate"};
+    switch (entry->reason) {
+    case EXIT_EXCEPTION_NMI:
+        add_event(text, entry);
+        break;
+    case EXIT_EXTERNAL_INTERRUPT:
+        add(text, "vector %#x", entry->interruption_info & EVENT_VECTOR);
+        break;
+    case EXIT_TASK_SWITCH:
+        add(text, "to selector %#lx by %s", entry->qualification & 0xffff,
+            by[entry->qualification >> 30 & 3]);
+        break;
+    case EXIT_CPUID:
+        add(text, "leaf %#x, %#x", (uint32_t)entry->rax, (uint32_t)entry->rcx);
+        break;
+    case EXIT_VMCALL:
+        add(text, "number %#lx", entry->rax);
+        break;
+    case EXIT_IO:
+        add(text, "port %#lx, %lu byte(s)", entry->qualification >> 16 & 0xffff,
+            (entry->qualification & 7) + 1);
+        break;
+    case EXIT_RDMSR:
+    case EXIT_WRMSR:
+        add(text, "MSR %#x", (uint32_t)entry->rcx);
+        break;
+    case EXIT_INVLPG:
+        add(text, "linear %#lx", entry->qualification);
+        break;
+    case EXIT_EPT_VIOLATION:
+        add_violation(text, entry);
+        break;
+    case EXIT_EPT_MISCONFIGURATION:
+        add(text, "at %#lx", entry->physical);
+        break;
+    default:
+        add(text, "-");
+        break;
+    }
+}
+
+// ---- the verdict ----
+
+static void add_verdict(struct text *text, verdict_t verdict)
+{
+    switch ((enum verdict_kind)verdict.kind) {
+    case VERDICT_INVALID:
+    case VERDICT_NEED:
+        add(text, "the host's");
+        break;
+    case VERDICT_NEXT:
+        add(text, "next");
+        break;
+    case VERDICT_AGAIN:
+        add(text, "again");
+        break;
+    case VERDICT_FAULT:
+        add_exception(text, verdict.detail);
+        if (verdict.has_error)
+            add(text, "(%#x)", verdict.value);
+        break;
+    case VERDICT_WAIT:
+        add(text, "waits");
+        break;
+    case VERDICT_YIELD:
+        add(text, "yields");
+        break;
+    case VERDICT_STOP:
+        add(text, "stop: %s", stop_reason_text(verdict.detail));
+        break;
+    }
+}
+
+size_t trace_format(char line[TRACE_LINE], const struct vcpu *vcpu, const struct watch_entry *entry)
+{
+    struct text text = {line, TRACE_LINE - 1, 0};
+    add(&text, "[%s:%u] %lx %s: ", vcpu->vm->config.name, vcpu->id, entry->rip,
+        exit_table[entry->reason].name);
+    add_mnemonic(&text, entry);
+    add_code(&text, entry);
+    add(&text, ": ");
+    add_words(&text, entry);
+    add(&text, ": ");
+    add_verdict(&text, entry->verdict);
+    add(&text, ", %u cycles", entry->cycles);
+    line[text.length++] = '\n';
+    return text.length;
+}
+
+// ---- as it goes ----
+
+static void attend(struct printer *to, const struct vcpu *vcpu, struct trace_budget *budget)
+{
+    struct watch *watch = vcpu->watch;
+    struct watch_entry entry;
+    char line[TRACE_LINE];
+    uint64_t noted = atomic_load_explicit(&watch->noted, memory_order_acquire);
+    while (watch->shown < noted && budget->left) {
+        if (noted - watch->shown >= WATCH_ENTRIES || !watch_read(watch, watch->shown, &entry)) {
+            print_to(to, "[%s:%u] %lu exits not shown\n", vcpu->vm->config.name, vcpu->id,
+                     noted - watch->shown);
+            watch->shown = noted;
+        } else {
+            to->write(to, line, trace_format(line, vcpu, &entry));
+            watch->shown++;
+        }
+        budget->left--;
+    }
+}
+
+void trace_attend(struct printer *to, const struct vm *vm, struct trace_budget *budget,
+                  uint64_t now)
+{
+    if (budget->renewed != now / SECOND) {
+        budget->renewed = now / SECOND;
+        budget->left = LINES_A_SECOND;
+    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (vm->vcpu[i]->watch)
+            attend(to, vm->vcpu[i], budget);
+}
