@@ -12,6 +12,7 @@
 #include "mm/frames.h"
 #include "monitor/summary.h"
 #include "vmx/loop.h"
+#include "vmx/ram.h"
 
 #define PIECES_HZ      500  // a piece of work takes so long at most
 #define SUMMARY_BYTES  4096 // room on the line for what is printed when a VM ends
@@ -47,6 +48,8 @@ static const struct vm_host services = {
     .kick = loop_kick,
     .notify = loop_notify,
     .console_write = console_write_byte,
+    .memory_fault = ram_fault,
+    .memory_drop = ram_drop,
     .copy_later = instance_copy_later,
     .wall_clock = wall_clock,
     .log = log_line,

@@ -19,6 +19,7 @@
 #define PORT_SYSTEM_A    0x92 // A20 gate and fast reset
 #define PORT_DMA2        0xc0 // 32: channels 4-7, every second port
 #define PORT_DEBUG       0xe9 // debug console
+#define PORT_PAGE_FLUSH  0xe4 // 4: the page at the address written must be mapped anew
 #define PORT_DEBUG_EXIT  0xf4 // 4: a write ends the VM with its value
 #define PORT_DELAY       0xed
 #define PORT_COM1        0x3f8 // 8 each

@@ -28,6 +28,8 @@ struct vm_host {
     // The guest met an EPT violation on RAM: makes the page accessible as the exit qualification
     // asks, or knows that it already is. False: it cannot be. NULL: RAM is always mapped in full.
     bool (*memory_fault)(struct vcpu *vcpu, gpa_t at, uint64_t qualification);
+    // Takes a page of RAM out of the nested page tables until it is touched again. NULL: cannot.
+    void (*memory_drop)(struct vm *vm, gpa_t at);
     // Copies a part of a boot module, which stays, to RAM before the VM runs. False: it is to be
     // copied now. NULL: as if false.
     bool (*copy_later)(struct vm *vm, gpa_t to, const void *from, uint64_t size);

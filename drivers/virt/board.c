@@ -130,6 +130,7 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
         {PORT_DMA2, 32, 0, chipset},
         {PORT_DELAY, 1, 0, chipset},
         {PORT_DEBUG, 1, 0, for_tests ? chipset : NULL},
+        {PORT_PAGE_FLUSH, 4, 0, testdev},
         {PORT_DEBUG_EXIT, 4, 0, testdev},
         {PORT_SHUTDOWN, 1, 0, testdev},
         {PORT_FW_CFG, 2, PORT_FW_CFG, for_tests ? &board->fwcfg.device : NULL},

@@ -19,6 +19,13 @@ static void write_shutdown(struct vtestdev *testdev, char letter)
     vm_stop(testdev->device.vm, STOP_POWEROFF, 0);
 }
 
+static void flush_page(struct vm *vm, uint64_t address)
+{
+    gpa_t page = gpa(address & ~(PAGE_SIZE - 1));
+    if (vm->host->memory_drop && gmem_at(&vm->memory, page, PAGE_SIZE))
+        vm->host->memory_drop(vm, page);
+}
+
 static bool vtestdev_access(struct vdev *device, struct access *access)
 {
     struct vtestdev *testdev = CONTAINER_OF(device, struct vtestdev, device);
@@ -26,7 +33,9 @@ static bool vtestdev_access(struct vdev *device, struct access *access)
         return false;
     if (access->offset == PORT_DEBUG_EXIT)
         vm_stop(device->vm, STOP_DEBUG_EXIT, (uint32_t)access->value);
-    else
+    else if (access->offset == PORT_PAGE_FLUSH)
+        flush_page(device->vm, access->value);
+    else if (access->offset == PORT_SHUTDOWN)
         write_shutdown(testdev, (char)access->value);
     return true;
 }

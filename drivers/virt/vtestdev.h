@@ -1,7 +1,8 @@
 // Ports by which test guests end their VM: an exit code at PORT_DEBUG_EXIT, and the word
-// "Shutdown", letter by letter, at PORT_SHUTDOWN; and a page of plain registers at MMIO_TEST, which
-// behaves like RAM except that each access is an exit. On the board only if the configuration asks
-// for it.
+// "Shutdown", letter by letter, at PORT_SHUTDOWN; PORT_PAGE_FLUSH, which takes a page of their RAM
+// out of the nested page tables until the next access; and a page of plain registers at MMIO_TEST,
+// which behaves like RAM except that each access is an exit. On the board only if the configuration
+// asks for it.
 #pragma once
 
 #include "vm/bus.h"

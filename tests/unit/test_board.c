@@ -39,11 +39,21 @@ static uint64_t wall_clock(struct vm *from)
     return 1700000000;
 }
 
+static uint64_t dropped;
+
+static void note_drop(struct vm *from, gpa_t page)
+{
+    assert_ptr_equal(from, &vm);
+    dropped = page.value;
+}
+
 static int fresh_board(void **state)
 {
     (void)state;
-    static const struct vm_host host = {
-        .kick = count_kick, .console_write = console_write, .wall_clock = wall_clock};
+    static const struct vm_host host = {.kick = count_kick,
+                                        .console_write = console_write,
+                                        .wall_clock = wall_clock,
+                                        .memory_drop = note_drop};
     memset(&vm, 0, sizeof(vm));
     memset(vcpus, 0, sizeof(vcpus));
     memset(kicks, 0, sizeof(kicks));
@@ -268,6 +278,18 @@ static void test_device_ends_the_vm(void **state)
     assert_int_equal(vm.stop_reason, STOP_POWEROFF);
 }
 
+static void test_device_flushes_pages_of_ram(void **state)
+{
+    (void)state;
+    static uint8_t ram[2 * PAGE_SIZE];
+    vm.memory.region[0] = (struct gmem_region){gpa(0x10000), sizeof(ram), ram};
+    vm.memory.count = 1;
+    out(0xe4, 4, 0x11abc);
+    assert_int_equal(dropped, 0x11000);
+    out(0xe4, 4, 0x12000); // no RAM
+    assert_int_equal(dropped, 0x11000);
+}
+
 static void test_device_is_not_on_every_board(void **state)
 {
     (void)state;
@@ -369,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(receive_timeout_is_a_deadline, fresh_board),
         cmocka_unit_test_setup(guests_end_themselves, fresh_board),
         cmocka_unit_test_setup(test_device_ends_the_vm, board_for_tests),
+        cmocka_unit_test_setup(test_device_flushes_pages_of_ram, board_for_tests),
         cmocka_unit_test_setup(test_memory_is_memory, board_for_tests),
         cmocka_unit_test_setup(test_device_is_not_on_every_board, fresh_board),
         cmocka_unit_test_setup(debug_console_prints, board_for_tests),
