@@ -34,6 +34,7 @@ static const struct tss_format tss_formats[] = {
 
 #define TYPE_TSS32     8 // the bit in which a 32-bit TSS's type differs
 #define TSS_MOST       0x68
+#define RACES          16   // lost against another vCPU that changes the paging structures
 #define ERROR_EXTERNAL 1    // of an error code with a selector
 #define TSS32_TRAP     0x64 // bit 0: #DB when the task begins
 
@@ -250,12 +251,17 @@ static verdict_t begin(struct task_switch *t, const struct event *cause)
 {
     struct vcpu *vcpu = t->vcpu;
     struct task_selectors selectors = selectors_of(t);
-    verdict_t refused;
-    if (!task_load_segments(vcpu, &selectors, t->now, &refused))
+    verdict_t refused = again(); // a race is run again here: the switch has been made
+    bool is_ready = false;
+    for (unsigned i = 0; !is_ready && refused.kind == VERDICT_AGAIN; i++) {
+        if (i == RACES)
+            return stop(STOP_BAD_MEMORY, 0);
+        is_ready = task_load_segments(vcpu, &selectors, t->now, &refused) &&
+                   (!(cause->info & EVENT_HAS_ERROR) || push_error(t, cause->error, &refused));
+    }
+    if (!is_ready)
         return refused;
-    if ((cause->info & EVENT_HAS_ERROR) && !push_error(t, cause->error, &refused))
-        return refused;
-    if (!(vcpu->rflags & RFLAGS_VM) && vcpu->rip > vcpu->segment[CS].limit)
+    if (vcpu->rip > vcpu->segment[CS].limit)
         return fault_gp(0);
     if (t->to->cr3 && (t->new[TSS32_TRAP] & 1)) {
         vcpu->dr6 |= DR6_BT;

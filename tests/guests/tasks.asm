@@ -236,6 +236,7 @@ kinds:
     SHOW "a task in virtual-8086 mode: its flags", FLAG_VM | FLAG_NT | FLAG_IOPL
     FIELD "a task in virtual-8086 mode: its CS and DS", b_cs, 0x00300040
     FIELD16 "a task in virtual-8086 mode: ES in its TSS", tss_b + AT_ES, 0x1234
+    CASE "a task in virtual-8086 mode beyond 64 KiB", GP(0), TSS_B, {call far_b}, {call TSS_B:0}
     CASE "a task with its debug trap set: #DB", DB_, TSS_B, {mov byte [tss_b + AT_TRAP], 1}, {call TSS_B:0}
     mov eax, [h_dr6]
     and eax, 0xe00f
@@ -254,6 +255,11 @@ user_b:
     mov eax, cs
     mov [b_cs], eax
     ud2
+
+far_b:
+    call virtual_b
+    mov dword [tss_b + AT_EIP], 0x10000
+    ret
 
 virtual_b:
     mov dword [tss_b + AT_EIP], .code - 0x300

@@ -269,7 +269,12 @@ static void a_task_in_virtual_8086_mode_needs_no_descriptors(void **state)
     put(TASK_B + 0x24, 4, 0x20202);
     put(TASK_B + 0x4c, 2, 0x1234);
     put(TASK_B + 0x60, 2, 0);
-    struct exit exit = task_switch(TSS_B, JMP);
+    struct exit exit = task_switch(TSS_B, CALL);
+    assert_verdict(run(&exit), fault_gp(0)); // EIP is beyond 64 KiB
+    set_descriptor(TSS_B, TASK_B, 0x67, 0x89);
+    VCPU->segment[TR].base = TASK_A;
+    VCPU->segment[TR].selector = TSS_A;
+    put(TASK_B + 0x20, 4, 0x2345);
     assert_verdict(run(&exit), again());
     assert_int_equal(VCPU->segment[CS].base, 0x12340);
     assert_int_equal(VCPU->segment[CS].access, 0xf3);
