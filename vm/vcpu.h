@@ -230,6 +230,14 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
 }
 
+// Whether the instruction that was just emulated leaves a debug trap. It comes before interrupts
+// and NMIs, and a VM entry that injects one would drop it. SDM: "Delivery of Pending Debug
+// Exceptions after VM Entry".
+static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
+{
+    return (vcpu->fetched & STATE_DEBUG) && vcpu->pending_debug;
+}
+
 // Raises #PF: sets CR2 (the one thing that a fault verdict changes) and returns the verdict.
 static inline verdict_t fault_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error)
 {

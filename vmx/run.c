@@ -91,6 +91,8 @@ static inline void fetch_instruction(struct vcpu *vcpu)
 // pending.
 COLD static void end_instruction(struct vcpu *vcpu)
 {
+    if (vcpu->interruptibility & BLOCKING_BY_MOV_SS)
+        state_fetch(vmx_vcpu(vcpu), STATE_DEBUG); // what the shadow held back comes now
     if (vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) {
         vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
@@ -205,6 +207,8 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         return RUN_CONTINUE;
     case VERDICT_WAIT:
         step_over_instruction(vcpu);
+        if (vcpu_trap_waits(vcpu)) // which wakes
+            return RUN_CONTINUE;
         vcpu->activity = ACTIVITY_HALTED;
         vcpu_note(vcpu,
                   REQUEST_EVENT); // unless something wakes it at once, serving that ends the loop

@@ -57,6 +57,22 @@ static void closed_interrupts_ask_for_a_window(void **state)
     }
 }
 
+// An injection would drop the debug trap that an emulated instruction leaves.
+static void a_debug_trap_comes_first(void **state)
+{
+    (void)state;
+    cpu->fetched = STATE_FLOW | STATE_DEBUG;
+    cpu->pending_debug = PENDING_DEBUG_BS;
+    lapic_post(cpu, 0x61, false);
+    event_queue_nmi(cpu);
+    struct entry_plan plan = *choose(cpu);
+    assert_int_equal(plan.inject.info, 0);
+    assert_true(plan.interrupt_window);
+    cpu->pending_debug = 0;
+    assert_int_equal(choose(cpu)->inject.info, NMI);
+    assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
+}
+
 static void masked_priority_asks_for_no_window(void **state)
 {
     (void)state;
@@ -310,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUNNING(an_interrupt_is_accepted),
         RUNNING(closed_interrupts_ask_for_a_window),
+        RUNNING(a_debug_trap_comes_first),
         RUNNING(masked_priority_asks_for_no_window),
         RUNNING(a_withdrawn_choice_comes_first),
         RUNNING(a_delivered_choice_is_never_withdrawn),

@@ -115,6 +115,11 @@ void set_gate(unsigned vector, unsigned stack, bool present)
     idt[vector].kind = present ? GATE_PRESENT : GATE_TYPE;
 }
 
+void set_stack(unsigned number, uint64_t top)
+{
+    tss.ist[number - 1] = top;
+}
+
 // SELECTOR_TSS: its descriptor is not busy, whatever it was.
 static void load_tss(void)
 {

@@ -79,6 +79,8 @@ void check_user_attempts(const struct attempt *attempts, unsigned count);
 
 // The IDT's gate of a vector: a stack of the TSS (0: none) and whether it is present.
 void set_gate(unsigned vector, unsigned stack, bool present);
+// Where stack `number` (2 to 7) of the TSS begins; 1 is double faults' own.
+void set_stack(unsigned number, uint64_t top);
 
 // Small pages for tests: page `index` (0 to 511) at PAGES + index * 4096 gets this entry.
 #define PAGES UINT64_C(0x8000000000)
