@@ -243,13 +243,14 @@ $(BUILD)/guests/objects/%.asm.o: %.asm
 	$(call say,NASM,$<)$(NASM) -f elf64 -I ./ -MD $(@:.o=.d) -MP $< -o $@
 
 $(BUILD)/guests/%.elf64: tests/guests/lib/guest.ld $(GUEST_LIB)
-	$(call say,LD,$@)$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T $< -o $@ \
-		$(filter %.o,$^)
+	$(call say,LD,$@)$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments $(GUEST_LDFLAGS) \
+		-T $< -o $@ $(filter %.o,$^)
 
 define guest_objects
 $(BUILD)/guests/$(1).elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard tests/guests/$(1).c tests/guests/$(1).asm))
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_objects,$(name))))
+$(BUILD)/guests/examination.elf64: GUEST_LDFLAGS := --defsym=guest_base=0x400000
 $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/bench/costs.c tests/bench/choice.c vm/sched.c)
 $(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/system/neighbour.c tests/system/posing.c)
