@@ -11,7 +11,7 @@
 #define STACK        0x4ff8
 #define SELECTOR_LDT SELECTOR_SPARE
 #define TIMER        0x60
-#define TURN         30000000 // ticks of the local APIC's timer that a VM's lines may take
+#define TURN         100000000 // ticks of the local APIC's timer that a VM's lines may take
 
 struct information {
     uint32_t flags, memory_lower, memory_upper, boot_device, cmdline;
