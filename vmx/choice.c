@@ -240,11 +240,21 @@ static bool timer_is_broken(uint32_t signature)
     return false;
 }
 
+// KVM lends it to us even where its CPU has no posted interrupts, and drops the EOI-exit bitmap
+// there: the end of a level-triggered interrupt would be lost.
+static bool delivery_is_broken(const struct vmx_capabilities *capabilities)
+{
+    return capabilities->raw.hypervisor &&
+           !capabilities_allow(capabilities, WORD_PIN, PIN_POSTED_INTERRUPTS);
+}
+
 static bool cpus_have(const struct vmx_capabilities *capabilities, enum vmx_feature feature)
 {
     const struct feature_row *row = &feature_row[feature];
     if (feature == FEATURE_PREEMPTION_TIMER &&
         (timer_is_broken(capabilities->raw.signature) || !capabilities->same_timer))
+        return false;
+    if (feature == FEATURE_VIRTUAL_INTERRUPTS && delivery_is_broken(capabilities))
         return false;
     return capabilities_allow(capabilities, row->word, row->controls) &&
            capabilities_allow(capabilities, WORD_EXIT, row->exit) &&

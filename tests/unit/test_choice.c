@@ -164,6 +164,20 @@ static void a_broken_preemption_timer_is_not_used(void **state)
     assert_false(choice_uses(&choice, FEATURE_PREEMPTION_TIMER));
 }
 
+static void delivery_without_eoi_exits_is_not_used(void **state)
+{
+    (void)state;
+    struct vmx_raw raw = kvm_host;
+    raw.msr[MSR_VMX_SECONDARY - VMX_MSR_FIRST] |= (uint64_t)WHOLE << 32;
+    struct vmx_choice choice = chosen(&raw, "");
+    assert_true(choice_uses(&choice, FEATURE_APIC_REGISTER));
+    assert_false(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
+    raw.msr[MSR_VMX_TRUE_PIN - VMX_MSR_FIRST] |= (uint64_t)PIN_POSTED_INTERRUPTS << 32;
+    choice = chosen(&raw, "");
+    assert_true(choice_uses(&choice, FEATURE_VIRTUAL_INTERRUPTS));
+    assert_true(choice_uses(&choice, FEATURE_POSTED_INTERRUPTS));
+}
+
 static void traps_are_forced_per_vm(void **state)
 {
     (void)state;
@@ -309,6 +323,7 @@ int main(void)
         cmocka_unit_test(the_local_apic_s_controls_follow_its_mode),
         cmocka_unit_test(an_unknown_word_of_the_option_is_named),
         cmocka_unit_test(a_broken_preemption_timer_is_not_used),
+        cmocka_unit_test(delivery_without_eoi_exits_is_not_used),
         cmocka_unit_test(traps_are_forced_per_vm),
         cmocka_unit_test(a_trap_without_a_control_is_refused_by_name),
         cmocka_unit_test(each_requirement_is_missed_by_name),
