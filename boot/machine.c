@@ -51,9 +51,15 @@ static void number_cpus(bool nosmt)
     if (cpuid(0, 0).eax >= 0xb && cpuid(0xb, 0).ebx)
         own = cpuid(0xb, 0).edx;
     cpus[0].apic_id = own;
+    bool has_x2apic = cpuid(1, 0).ecx & BIT32(21);
     for (unsigned i = 0; i < acpi.cpu_count; i++) {
         if (acpi.cpus[i].apic_id == own || (nosmt && shares_core(acpi.cpus[i].apic_id)))
             continue;
+        if (acpi.cpus[i].apic_id > 254 && !has_x2apic) {
+            print_to(consoles_printer(), "acpi: no x2APIC: the CPU with APIC id %u is left out\n",
+                     acpi.cpus[i].apic_id);
+            continue;
+        }
         if (cpu_count == CPUS) {
             print_to(consoles_printer(), "acpi: more than %u CPUs: the others are left out\n",
                      CPUS);

@@ -10,6 +10,8 @@
 
 extern const uint8_t image_start[], image_end[], boot_stack_guard[], boot_stack_top[];
 
+#define MAPPED_AT_BOOT (UINT64_C(4) << 30)
+
 struct range {
     uint64_t start, end;
 };
@@ -38,7 +40,8 @@ static unsigned taken_ranges(const struct boot_info *info, struct range *taken)
     return count;
 }
 
-// The lowest place of `size` bytes inside usable memory that touches nothing taken, or 0.
+// The lowest place of `size` bytes inside usable memory that is mapped already and touches nothing
+// taken, or 0.
 static uint64_t find_room(const struct boot_info *info, const struct range *taken, unsigned count,
                           uint64_t size)
 {
@@ -53,7 +56,7 @@ static uint64_t find_room(const struct boot_info *info, const struct range *take
                 t = (unsigned)-1; // from the first one again
             }
         }
-        if (at + size <= usable->end)
+        if (at + size <= MIN(usable->end, MAPPED_AT_BOOT))
             return at;
     }
     return 0;

@@ -24,6 +24,11 @@ static bool firmware_allows(const struct vmx_capabilities *capabilities)
     return capabilities_usable(&capabilities->raw);
 }
 
+static bool is_one_format(const struct vmx_capabilities *capabilities)
+{
+    return capabilities->same_revision;
+}
+
 static bool has_long_mode(const struct vmx_capabilities *capabilities)
 {
     return capabilities->raw.long_mode && capabilities->raw.no_execute;
@@ -66,6 +71,7 @@ static const struct requirement requirement[] = {
      .is_met = firmware_allows},
     {.name = "64-bit mode and no-execute (CPUID.80000001H)", .is_met = has_long_mode},
     {.name = "VMCS of 4 KiB in write-back memory", .msr = MSR_VMX_BASIC, .is_met = has_usable_vmcs},
+    {.name = "the same VMCS revision on all CPUs", .msr = MSR_VMX_BASIC, .is_met = is_one_format},
     CONTROL("external-interrupt exiting", MSR_VMX_PIN, WORD_PIN, PIN_EXTERNAL_INTERRUPT_EXITING),
     CONTROL("NMI exiting", MSR_VMX_PIN, WORD_PIN, PIN_NMI_EXITING),
     CONTROL("interrupt-window exiting", MSR_VMX_PRIMARY, WORD_PRIMARY,
@@ -136,7 +142,9 @@ void required_explain(const struct vmx_capabilities *capabilities, unsigned inde
 {
     const struct requirement *row = &requirement[index];
     const char *remedy;
-    if (capabilities->raw.hypervisor)
+    if (row->is_met == is_one_format)
+        remedy = "switch the cores of one kind off in firmware setup";
+    else if (capabilities->raw.hypervisor)
         remedy = "start QEMU with -cpu host, on a host whose kvm_intel has nested=1 ept=1 "
                  "unrestricted_guest=1";
     else if (row->is_met == firmware_allows)

@@ -273,6 +273,20 @@ static void each_requirement_is_missed_by_name(void **state)
     says(&raw, "EFER.LMA", "MSR 485=");
 }
 
+static void cpus_of_two_formats_are_refused(void **state)
+{
+    (void)state;
+    struct vmx_capabilities all = decoded(&bochs_icelake), one = decoded(&bochs_skylake);
+    struct explanation line = {""};
+    assert_int_equal(required_missing(&all), 0);
+    capabilities_intersect(&all, &one);
+    uint64_t missing = required_missing(&all);
+    assert_int_not_equal(missing, 0);
+    required_explain(&all, lowest_bit(missing), &line);
+    assert_non_null(strstr(line.text, "the same VMCS revision on all CPUs"));
+    assert_non_null(strstr(line.text, "switch the cores of one kind off"));
+}
+
 // Takes away each control that a word of ours needs, one at a time: each must be missed, the
 // optional ones must not.
 static void every_control_of_the_base_is_required(void **state)
@@ -327,6 +341,7 @@ int main(void)
         cmocka_unit_test(traps_are_forced_per_vm),
         cmocka_unit_test(a_trap_without_a_control_is_refused_by_name),
         cmocka_unit_test(each_requirement_is_missed_by_name),
+        cmocka_unit_test(cpus_of_two_formats_are_refused),
         cmocka_unit_test(every_control_of_the_base_is_required),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
