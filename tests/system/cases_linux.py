@@ -118,11 +118,11 @@ def check_helps(log, stolen, helps):
 
 def smp_life(t, cpu, host_cpus, vcpus, seconds, helps=True):
     """vCPUs go and come, change page tables under load, and agree on the time. Returns what the guest said, and its log."""
-    config = LINUX.replace("cpus    = 1", f"cpus = {vcpus}").replace("256M", "512M")
+    config = LINUX.replace("cpus    = 1", f"cpus = {vcpus}")
     if not helps:
         config += "cpuid = " + ",".join(f"-kvm_{name}" for name in HELPS) + "\n"
     console = t.boot(t.iso(f"vmlinuz={KERNEL}", f"initrd.gz={SMP_INITRD}", config=config), cpu=cpu, cpus=host_cpus,
-                     memory=768, limit=1800)
+                     limit=1800)
     reach_shell(console)
     check(console.run("grep -c ^processor /proc/cpuinfo") == str(vcpus), "not all CPUs are there")
     uptime, rtc = clocks(console)
