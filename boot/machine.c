@@ -144,7 +144,8 @@ bool machine_is_emulated(void)
     return !(cpuid(1, 0).ecx & BIT32(31)) && memcmp(acpi.oem, "BOCHS ", 6) == 0;
 }
 
-void machine_power_off(void)
+// Where nothing works, the CPU halts.
+__attribute__((noreturn)) static void power_off_or_halt(void)
 {
     power_off(&acpi);
     panic_halt();
@@ -161,15 +162,27 @@ static bool is_real(void)
     return !(cpuid(1, 0).ecx & BIT32(31)) && !machine_is_emulated();
 }
 
-bool machine_stays_on(void)
+static bool stays_on(void)
 {
-    return end_wanted == END_HALT || ((end_wanted == END_AUTO || end_wanted == END_PANIC) &&
-                                      is_real() && console_has_screen());
+    return end_wanted == END_HALT || (end_wanted != END_OFF && is_real() && console_has_screen());
 }
 
 void machine_end(void)
 {
-    if (machine_stays_on())
+    if (stays_on())
         panic_halt();
-    machine_power_off();
+    power_off_or_halt();
+}
+
+void machine_finish(const char *how)
+{
+    bool is_good = strcmp(how, "poweroff") == 0;
+    if (!is_good && stays_on())
+        print_to(consoles_printer(),
+                 "corbel: halted, so that this stays on the screen: switch off by the button\n");
+    print_to(consoles_printer(), "corbel: end: %s\n", how);
+    console_flush();
+    if (is_good)
+        power_off_or_halt();
+    machine_end();
 }

@@ -27,12 +27,12 @@ uint64_t machine_wall_clock(uint64_t *tsc);
 // An emulated CPU (Bochs), whose known errors are kept from guests.
 bool machine_is_emulated(void);
 
-// Off, by ACPI where that works. Never returns: where nothing works, the CPU halts.
-__attribute__((noreturn)) void machine_power_off(void);
-
-// The end after something that a person must read: a report, a refusal, a panic. On a real machine
-// with a screen it halts, so that the text stays; elsewhere it switches off. machine_set_end()
-// overrules that.
-__attribute__((noreturn)) void machine_end(void);
-bool machine_stays_on(void);
+// Says how it ended, in the word that tools wait for ("poweroff", "refused", ...), then ends the
+// machine: off, by ACPI where that works, after "poweroff"; else there is something for a person to
+// read, and a real machine with a screen halts, so that it stays there. machine_set_end() overrules
+// that.
+__attribute__((noreturn)) void machine_finish(const char *how);
 void machine_set_end(enum boot_end end);
+
+// The same after a panic, which has said it.
+__attribute__((noreturn)) void machine_end(void);

@@ -77,11 +77,7 @@ __attribute__((noreturn)) static void end(const char *how)
 {
     if (!console_has_screen())
         add_screen(true);
-    if (machine_stays_on())
-        say("corbel: halted, so that this stays on the screen: switch off by the button\n");
-    say("corbel: end: %s\n", how);
-    console_flush();
-    machine_end();
+    machine_finish(how);
 }
 
 __attribute__((noreturn)) static void refuse(const char *why)

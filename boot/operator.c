@@ -117,9 +117,7 @@ static uint64_t poll(void)
         vms_console_room();
     if (vms_count() == 0) {
         vms_print_frames(consoles_printer());
-        print_to(consoles_printer(), "corbel: end: %s\n", vms_end_text());
-        console_flush();
-        machine_power_off();
+        machine_finish(vms_end_text());
     }
     return now + host_tsc_hz / (more ? DRAIN_HZ : POLL_HZ);
 }

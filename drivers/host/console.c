@@ -3,6 +3,8 @@
 #include "drivers/host/console.h"
 #include "arch/x86_64/interrupts.h"
 #include "drivers/host/debugport.h"
+#include "drivers/host/i8042.h"
+#include "drivers/host/keyboard.h"
 #include "drivers/host/uart.h"
 #include "drivers/host/vga.h"
 #include "lib/ring.h"
@@ -18,11 +20,15 @@
 enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
 
 static struct {
-    struct spinlock lock; // guards everything below but `uart`'s receiver
+    struct spinlock lock; // guards everything below but what console_read() uses
     struct printer printer;
     struct printer panic_printer;
     struct log early_log; // what the two printers printed, until there is a better place
     struct log *log;
+
+    struct keyboard keyboard;
+    char typed[KEYBOARD_BYTES_MAX]; // by the key pressed last
+    unsigned typed_length, typed_read;
 
     struct uart uart;
     struct ring ring;
@@ -320,9 +326,21 @@ void console_flush(void)
     console_unlock(flags);
 }
 
+static int keyboard_read(void)
+{
+    for (int code; console.typed_read == console.typed_length;) {
+        if ((code = i8042_read()) < 0)
+            return -1;
+        console.typed_read = 0;
+        console.typed_length = keyboard_take(&console.keyboard, (uint8_t)code, console.typed);
+    }
+    return console.typed[console.typed_read++];
+}
+
 int console_read(void)
 {
-    return uart_read(&console.uart);
+    int byte = uart_read(&console.uart);
+    return byte >= 0 ? byte : keyboard_read();
 }
 
 void console_receive_interrupt(bool enable)

@@ -50,7 +50,7 @@ void console_flush(void);
 // stopped.
 struct printer *console_panic_printer(void);
 
-// The next byte from the serial line, or -1. From one CPU only.
+// The next byte typed, at the serial line or at the keyboard, or -1. From one CPU only.
 int console_read(void);
 
 // The UART's receive interrupt on or off. console_interrupt_line() is its ISA IRQ, or -1 without a
