@@ -190,12 +190,6 @@ static struct counts measure(unsigned length, uint32_t page, struct result *resu
 
 // ---- judging ----
 
-static bool touches(const struct instruction *instruction, uint32_t page)
-{
-    return page == CODE_PAGE || page == PAGE_TABLE_PAGE || page == instruction->operands ||
-           page == instruction->implied;
-}
-
 static bool exits_itself(const struct instruction *instruction)
 {
     for (unsigned i = 0; i < EXITS; i++)
@@ -204,13 +198,14 @@ static bool exits_itself(const struct instruction *instruction)
     return false;
 }
 
-// An instruction that exits itself is carried out by the hypervisor, which reads and writes its
-// operands without the nested page tables; but it has been fetched.
-static bool violates(const struct instruction *instruction, uint32_t page)
+// An instruction that exits itself is fetched, and does no more: the hypervisor carries it out, and
+// reads and writes its operands without the nested page tables.
+static bool can_violate(const struct instruction *instruction, uint32_t page)
 {
     if (page == CODE_PAGE || page == PAGE_TABLE_PAGE)
         return true;
-    return touches(instruction, page) && !exits_itself(instruction);
+    return page && (page == instruction->operands || page == instruction->implied) &&
+           !exits_itself(instruction);
 }
 
 // One cell of the table: what occurred; in brackets what was possible and did not occur.
@@ -220,9 +215,9 @@ static bool judge(const struct instruction *instruction, uint32_t page,
     bool right = true, said = false;
     for (unsigned i = 0; i < EXITS; i++) {
         bool possible = i == EPT
-                            ? page && touches(instruction, page)
+                            ? can_violate(instruction, page)
                             : instruction->reason == exits[i].reason && is_on(exits[i].setting);
-        bool expected = i == EPT ? possible && *is_out && violates(instruction, page) : possible;
+        bool expected = possible && (i != EPT || *is_out);
         right &= occurred[i] == (expected ? 1 : 0);
         if (possible || occurred[i]) {
             say("%s%s%s%s", said ? ", " : " ", occurred[i] ? "" : "(", exits[i].name,
