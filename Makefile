@@ -310,8 +310,9 @@ test-nested-quick:
 	@timeout 720 $(MAKE) --no-print-directory test-nested T='selftest linux'
 
 bench: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf
+	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf $(BUILD)/guests/neighbour.elf
 	-@tests/bench/sizes $(IMAGE)
+	-@tests/bench/idle
 	@tests/bench/run $(BUILD)/guests/costs.elf
 
 # ---- the rest ------------------------------------------------------------------------------------------------------

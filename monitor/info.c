@@ -101,7 +101,8 @@ static void print_cpus(struct monitor *monitor)
             say(monitor, "offline\n");
             continue;
         }
-        say(monitor, "idle %3lu%%", cpu.idle / MAX(uptime / 100, 1));
+        say(monitor, "idle %3lu%% (%lu.%03lu of %lu.%03lu ms)", cpu.idle / MAX(uptime / 100, 1),
+            cpu.idle / NS_PER_MS, cpu.idle / 1000 % 1000, uptime / NS_PER_MS, uptime / 1000 % 1000);
         if (cpu.running)
             say(monitor, "  runs vCPU %u of %s", cpu.running->id, cpu.running->vm->config.name);
         say(monitor, "\n");

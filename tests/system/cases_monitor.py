@@ -267,6 +267,35 @@ def case_monitor_keys(t):
     end(t, desk.console)
 
 
+def is_in(desk, name, state):
+    """Asks until the VM is in this state."""
+    deadline = time.monotonic() + 60
+    while not re.search(rf"\d {name} +{state}\b", desk.say("info vms")):
+        check(time.monotonic() < deadline, f"{name} does not become {state}")
+
+
+def case_monitor_cycles(t):
+    """A VM is stopped, let go on, reset, ended and started again and again (CYCLES times; 25): no frame is lost."""
+    cycles = int(os.environ.get("CYCLES", "25"))
+    desk = begin(t, vm("kept", "power-off", on_poweroff="preserve") + vm("a", "tick", cpus=2), limit=60 + 5 * cycles)
+    free = set()
+    for _ in range(cycles):
+        desk.asks("stop a", r"a is stopped")
+        desk.asks("cont a", r"a runs")
+        desk.asks("trace on a", r"are noted")
+        desk.say("system_reset a")
+        is_in(desk, "a", "running")
+        desk.keys("kill a\r")
+        desk.see(r"VM a ended: killed")
+        is_in(desk, "a", "ended")
+        time.sleep(0.05)
+        free.add(re.search(r"(\d+) KiB of them free", desk.say("info mem")).group(1))
+        desk.asks("start a", r"a starts")
+        is_in(desk, "a", "running")
+    check(len(free) == 1, f"the free memory changed: {sorted(free)} KiB")
+    end(t, desk.console)
+
+
 class Line:
     """Our end of a second serial line."""
 

@@ -39,7 +39,8 @@ static void memory_is_the_machines_and_the_vms(void **state)
 static void the_scheduler_shows_cpus_and_vcpus(void **state)
 {
     (void)state;
-    assert_says("info sched", "CPU 0   APIC ID 0   idle  50%  runs vCPU 1 of web\n");
+    assert_says("info sched",
+                "CPU 0   APIC ID 0   idle  50% (5000.000 of 10000.000 ms)  runs vCPU 1 of web\n");
     assert_says("info sched", "CPU 1   APIC ID 2   offline\n");
     assert_says("info sched",
                 "web                 0 running       1      - 100%    256             12\n");
