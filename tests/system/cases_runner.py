@@ -1,4 +1,8 @@
 """The tools themselves: one ISO for BIOS, UEFI and USB, and the runner's keys. Linux without Corbel, so they need no VMX."""
+import os
+import time
+
+import pexpect
 from harness import INITRD, KERNEL, PROMPT, check, check_says
 
 
@@ -20,6 +24,20 @@ def case_runner_keys(t):
     console.expect(PROMPT, 30)
     console.type("\x01x")
     console.ends(5)
+
+
+def case_runner_hangup(t):
+    """A window that is closed takes the machine with it, even where a process between them keeps the hang-up to itself."""
+    iso = t.bare_iso("console=ttyS0 quiet", KERNEL, INITRD)
+    over = t.file("over", "")
+    runner = " ".join(t.command(iso, batch=False, emulator="qemu-tcg"))
+    window = pexpect.spawn("/bin/sh", ["-c", f"trap '' HUP; {runner}; echo over > {over}"], timeout=60)
+    window.expect(PROMPT, 200)  # from here on the machine is silent
+    os.close(window.child_fd)
+    deadline = time.monotonic() + 30
+    while not over.read_text(encoding="utf-8"):
+        check(time.monotonic() < deadline, "the machine runs on without its window")
+        time.sleep(0.5)
 
 
 def case_iso_uefi(t):
