@@ -5,6 +5,7 @@
 
 #include "vm/decode.h"
 
+#define FEW_BYTES      8
 #define LINES_A_SECOND 50
 #define SECOND         UINT64_C(1000000000)
 
@@ -195,13 +196,14 @@ static void add_mnemonic(struct text *text, const struct watch_entry *entry)
     }
 }
 
-// The bytes of the instruction, if it is known how many they are; else the first ones.
+// The bytes of the instruction, or the first ones if it is not known how many they are.
 static void add_code(struct text *text, const struct watch_entry *entry)
 {
-    unsigned length;
-    (void)decoded(entry, &length);
-    bool is_cut = length == 0 && entry->length > 8;
-    length = MIN(length ? length : 8, entry->length);
+    unsigned length = entry->length;
+    if (!(exit_table[entry->reason].needs & FACT_INSTRUCTION))
+        (void)decoded(entry, &length);
+    bool is_cut = length == 0 && entry->length > FEW_BYTES;
+    length = length ? length : MIN(entry->length, FEW_BYTES);
     add(text, " (");
     for (unsigned i = 0; i < length; i++)
         add(text, "%s%02x", i ? " " : "", entry->code[i]);

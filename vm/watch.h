@@ -27,7 +27,7 @@ struct watch_entry {
     uint32_t cycles;   // spent in root operation
     verdict_t verdict; // VERDICT_INVALID: the host's own event
     uint8_t bits;      // of the code segment: 16, 32, 64
-    uint8_t length;    // of `code`
+    uint8_t length;    // of `code`: the instruction, or what stands there if none exited
     uint8_t code[WATCH_CODE];
 };
 

@@ -303,6 +303,8 @@ COLD static void watch_exit(struct vmx_vcpu *v, uint64_t tsc)
     entry->interruption_info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
     entry->interruption_error = vmread32(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
     entry->instruction_info = vmread32(VMCS_EXIT_INSTRUCTION_INFORMATION);
+    if (exit_table[reason].needs & FACT_INSTRUCTION)
+        entry->length = (uint8_t)MIN(entry->length, vmread32(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
 // Something changed, or the operator watches this vCPU's exits: then the next entry is called off

@@ -49,6 +49,13 @@ def case_guest_memory(t):
     skipped(t, f"vmlinuz={KERNEL}", INITRD, config=VM.replace("256M", "4G"), says=[r"memory"])
 
 
+def case_trap_unsupported(t):
+    """trap = names an exit that this CPU does not have: refused by name; of `all`, the rest is taken."""
+    text = t.batch(t.iso(config="[vm a]\ntrap = pause,rdseed\n[vm b]\nmemory = 64M\ntrap = all\n"), 0, cpu="corei7_sandy_bridge_2600k", limit=180)
+    check_says(text, r'corbel: a: trap: these CPUs have no control "RDSEED exiting"; take that word out', r"VM b ended: powered off")
+    check("FAIL" not in text, "the self-test with all exits that there are failed")
+
+
 def case_module_too_large(t):
     """An initrd larger than the VM's memory."""
     large = t.file("initrd.gz", bytes(48 << 20))

@@ -105,6 +105,7 @@ static void make_exit(struct vcpu *vcpu, uint32_t reason, uint64_t qualification
 {
     watch_begin(vcpu->watch, vcpu, reason, tsc);
     watch_entry_now(vcpu->watch)->qualification = qualification;
+    watch_entry_now(vcpu->watch)->length = 1;
     watch_end(vcpu->watch, 300);
 }
 
@@ -130,10 +131,9 @@ static void watched_exits_are_shown_closely(void **state)
         "{\"vm\":\"web\",\"vcpu\":null,\"what\":\"unclaimed ports\",\"address\":128,\"count\":1}\n"
         "{\"vm\":\"web\",\"vcpu\":0,\"what\":\"ports\",\"address\":1016,\"count\":2}\n"
         "{\"vm\":\"web\",\"vcpu\":0,\"what\":\"ports\",\"address\":null,\"count\":5}\n");
-    assert_says("info trace",
-                "vCPU 0: 2 exits were noted\n"
-                "[web:0] 1c00 port I/O: OUT DX, AL (ee eb fd 00 00 00 00 00 ..): port "
-                "0x3f8, 1 byte(s): next, 300 cycles\n");
+    assert_says("info trace", "vCPU 0: 2 exits were noted\n"
+                              "[web:0] 1c00 port I/O: OUT DX, AL (ee): port "
+                              "0x3f8, 1 byte(s): next, 300 cycles\n");
     assert_says("trace off", "");
     assert_says("info trace", "vCPU 1 is not watched");
     assert_says("trace maybe", "trace on [vm], or trace off [vm]\n");
