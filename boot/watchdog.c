@@ -2,6 +2,7 @@
 
 #include "boot/watchdog.h"
 
+#include "boot/host_watch.h"
 #include "boot/vms.h"
 #include "vm/watchdog.h"
 #include "vmx/machine.h"
@@ -37,6 +38,7 @@ void watchdog_attend(uint64_t now)
     if (now < next)
         return;
     next = now + host_tsc_hz;
+    host_watch();
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct vm *vm = vms_at(slot);
         if (vm && vm->config.watchdog && !vms_is_paused(vm) && !vms_is_preserved(vm))

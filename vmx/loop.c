@@ -199,7 +199,9 @@ static void sleep_until(struct vmx_cpu *here, uint64_t deadline)
         return;
     if (deadline != NEVER)
         apic_timer_arm(deadline);
+    here->asleep = true;
     cpu_idle(&here->wake);
+    here->asleep = false;
     apic_timer_stop();
     here->idle_cycles += rdtsc() - start;
 }
@@ -211,6 +213,7 @@ void loop_run(void)
     for (;;) {
         uint64_t next_poll = NEVER, until;
         here->wake = 0;
+        here->rounds++;
         atomic_thread_fence(memory_order_seq_cst);
         if (polls)
             next_poll = hooks->poll();

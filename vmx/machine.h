@@ -23,6 +23,8 @@ struct vmx_cpu {
     struct vmx_vcpu *current; // whose VMCS is current and whose registers are live, or NULL
     volatile uint32_t wake;   // set by a kick: idle CPUs look around again
     uint64_t idle_cycles;
+    volatile uint64_t rounds; // of its loop
+    volatile bool asleep;
     uint32_t guards;    // GUARD_ of vmx/speculation.h
     uint32_t spec_ctrl; // what IA32_SPEC_CTRL always holds besides the guest's bits
     uint32_t last_vm;   // the serial of the VM that ran here last

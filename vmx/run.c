@@ -157,6 +157,7 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
         uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
         if (FIELD_GET(EVENT_TYPE, info) == EVENT_NMI) {
             nmi_unblock(); // a kick: the requests say why
+            this_cpu()->charge = CHARGE_NONE;
             return true;
         }
         if ((info & INTERRUPTION_VECTOR) == VECTOR_MC)

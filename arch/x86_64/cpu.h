@@ -33,6 +33,9 @@ _Static_assert(sizeof(struct tss) == 104, "the TSS is the manual's");
 
 enum { IST_NONE, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_STACKS = IST_MACHINE_CHECK };
 
+// What a CPU is suspected of by boot/host_watch.c.
+enum charge { CHARGE_NONE, CHARGE_ASKED, CHARGE_STUCK };
+
 struct cpu {
     struct cpu *self; // first: read through GS
     uint32_t index;   // 0 is the CPU that booted
@@ -42,7 +45,8 @@ struct cpu {
     uint64_t stack_top;
     uint64_t stack_guard; // page below the stack, not mapped
     _Atomic bool online;
-    void *vmx; // struct vmx_cpu
+    _Atomic uint32_t charge; // enum charge
+    void *vmx;               // struct vmx_cpu
     // Where a #GP of rdmsr_safe() and its kin goes on; 0 when none is expected.
     uint64_t fixup;
 };

@@ -87,6 +87,8 @@ static void handle_nmi(struct trap_frame *frame)
 {
     if (panic_in_progress())
         panic_halt();
+    if (this_cpu()->charge == CHARGE_STUCK)
+        panic_trap(frame);
     for (unsigned i = 0; i < window_count; i++) {
         uint64_t begin = (uintptr_t)windows[i].begin, end = (uintptr_t)windows[i].end;
         if (frame->rip >= begin && frame->rip < end)
