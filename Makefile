@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wunde
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
-.PHONY: all help image iso usb run test unit fuzz guests system linux-matrix nested test-nested test-nested-quick test-ci lint bench format clean distclean
+.PHONY: all help image iso usb run test unit fuzz guests system linux-matrix nested test-nested test-nested-quick lint bench format clean distclean
 all: image
 
 help:
@@ -323,10 +323,6 @@ lint: deps-lint
 TEST_PARTS := lint unit fuzz guests system
 test: deps-all
 	@tools/test-all $(TEST_PARTS)
-
-# What .ci/run does.
-test-ci: deps-all deps-nested
-	@tools/test-all $(TEST_PARTS) test-nested-quick
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
