@@ -24,15 +24,19 @@ static void sift_up(struct sched_heap *heap, uint32_t index, struct sched_entity
     place(heap, index, entity);
 }
 
+// `entity` was the heap's last and still stands behind its end: there it answers for a child that
+// is missing.
 static void sift_down(struct sched_heap *heap, size_t index, struct sched_entity *entity)
 {
     struct sched_entity **slot = heap->slot; // these do not change: each choice comes by here
-    size_t count = heap->count, child;
+    size_t count = heap->count;
     uint64_t key = entity->key;
-    while ((child = 2 * index + 1) < count) {
-        struct sched_entity *lesser = slot[child];
-        if (child + 1 < count && slot[child + 1]->key < lesser->key)
-            lesser = slot[++child];
+    for (size_t child = 2 * index + 1; child < count; child = 2 * index + 1) {
+        struct sched_entity *lesser = slot[child], *right = slot[child + 1];
+        if (right->key < lesser->key) {
+            lesser = right;
+            child++;
+        }
         if (lesser->key >= key)
             break;
         slot[index] = lesser;
@@ -211,25 +215,23 @@ int sched_wake(struct sched *sched, struct sched_entity *entity, uint64_t now)
 
 // ---- choosing ----
 
-static void expire(struct sched *sched, struct sched_cpu *cpu, uint64_t now)
+// Out of line, so that a choice without it is short.
+__attribute__((noinline)) static void expire(struct sched *sched, struct sched_entity *entity)
 {
-    struct sched_entity *entity;
-    while ((entity = first(&cpu->timers)) && entity->key <= now) {
-        take(entity);
-        if (entity->state == SCHED_BLOCKED)
-            entity->ready = entity->key;
-        make_runnable(sched, entity); // this CPU chooses next, then asks for help
-    }
+    take(entity);
+    if (entity->state == SCHED_BLOCKED)
+        entity->ready = entity->key;
+    make_runnable(sched, entity); // this CPU chooses next, then asks for help
 }
 
 static struct sched_entity *choose(struct sched *sched, struct sched_cpu *cpu)
 {
     if (cpu->next && cpu->next->state == SCHED_QUEUED)
         return cpu->next;
-    struct sched_entity *own = first(&cpu->pinned), *any = first(&sched->queue);
-    if (!own || (any && any->key < own->key))
-        return any;
-    return own;
+    if (!cpu->pinned.count)
+        return first(&sched->queue);
+    struct sched_entity *own = cpu->pinned.slot[0];
+    return sched->queue.count && sched->queue.slot[0]->key < own->key ? sched->queue.slot[0] : own;
 }
 
 // How much longer its cap lets it run, from `now` on; a new period begins where the old one is
@@ -246,16 +248,26 @@ static uint64_t cap_left(struct sched_entity *entity, uint64_t now)
     return budget > entity->used ? budget - entity->used : 0;
 }
 
+__attribute__((noinline)) static uint64_t capped_slice(struct sched_entity *entity, uint64_t now)
+{
+    uint64_t left = cap_left(entity, now);
+    return MIN(SCHED_SLICE, MAX(left, SCHED_SLICE / 100));
+}
+
 struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t now, uint64_t *until)
 {
     struct sched_cpu *cpu = &sched->cpu[number];
-    expire(sched, cpu, now);
-    struct sched_entity *entity = choose(sched, cpu);
+    struct sched_entity *timer, *entity;
+    while ((timer = first(&cpu->timers)) && timer->key <= now)
+        expire(sched, timer);
+    uint64_t end = timer ? timer->key : NEVER;
+    entity = choose(sched, cpu);
     cpu->next = NULL;
     set_idle(sched, cpu, entity == NULL);
-    *until = cpu->timers.count ? first(&cpu->timers)->key : NEVER;
-    if (!entity)
+    if (!entity) {
+        *until = end;
         return NULL;
+    }
     take(entity);
     sched->floor = MAX(sched->floor, entity->vruntime);
     cpu->floor = MAX(cpu->floor, entity->vruntime);
@@ -265,9 +277,8 @@ struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t n
     if (entity->ready && now > entity->ready)
         entity->waited += now - entity->ready;
     cpu->current = entity;
-    uint64_t left = cap_left(entity, now);
-    uint64_t slice = MIN(SCHED_SLICE, MAX(left, SCHED_SLICE / 100));
-    *until = MIN(*until, now + slice);
+    uint64_t slice = entity->cap ? capped_slice(entity, now) : SCHED_SLICE;
+    *until = MIN(end, now + slice);
     return entity;
 }
 
