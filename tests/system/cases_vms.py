@@ -73,6 +73,21 @@ def case_vms_actions(t):
         check_says(text, rf"VM {key}-restart: {words}: restart 2 ", rf"VM {key}-restart ended: ")
 
 
+def case_vms_preserve(t):
+    """A VM that ended and is preserved keeps its memory and the machine up, for the operator to look at; killed, it is gone."""
+    console = start(t, vm("kept", "triple-fault", on_crash="preserve"), cpus=1)
+    console.expect(r"VM kept ended: triple fault", 60)
+    console.type("\x01c")
+    console.expect(r"\(corbel\) ", 60)
+    console.type("info vms\r")
+    console.expect(r"1 kept +preserved .*\(triple fault\)", 60)
+    console.type("info registers\r")
+    console.expect(r"RIP=[0-9a-f]{16}", 60)
+    console.type("kill kept\r")
+    console.ends(2)
+    check_says(t.seen(), r"corbel: end: stopped.*triple", r"(\d+) frames free, \1 before the first VM")
+
+
 def case_vms_bad_input(t):
     """Each VM that cannot be has its line; those that can be run, and two of them share a module."""
     config = (vm("first", "share 1") + vm("first", "spin 1") + vm("large", "spin 1", memory="4G") + vm("nowhere", "spin 1", pin=7)
