@@ -278,11 +278,13 @@ void lapic_written(struct vcpu *vcpu, unsigned offset, uint64_t now)
         write_register(vcpu, number * 16, value, now);
 }
 
-// The time goes on while nobody writes it down; the PPR follows ISR and TPR.
+// The time goes on while nobody writes it down; the PPR follows ISR and TPR, and the ISR what the
+// guest has ended in its memory.
 bool lapic_may_read_page(unsigned number, bool delivers)
 {
+    bool follows = number == LAPIC_PPR / 16 || number - LAPIC_ISR / 16 < LAPIC_GROUPS;
     return number < REGISTERS && (rules[number].allowed & MR) &&
-           number != LAPIC_CURRENT_COUNT / 16 && (delivers || number != LAPIC_PPR / 16);
+           number != LAPIC_CURRENT_COUNT / 16 && (delivers || !follows);
 }
 
 // ---- MMIO ----

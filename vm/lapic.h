@@ -121,7 +121,7 @@ struct lapic {
     uint32_t isr_groups;   // likewise of the ISR
     int32_t in_service;    // the highest vector of the ISR, or -1
     uint8_t delegate;      // enum lapic_delegate
-    bool read_by_cpu;      // it answers the guest's reads out of the page
+    bool read_by_cpu;      // it answers the guest's reads of the ISR out of the page
     uint8_t *eoi_flag;     // byte of guest RAM by which the guest may end an interrupt, or NULL
     uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
     uint64_t deadline;     // of the timer in VM time, or NEVER
@@ -251,7 +251,7 @@ void lapic_written(struct vcpu *vcpu, unsigned offset, uint64_t now);
 void lapic_ended(struct vcpu *vcpu, uint8_t vector);
 
 // Whether the x2APIC MSR 800H + `number` may be read in the page without an exit. `delivers`: the
-// CPU keeps the PPR there.
+// CPU keeps ISR and PPR there.
 bool lapic_may_read_page(unsigned number, bool delivers);
 
 // ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----

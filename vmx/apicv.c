@@ -99,7 +99,7 @@ void apicv_follow(struct vmx_vcpu *v)
     bool posted = v->virtual_delivery && machine_uses(FEATURE_POSTED_INTERRUPTS);
 
     lapic_settle(vcpu);
-    vcpu->lapic.read_by_cpu = (controls & SECONDARY_APIC_REGISTER) != 0;
+    vcpu->lapic.read_by_cpu = (controls & SECONDARY_APIC_REGISTER) && !x2apic;
     atomic_store(&vcpu->lapic.posts_notify, posted);
     vmwrite(VMCS_SECONDARY_CONTROLS, v->vm->word[WORD_SECONDARY] | controls);
     vmwrite(VMCS_PIN_BASED_CONTROLS, v->vm->word[WORD_PIN] | (posted ? PIN_POSTED_INTERRUPTS : 0));

@@ -228,13 +228,16 @@ static void what_may_be_read_in_the_page(void **state)
 {
     (void)state;
     static const uint8_t never[] = {0x00, 0x09, 0x0b, 0x0e, 0x31, 0x39, 0x3f, 0x40, 0xff};
-    static const uint8_t always[] = {0x02, 0x08, 0x0d, 0x10, 0x27, 0x30, 0x38, 0x3e};
+    static const uint8_t always[] = {0x02, 0x08, 0x0d, 0x0f, 0x18, 0x27, 0x30, 0x38, 0x3e};
+    static const uint8_t delivering[] = {0x0a, 0x10, 0x17};
     for (unsigned i = 0; i < ARRAY_LENGTH(never); i++)
         assert_false(lapic_may_read_page(never[i], true));
     for (unsigned i = 0; i < ARRAY_LENGTH(always); i++)
         assert_true(lapic_may_read_page(always[i], false));
-    assert_true(lapic_may_read_page(LAPIC_PPR / 16, true));
-    assert_false(lapic_may_read_page(LAPIC_PPR / 16, false));
+    for (unsigned i = 0; i < ARRAY_LENGTH(delivering); i++) {
+        assert_true(lapic_may_read_page(delivering[i], true));
+        assert_false(lapic_may_read_page(delivering[i], false));
+    }
 }
 
 // ---- posted interrupts ----
