@@ -69,7 +69,7 @@ static void map_page(struct vmx_vcpu *vcpu)
     gpa_t at = gpa(APIC_BASE_DEFAULT);
     if (!machine->apic_access)
         return;
-    spin_lock(&machine->apic_lock);
+    spin_lock(&machine->ept_lock);
     bool wanted = all_at_default(vm);
     status_t done = STATUS_OK;
     if (wanted && !machine->apic_mapped)
@@ -83,7 +83,7 @@ static void map_page(struct vmx_vcpu *vcpu)
     }
     if (done == STATUS_OK) // without a frame for the tables it stays as it is
         machine->apic_mapped = wanted;
-    spin_unlock(&machine->apic_lock);
+    spin_unlock(&machine->ept_lock);
 }
 
 // ---- the controls of a vCPU ----

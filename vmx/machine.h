@@ -42,7 +42,7 @@ struct vmx_vm {
     uint8_t *msr_bitmap;                   // one frame
     uint8_t *x2apic_bitmap;                // the same for vCPUs whose x2APIC the CPU virtualizes
     void *apic_access;                     // the APIC-access page, or NULL
-    struct spinlock apic_lock;             // guards apic_mapped and changes of `ept`
+    struct spinlock ept_lock;              // guards apic_mapped and changes of `ept`
     bool apic_mapped;                      // apic_access stands at APIC_BASE_DEFAULT
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     _Atomic uint32_t running;              // vCPUs that have not left their loops

@@ -13,9 +13,9 @@ static gpa_t page_of(gpa_t at)
 void ram_drop(struct vm *vm, gpa_t at)
 {
     struct vmx_vm *machine = vm->machine;
-    spin_lock(&machine->apic_lock);
+    spin_lock(&machine->ept_lock);
     bool is_out = ept_unmap(&machine->ept, page_of(at), PAGE_SIZE) == STATUS_OK;
-    spin_unlock(&machine->apic_lock);
+    spin_unlock(&machine->ept_lock);
     if (!is_out)
         return;
     atomic_fetch_add(&machine->ept_generation, 1);
@@ -31,9 +31,9 @@ bool ram_fault(struct vcpu *vcpu, gpa_t at, uint64_t qualification)
     (void)qualification;
     if (!bytes)
         return false;
-    spin_lock(&machine->apic_lock);
+    spin_lock(&machine->ept_lock);
     status_t status =
         ept_map(&machine->ept, page_of(at), hpa((uintptr_t)bytes), PAGE_SIZE, EPT_RAM);
-    spin_unlock(&machine->apic_lock);
+    spin_unlock(&machine->ept_lock);
     return status == STATUS_OK;
 }
