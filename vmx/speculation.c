@@ -369,6 +369,8 @@ void speculation_summary(struct printer *to, const struct speculation *speculati
     for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
         if (speculation->guards & words[i].guard)
             print_to(to, " %s", words[i].word);
+    if (!(speculation->spec_ctrl | (speculation->guards & ~GUARD_SPEC_CTRL)))
+        print_to(to, " none");
     unsigned open = 0;
     for (unsigned i = 0; i < ISSUES; i++)
         open += speculation_is_open(speculation->text[i]);
