@@ -318,7 +318,7 @@ def case_monitor_cycles(t):
     for _ in range(cycles):
         desk.asks("stop a", r"a is stopped")
         desk.asks("cont a", r"a runs")
-        desk.asks("trace on a", r"are noted")
+        desk.asks("trace on a", r"info trace")
         desk.say("system_reset a")
         is_in(desk, "a", "running")
         desk.keys("kill a\r")
