@@ -18,9 +18,10 @@ struct range {
 
 uint64_t memory_log_place(const struct boot_info *info)
 {
-    // Far from both ends, where firmware and boot loaders work.
-    static const uint64_t places[] = {UINT64_C(768) << 20, UINT64_C(384) << 20,
-                                      UINT64_C(192) << 20};
+    // Far from both ends, where firmware and boot loaders work; low, since a VM's memory is one
+    // piece.
+    static const uint64_t places[] = {UINT64_C(96) << 20, UINT64_C(192) << 20, UINT64_C(384) << 20,
+                                      UINT64_C(768) << 20};
     for (unsigned i = 0; i < ARRAY_LENGTH(places); i++)
         if (bootinfo_is_free(info, places[i], places[i] + sizeof(struct log)))
             return places[i];
