@@ -18,6 +18,7 @@
 #include "drivers/host/tsc.h"
 #include "lib/string.h"
 #include "mm/paging.h"
+#include "vmx/loop.h"
 #include "vmx/machine.h"
 
 #define APIC_BASE_ADDRESS BITS(51, 12)
@@ -92,6 +93,7 @@ status_t machine_calibrate(void)
 // The console is read by the CPU's loop: the interrupt only ends a slice or wakes the CPU.
 static void console_interrupt(void)
 {
+    loop_wake(0);
     apic_eoi();
 }
 

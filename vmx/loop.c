@@ -210,12 +210,13 @@ void loop_run(void)
 {
     struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
     bool polls = this_cpu()->index == 0;
+    uint64_t next_poll = polls ? 0 : NEVER, until;
     for (;;) {
-        uint64_t next_poll = NEVER, until;
+        bool is_told = here->wake != 0;
         here->wake = 0;
         here->rounds++;
         atomic_thread_fence(memory_order_seq_cst);
-        if (polls)
+        if (polls && (is_told || rdtsc() >= next_poll))
             next_poll = hooks->poll();
         bool worked = polls && hooks->work();
         struct vmx_vcpu *vcpu = choose(&until);
