@@ -133,7 +133,7 @@ def case_vms_wake(t):
 
 def case_vms_large_restart(t):
     """On one CPU, a VM of 256 MiB starts anew again and again: its neighbours keep their clock, and wait no longer than for a slice."""
-    config = vm("clock", "clock 3") + vm("spin", "share 3") + vm("large", "reset", memory="256M")
+    config = vm("clock", "clock 2") + vm("spin", "share 3") + vm("large", "reset", memory="256M")
     console = start(t, config, cpus=1)
     for name in ("clock", "spin"):
         console.expect(rf"VM {name} ended: powered off", 120)
