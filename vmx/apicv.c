@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "mm/frames.h"
 #include "vmx/instructions.h"
+#include "vmx/ram.h"
 #include "vmx/setup.h"
 
 // The MSRs that the CPU answers in x2APIC mode, and only then: with another mode's bitmap the guest
@@ -77,9 +78,7 @@ static void map_page(struct vmx_vcpu *vcpu)
                        EPT_RAM & ~EPT_EXECUTE);
     if (!wanted && machine->apic_mapped) {
         done = ept_unmap(&machine->ept, at, PAGE_SIZE);
-        atomic_fetch_add(&machine->ept_generation, 1);
-        for (unsigned i = 0; i < vm->vcpu_count; i++)
-            vcpu_request(vm->vcpu[i], REQUEST_FLUSH_EPT);
+        ram_changed(vm);
     }
     if (done == STATUS_OK) // without a frame for the tables it stays as it is
         machine->apic_mapped = wanted;

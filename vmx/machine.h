@@ -46,7 +46,6 @@ struct vmx_vm {
     bool apic_mapped;                      // apic_access stands at APIC_BASE_DEFAULT
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     _Atomic uint32_t running;              // vCPUs that have not left their loops
-    _Atomic uint64_t ept_generation;       // raised by each change that needs INVEPT
 };
 
 // One vCPU.
@@ -78,7 +77,7 @@ struct vmx_vcpu {
     uint64_t deadline;         // host TSC for which the preemption timer is armed
     uint64_t slice_end;        // host TSC
     uint32_t timer_slack_full; // `timer_slack` after the timer was armed
-    uint64_t ept_generation;   // the one that this vCPU's CPU has flushed
+    uint64_t ept_generation;   // of vm->ept, when INVEPT was last done for this vCPU
     uint64_t xcr0_host;
 };
 

@@ -10,17 +10,20 @@ static gpa_t page_of(gpa_t at)
     return gpa(at.value & ~(PAGE_SIZE - 1));
 }
 
+void ram_changed(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpu[i], REQUEST_FLUSH_EPT);
+}
+
 void ram_drop(struct vm *vm, gpa_t at)
 {
     struct vmx_vm *machine = vm->machine;
     spin_lock(&machine->ept_lock);
     bool is_out = ept_unmap(&machine->ept, page_of(at), PAGE_SIZE) == STATUS_OK;
     spin_unlock(&machine->ept_lock);
-    if (!is_out)
-        return;
-    atomic_fetch_add(&machine->ept_generation, 1);
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        vcpu_request(vm->vcpu[i], REQUEST_FLUSH_EPT);
+    if (is_out)
+        ram_changed(vm);
 }
 
 // Another vCPU may have put it back meanwhile: then it is mapped as it is.

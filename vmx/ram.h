@@ -4,6 +4,10 @@
 
 #include "vm/vm.h"
 
+// Asks every vCPU of the VM for INVEPT before its next entry: what its nested page tables said may
+// be cached and wrong (ept.generation advanced). Any CPU may call it.
+void ram_changed(struct vm *vm);
+
 // Takes the page at `at` out. Without a frame for smaller tables it stays. Any CPU may call it.
 void ram_drop(struct vm *vm, gpa_t at);
 

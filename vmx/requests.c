@@ -19,6 +19,7 @@ static void flush(struct vmx_vcpu *v, uint32_t requests)
             (void)invvpid(INVVPID_ALL, 0, 0);
     }
     if (requests & REQUEST_FLUSH_EPT) {
+        v->ept_generation = v->vm->ept.generation;
         if (machine_uses(FEATURE_INVEPT_SINGLE))
             (void)invept(INVEPT_SINGLE, v->vm->eptp);
         else

@@ -57,7 +57,6 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
             setup_pass_msr(vm->msr_bitmap, pass->index, true);
     }
     vm->eptp = ept_pointer(&vm->ept);
-    vm->ept_generation = 1;
     vm->serial = atomic_fetch_add(&last_vm, 1) + 1;
     memcpy(vm->word, machine_choice.word, sizeof(vm->word));
     struct explanation which;
@@ -246,8 +245,8 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     }
     if (moved)
         write_host_cpu(here);
-    if (moved || vcpu->ept_generation != vcpu->vm->ept_generation) {
-        vcpu->ept_generation = vcpu->vm->ept_generation;
+    if (moved || vcpu->ept_generation != vcpu->vm->ept.generation) {
+        vcpu->ept_generation = vcpu->vm->ept.generation;
         flush_for(vcpu);
     }
     vcpu->cpu = here;
