@@ -13,39 +13,45 @@ static const uint64_t operand[9] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
 static const uint64_t kept[9] = {[1] = ~UINT64_C(0xff), [2] = ~UINT64_C(0xffff)};
 
 // Nearly always one device answers alone, or nobody does. Only devices with a clock want the time.
-static inline void access_port(const struct vcpu *vcpu, const struct exit *exit,
-                               struct access *access)
+static inline void access_port(const struct vcpu *vcpu, const struct exit *exit, uint64_t port,
+                               unsigned size, struct access *access)
 {
-    uint64_t port = FIELD_GET(IO_PORT, exit->qualification);
-    unsigned size = (exit->qualification & IO_SIZE) + 1;
-    const struct bus_region *region = bus_near(&vcpu->vm->ports, port);
+    struct vm *vm = vcpu->vm;
+    const struct bus_region *region = bus_near(&vm->ports, port);
     access->offset = port;
-    if (bus_is_within(region, port, size)) {
+    if (port + size <= region->first) {
+        vm_unclaimed_port(vm, access);
+    } else if (bus_is_within(region, port, size)) {
         if (region->device->deadline)
             access->now = exit_now(vcpu, exit);
         access->offset = port - region->base;
         if (vdev_access(region->device, access))
             return;
         access->offset = port;
-    } else if (port + size > region->first) {
+        vm_unclaimed_port(vcpu->vm, access);
+    } else {
         access->now = exit_now(vcpu, exit);
-        vm_port_access(vcpu->vm, access);
-        return;
+        vm_port_access(vm, access);
     }
-    vm_unclaimed_port(vcpu->vm, access);
 }
 
 verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
 {
+    uint64_t port = FIELD_GET(IO_PORT, exit->qualification);
+    unsigned size = (unsigned)(exit->qualification & IO_SIZE) + 1; // 1, 2 or 4
+    struct access access; // `now` is set for who looks at it
     if (exit->qualification & IO_STRING)
         return string_io(vcpu, exit);
-    unsigned size = (unsigned)(exit->qualification & IO_SIZE) + 1; // 1, 2 or 4
-    bool is_in = exit->qualification & IO_IN;
-    struct access access = {.size = (uint8_t)size, .write = !is_in};
-    if (!is_in)
-        access.value = vcpu->gpr[RAX] & operand[size];
-    access_port(vcpu, exit, &access);
-    if (!access.write)
+    access.size = (uint8_t)size;
+    if (exit->qualification & IO_IN) {
+        access.write = false;
+        access.value = 0;
+        access_port(vcpu, exit, port, size, &access);
         vcpu->gpr[RAX] = (vcpu->gpr[RAX] & kept[access.size]) | access.value;
+    } else {
+        access.write = true;
+        access.value = vcpu->gpr[RAX] & operand[size];
+        access_port(vcpu, exit, port, size, &access);
+    }
     return next();
 }

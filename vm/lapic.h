@@ -216,6 +216,12 @@ void lapic_withdraw_eoi(struct vcpu *vcpu);
 // free one.
 uint8_t lapic_tpr_threshold(struct vcpu *vcpu);
 
+// Whether no interrupt is on its way: neither posted nor in the IRR.
+static inline bool lapic_is_empty(const struct lapic *lapic)
+{
+    return !(lapic->irr_groups | atomic_load_explicit(&lapic->posted_groups, memory_order_relaxed));
+}
+
 // Whether the 8259 pair has an interrupt for this vCPU: through LINT0 or an I/O APIC's ExtINT pin.
 // And its vector, by the acknowledge cycle.
 bool lapic_extint_pending(const struct vcpu *vcpu);

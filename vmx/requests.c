@@ -93,7 +93,7 @@ static void set_threshold(struct vmx_vcpu *v)
 {
     if (!machine_uses(FEATURE_TPR_SHADOW))
         return;
-    uint8_t threshold = lapic_tpr_threshold(&v->guest);
+    uint8_t threshold = lapic_is_empty(&v->guest.lapic) ? 0 : lapic_tpr_threshold(&v->guest);
     if (threshold != v->tpr_threshold) {
         v->tpr_threshold = threshold;
         vmwrite(VMCS_TPR_THRESHOLD, threshold);
