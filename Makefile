@@ -9,8 +9,8 @@ LD := ld
 NASM := nasm
 HOSTCC := clang
 
-# DEBUG=1 builds a second image, with stack canaries, beside the first.
-OUT := $(BUILD)$(if $(DEBUG),/debug)
+# DEBUG=1 builds a second image, with stack canaries, beside the first; COUNT=1 the one that `bench` counts accesses with.
+OUT := $(BUILD)$(if $(DEBUG),/debug)$(if $(COUNT),/count)
 IMAGE := $(OUT)/corbel.elf
 
 WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wundef -Wshadow -Wstrict-prototypes \
@@ -37,7 +37,7 @@ help:
 	@echo "                        SMP='4/2 8/1' the load for 4 vCPUs on 2 CPUs and 8 on 1: hours"
 	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
 	@echo "make test-nested-quick  the self-test and Linux of it: a few minutes"
-	@echo "make bench      cost of the round trips, sizes"
+	@echo "make bench      cost of the round trips, sizes, exits of a Linux boot (QUICK=1: without that)"
 	@echo "make format     clang-format on every source file"
 	@echo "make clean      removes $(BUILD)/ but the downloads (distclean: those too)"
 
@@ -63,7 +63,7 @@ MODEL := -mcmodel=small
 CANARIES := $(if $(DEBUG),-fstack-protector-strong -mstack-protector-guard=global,-fno-stack-protector)
 TARGET_CFLAGS := -std=c11 -O2 -g -I. -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic $(CANARIES) \
                  $(MODEL) -fcf-protection=none -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
-                 $(WARNINGS) $(if $(DEBUG),-DDEBUG)
+                 $(WARNINGS) $(if $(DEBUG),-DDEBUG) $(if $(COUNT),-DCOUNT)
 TARGET_LDFLAGS := -nostdlib -static --gc-sections -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
                   --build-id=none --fatal-warnings
 
@@ -309,11 +309,14 @@ nested: test-nested
 test-nested-quick:
 	@timeout 720 $(MAKE) --no-print-directory test-nested T='selftest linux'
 
-bench: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf $(BUILD)/guests/neighbour.elf
+# A Linux boot takes two minutes; QUICK=1 does without.
+BENCH_LINUX := $(if $(QUICK),,$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz)
+bench: deps-system
+	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf $(BUILD)/guests/neighbour.elf $(BENCH_LINUX)
+	@$(MAKE) --no-print-directory COUNT=1 $(BUILD)/count/corbel.elf
 	-@tests/bench/sizes $(IMAGE)
 	-@tests/bench/idle
-	@tests/bench/run $(BUILD)/guests/costs.elf
+	@tests/bench/run $(BUILD)/guests/costs.elf $(BUILD)/count/corbel.elf $(BENCH_LINUX)
 
 # ---- the rest ------------------------------------------------------------------------------------------------------
 lint: deps-lint

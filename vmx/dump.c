@@ -19,6 +19,10 @@ __attribute__((format(printf, 2, 3))) static void log_line(struct vmx_vcpu *v, c
     v->guest.vm->host->log(v->guest.vm, text);
 }
 
+#ifdef COUNT
+uint32_t vmx_accesses;
+#endif
+
 void vmx_access_failed(const char *instruction, uint32_t field)
 {
     panic("%s of VMCS field %#x failed", instruction, field);

@@ -211,8 +211,7 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
         if (vcpu_trap_waits(vcpu)) // which wakes
             return RUN_CONTINUE;
         vcpu->activity = ACTIVITY_HALTED;
-        vcpu_note(vcpu,
-                  REQUEST_EVENT); // unless something wakes it at once, serving that ends the loop
+        vcpu_note(vcpu, REQUEST_EVENT); // unless it is woken at once, that ends the loop
         return RUN_CONTINUE;
     case VERDICT_YIELD:
         step_over_instruction(vcpu);
@@ -285,6 +284,7 @@ not_entered:
 static inline void stamp(struct exit *exit)
 {
     __asm__ volatile("rdtsc" : "=a"(exit->tsc_low), "=d"(exit->tsc_high));
+    vmx_cost_begin();
 }
 
 // The guest of a watched vCPU has exited; what happened, before anything is done about it.
@@ -324,11 +324,11 @@ static inline void leave(struct vmx_vcpu *v, uint64_t at, const struct exit *exi
 {
     if (v->guest.dirty & (STATE_ALL | STATE_WATCH))
         leave_slowly(v, at, exit);
-    uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low;
+    uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low, cost = vmx_cost(cycles);
     v->timer_slack -= cycles;
     if (v->timer_slack < 0)
         requests_rearm_timer(v);
-    stats_count(&v->guest.stats, at, cycles);
+    stats_count(&v->guest.stats, at, cost);
 }
 
 // The first entry since the VMCS was cleared.
