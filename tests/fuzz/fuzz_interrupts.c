@@ -315,8 +315,9 @@ static void perform(const struct operation *operation)
         lapic_settle(vcpu); // a CPU that may deliver by itself at other times
         enter(vcpu, where, write);
         break;
-    case 12:
-        enter_virtual(vcpu, where, operation->value, write);
+    case 12: // no CPU has the APIC of a vCPU that has switched it off: choice_apic()
+        if (lapic_enabled(vcpu))
+            enter_virtual(vcpu, where, operation->value, write);
         break;
     case 13:
         atomic_store(&vcpu->lapic.posts_notify, write);
