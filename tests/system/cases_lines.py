@@ -66,12 +66,12 @@ def case_uart2_absent(t):
 
 def case_watchdog(t):
     """A VM without a sign of life is reported, with where it is; and when it is back. Those that live, sleep for an event, or did not ask are not."""
-    config = (vm("hangs", "hang 3", watchdog=1) + vm("sleeps", "sleep", watchdog=1) + vm("lives", "tick", watchdog=1)
+    config = (vm("hangs", "hang 5", watchdog=2) + vm("sleeps", "sleep", watchdog=2) + vm("lives", "tick", watchdog=2)
               + vm("unwatched", "sleep"))
     console = start(t, config, cpus=1)
-    console.expect(r"\[hangs\] no sign of life for 1 second: vCPU 0 at 0x[0-9a-f]+", 120)
+    console.expect(r"\[hangs\] no sign of life for 2 seconds: vCPU 0 at 0x[0-9a-f]+", 120)
     console.expect(r"\[hangs\] shows life again", 120)
     console.expect(r"VM hangs ended: powered off", 120)
     text = end(t, console)
-    check_says(text, r"\[sleeps\] no sign of life for 1 second: vCPU 0 halted with interrupts off at 0x")
+    check_says(text, r"\[sleeps\] no sign of life for 2 seconds: vCPU 0 halted with interrupts off at 0x")
     check(len(re.findall(r"no sign of life", text)) == 2, "not two reports")
