@@ -205,10 +205,10 @@ static void measure_share(void)
     uint64_t first = last + edge, stop = end - edge;
     while (last < end) {
         uint64_t now = read_tsc(), gap = now - last;
-        bool counts = last >= first && now <= stop;
-        if (counts && gap > tsc_hz / AWAY_PER_SECOND)
-            away += gap;
-        if (counts)
+        uint64_t from = MAX(last, first), to = MIN(now, stop); // of the gap, what counts
+        if (from < to && gap > tsc_hz / AWAY_PER_SECOND)
+            away += to - from;
+        if (from < to)
             longest = MAX(longest, gap);
         last = now;
     }
