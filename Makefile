@@ -305,7 +305,7 @@ test-nested: deps-nested
 
 nested: test-nested
 
-# What of it machines run after each change: within 12 minutes, or it counts as failed.
+# The quick part of it: some two minutes; more than 12 count as a failure.
 test-nested-quick:
 	@timeout 720 $(MAKE) --no-print-directory test-nested T='selftest linux'
 

@@ -20,8 +20,8 @@ uint64_t memory_log_place(const struct boot_info *info)
 {
     // Far from both ends, where firmware and boot loaders work; low, since a VM's memory is one
     // piece.
-    static const uint64_t places[] = {UINT64_C(96) << 20, UINT64_C(192) << 20, UINT64_C(384) << 20,
-                                      UINT64_C(768) << 20};
+    static const uint64_t places[] = {UINT64_C(32) << 20, UINT64_C(64) << 20, UINT64_C(128) << 20,
+                                      UINT64_C(256) << 20, UINT64_C(512) << 20};
     for (unsigned i = 0; i < ARRAY_LENGTH(places); i++)
         if (bootinfo_is_free(info, places[i], places[i] + sizeof(struct log)))
             return places[i];
