@@ -230,12 +230,14 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
 }
 
-// Whether the instruction that was just emulated leaves a debug trap. It comes before interrupts
-// and NMIs, and a VM entry that injects one would drop it. SDM: "Delivery of Pending Debug
-// Exceptions after VM Entry".
+// Whether the instruction that was just emulated leaves a step's debug trap. It comes before
+// interrupts and NMIs, and a VM entry that injects one would drop it. Without TF nothing that we
+// emulate leaves one, though a hypervisor below may keep bits from before. SDM: "Delivery of
+// Pending Debug Exceptions after VM Entry".
 static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
 {
-    return (vcpu->fetched & STATE_DEBUG) && vcpu->pending_debug;
+    return (vcpu->fetched & STATE_DEBUG) && (vcpu->rflags & RFLAGS_TF) &&
+           (vcpu->pending_debug & PENDING_DEBUG_BS);
 }
 
 // Raises #PF: sets CR2 (the one thing that a fault verdict changes) and returns the verdict.

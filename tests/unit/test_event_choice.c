@@ -63,12 +63,13 @@ static void a_debug_trap_comes_first(void **state)
     (void)state;
     cpu->fetched = STATE_FLOW | STATE_DEBUG;
     cpu->pending_debug = PENDING_DEBUG_BS;
+    cpu->rflags |= RFLAGS_TF;
     lapic_post(cpu, 0x61, false);
     event_queue_nmi(cpu);
     struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, 0);
     assert_true(plan.interrupt_window);
-    cpu->pending_debug = 0;
+    cpu->rflags &= ~RFLAGS_TF; // a step that nobody asked for
     assert_int_equal(choose(cpu)->inject.info, NMI);
     assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
 }
