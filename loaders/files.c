@@ -15,20 +15,16 @@ struct search {
 
 static status_t not_found(const struct search *search, const char *key, const char *name)
 {
-    unsigned best = ~0U, nearest = 0;
-    for (unsigned i = 0; i < search->count; i++) {
-        unsigned distance = suggest_distance(name, strlen(name), search->images[i].name);
-        if (distance < best) {
-            best = distance;
-            nearest = i;
-        }
-    }
+    struct suggestion meant = suggest_for(name, strlen(name));
+    for (unsigned i = 0; i < search->count; i++)
+        suggest_look(&meant, search->images[i].name);
+    const char *near = suggest_result(&meant);
     const char *vm = search->config->name;
     unsigned line = search->config->line;
-    if (suggest_is_near(best, strlen(name)))
+    if (near)
         return explain(search->why, STATUS_NOT_FOUND,
                        "vms.conf:%u: VM %s: %s: no boot module has the name %s; did you mean %s?",
-                       line, vm, key, name, search->images[nearest].name);
+                       line, vm, key, name, near);
     return explain(search->why, STATUS_NOT_FOUND,
                    "vms.conf:%u: VM %s: %s: no boot module has the name %s; add it to the boot "
                    "medium and its line (module2) to grub.cfg",

@@ -72,27 +72,24 @@ void say(struct monitor *monitor, const char *format, ...)
 unsigned find_slot(struct monitor *monitor, const char *word)
 {
     const struct monitor_host *host = monitor->host;
-    const char *near = NULL, *at = word;
-    unsigned nearest = ~0U;
+    const char *at = word;
     uint64_t number;
     if (!word)
         return monitor->slot;
+    struct suggestion search = suggest_for(word, strlen(word));
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct monitor_vm vm = host->vm(slot);
         if (vm.state == MONITOR_NO_VM)
             continue;
         if (strcmp(vm.name, word) == 0)
             return slot;
-        unsigned distance = suggest_distance(word, strlen(word), vm.name);
-        if (distance < nearest) {
-            nearest = distance;
-            near = vm.name;
-        }
+        suggest_look(&search, vm.name);
     }
     if (words_number(&at, &number) && !*at && number >= 1 && number <= CONFIG_VMS &&
         host->vm((unsigned)number - 1).state != MONITOR_NO_VM)
         return (unsigned)number - 1;
-    if (near && suggest_is_near(nearest, strlen(word)))
+    const char *near = suggest_result(&search);
+    if (near)
         say(monitor, "%s: there is no such VM; did you mean %s?\n", word, near);
     else
         say(monitor, "%s: there is no such VM; 'info vms' lists them\n", word);
@@ -125,16 +122,11 @@ static const struct command *find(const struct command *table, size_t count, con
 static void say_unknown(struct monitor *monitor, const struct command *table, size_t count,
                         const char *prefix, const char *word)
 {
-    const char *near = NULL;
-    unsigned nearest = ~0U;
-    for (size_t i = 0; i < count; i++) {
-        unsigned distance = suggest_distance(word, strlen(word), table[i].name);
-        if (distance < nearest) {
-            nearest = distance;
-            near = table[i].name;
-        }
-    }
-    if (near && suggest_is_near(nearest, strlen(word)))
+    struct suggestion search = suggest_for(word, strlen(word));
+    for (size_t i = 0; i < count; i++)
+        suggest_look(&search, table[i].name);
+    const char *near = suggest_result(&search);
+    if (near)
         say(monitor, "%s%s: there is no such command; did you mean %s%s?\n", prefix, word, prefix,
             near);
     else

@@ -162,17 +162,13 @@ static void set_pin(struct config_parser *parser, const char *key, struct config
 
 static void suggest_feature(struct config_parser *parser, const char *key, struct config_text name)
 {
-    unsigned best = ~0U, nearest = 0;
-    for (unsigned i = 0; i < cpu_feature_count; i++) {
-        unsigned distance = suggest_distance(name.at, name.length, cpu_features[i].name);
-        if (distance < best) {
-            best = distance;
-            nearest = i;
-        }
-    }
-    if (suggest_is_near(best, name.length))
+    struct suggestion search = suggest_for(name.at, name.length);
+    for (unsigned i = 0; i < cpu_feature_count; i++)
+        suggest_look(&search, cpu_features[i].name);
+    const char *near = suggest_result(&search);
+    if (near)
         config_error(parser, "%s: unknown feature \"%.*s\"; did you mean \"%s\"?", key, SHOWN(name),
-                     cpu_features[nearest].name);
+                     near);
     else
         config_error(parser, "%s: unknown feature \"%.*s\"; use the names of /proc/cpuinfo", key,
                      SHOWN(name));
@@ -303,17 +299,12 @@ _Static_assert(ARRAY_LENGTH(keys) <= 32, "config_parser.keys_seen has a bit for 
 
 static void suggest_key(struct config_parser *parser, struct config_text key)
 {
-    unsigned best = ~0U, nearest = 0;
-    for (unsigned i = 0; i < ARRAY_LENGTH(keys); i++) {
-        unsigned distance = suggest_distance(key.at, key.length, keys[i].name);
-        if (distance < best) {
-            best = distance;
-            nearest = i;
-        }
-    }
-    if (suggest_is_near(best, key.length))
-        config_error(parser, "unknown key \"%.*s\"; did you mean \"%s\"?", SHOWN(key),
-                     keys[nearest].name);
+    struct suggestion search = suggest_for(key.at, key.length);
+    for (unsigned i = 0; i < ARRAY_LENGTH(keys); i++)
+        suggest_look(&search, keys[i].name);
+    const char *near = suggest_result(&search);
+    if (near)
+        config_error(parser, "unknown key \"%.*s\"; did you mean \"%s\"?", SHOWN(key), near);
     else
         config_error(parser, "unknown key \"%.*s\"; remove the line", SHOWN(key));
 }

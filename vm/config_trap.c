@@ -76,17 +76,13 @@ static struct config_text plain(struct config_text item, char text[WORD_SIZE])
 static void unknown(struct config_parser *parser, const char *key, struct config_text item,
                     struct config_text word)
 {
-    unsigned best = ~0U, nearest = 0;
-    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++) {
-        unsigned distance = suggest_distance(word.at, word.length, words[i].text);
-        if (distance < best) {
-            best = distance;
-            nearest = i;
-        }
-    }
-    if (suggest_is_near(best, word.length))
+    struct suggestion search = suggest_for(word.at, word.length);
+    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
+        suggest_look(&search, words[i].text);
+    const char *near = suggest_result(&search);
+    if (near)
         config_error(parser, "%s: unknown exit \"%.*s\"; did you mean \"%s\"?", key, SHOWN(item),
-                     words[nearest].text);
+                     near);
     else
         config_error(parser,
                      "%s: unknown exit \"%.*s\"; an exception is a name such as pf or a number "

@@ -7,8 +7,31 @@
 // word into the other; words longer than 31 letters are far from everything (UINT_MAX).
 unsigned suggest_distance(const char *a, size_t a_length, const char *b);
 
-// True if `distance` is near enough for a word of that length to be a slip of the fingers.
-static inline bool suggest_is_near(unsigned distance, size_t length)
+// The search for the word that was meant: one look at each of the list, then the answer.
+struct suggestion {
+    const char *word; // that is not in the list
+    size_t length;
+    const char *nearest;
+    unsigned distance;
+};
+
+static inline struct suggestion suggest_for(const char *word, size_t length)
 {
-    return distance <= (length <= 4 ? 1U : 2U);
+    return (struct suggestion){word, length, NULL, ~0U};
+}
+
+// A word of the list; of equally near ones the first is kept, by its pointer.
+static inline void suggest_look(struct suggestion *search, const char *candidate)
+{
+    unsigned distance = suggest_distance(search->word, search->length, candidate);
+    if (distance < search->distance) {
+        search->distance = distance;
+        search->nearest = candidate;
+    }
+}
+
+// The nearest, or NULL if none is near enough to be a slip of the fingers.
+static inline const char *suggest_result(const struct suggestion *search)
+{
+    return search->distance <= (search->length <= 4 ? 1U : 2U) ? search->nearest : NULL;
 }
