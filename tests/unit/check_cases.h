@@ -2,6 +2,7 @@
 // out. For test_check.c and test_check_guest.c.
 #pragma once
 
+#include "tests/unit/text.h"
 #include "tests/unit/vmcs_image.h"
 
 typedef void start_state(struct vmcs_image *, const struct vmx_choice *);
@@ -16,20 +17,6 @@ struct corruption {
         *says[2];   // the lines that must come: the field's name and a part of the rule; NULL: none
     unsigned lines; // 0: as many as `says`
 };
-
-struct text {
-    struct printer printer;
-    char buffer[8192];
-    size_t length;
-};
-
-static inline void collect(struct printer *to, const char *text, size_t length)
-{
-    struct text *all = (struct text *)to;
-    assert_true(all->length + length < sizeof(all->buffer));
-    memcpy(all->buffer + all->length, text, length);
-    all->length += length;
-}
 
 static struct vmcs_image image;
 static uint8_t virtual_apic[4096];

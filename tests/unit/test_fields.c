@@ -2,6 +2,7 @@
 
 #include "tests/unit/support.h"
 
+#include "tests/unit/text.h"
 #include "tests/unit/vmx_cpus.h"
 #include "vmx/fields.h"
 
@@ -53,20 +54,6 @@ static void the_encoding_tells_the_width(void **state)
     assert_int_equal(fields_digits(VMCS_EPT_POINTER), 16);
     assert_int_equal(fields_digits(VMCS_GUEST_RIP), 16);
     assert_null(fields_name(0x6ffe));
-}
-
-struct text {
-    struct printer printer;
-    char buffer[16384];
-    size_t length;
-};
-
-static void collect(struct printer *to, const char *text, size_t length)
-{
-    struct text *all = (struct text *)to;
-    assert_true(all->length + length < sizeof(all->buffer));
-    memcpy(all->buffer + all->length, text, length);
-    all->length += length;
 }
 
 static uint64_t encoding_itself(void *context, uint32_t encoding)

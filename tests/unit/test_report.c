@@ -2,25 +2,11 @@
 
 #include "tests/unit/support.h"
 
+#include "tests/unit/text.h"
 #include "tests/unit/vmx_cpus.h"
 #include "vmx/report.h"
 
-struct text {
-    struct printer printer;
-    char buffer[32768];
-    size_t length;
-};
-
 static struct text text;
-
-static void collect(struct printer *to, const char *piece, size_t length)
-{
-    struct text *all = (struct text *)to;
-    assert_true(all->length + length < sizeof(all->buffer));
-    memcpy(all->buffer + all->length, piece, length);
-    all->length += length;
-    all->buffer[all->length] = '\0';
-}
 
 typedef void report_form(struct printer *, const struct report *);
 

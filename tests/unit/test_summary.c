@@ -2,22 +2,10 @@
 
 #include "tests/unit/support.h"
 
-#include "lib/print.h"
+#include "tests/unit/text.h"
 #include "monitor/summary.h"
 
-static char output[4096];
-static size_t output_length;
-
-static void collect(struct printer *printer, const char *text, size_t length)
-{
-    (void)printer;
-    assert_true(output_length + length < sizeof(output));
-    memcpy(output + output_length, text, length);
-    output_length += length;
-    output[output_length] = 0;
-}
-
-static struct printer printer = {.write = collect};
+static struct text said = {.printer.write = collect};
 static struct vm vm;
 static struct vcpu vcpus[2];
 
@@ -32,14 +20,14 @@ static int set_up(void **state)
         vm.vcpu[i] = &vcpus[i];
         vcpus[i].id = (uint16_t)i;
     }
-    output_length = 0;
+    said.length = 0;
     return 0;
 }
 
 static void assert_says(const char *text)
 {
-    if (!strstr(output, text))
-        fail_msg("no \"%s\" in:\n%s", text, output);
+    if (!strstr(said.buffer, text))
+        fail_msg("no \"%s\" in:\n%s", text, said.buffer);
 }
 
 static void the_end_has_its_reason_and_code(void **state)
@@ -48,7 +36,7 @@ static void the_end_has_its_reason_and_code(void **state)
     vm.stop_reason = STOP_DEBUG_EXIT;
     vm.stop_code = 0x2a;
     vm.unclaimed_ports = 3;
-    summary_print(&printer, &vm);
+    summary_print(&said.printer, &vm);
     assert_says("corbel: VM web ended: ");
     assert_says(" (0x2a)\n");
     assert_says("unclaimed: 3 port, 0 MMIO accesses");
@@ -58,12 +46,12 @@ static void the_table_of_exits_is_left_out_if_it_is_not_wanted(void **state)
 {
     (void)state;
     vm.stop_reason = STOP_POWEROFF;
-    summary_print(&printer, &vm);
+    summary_print(&said.printer, &vm);
     assert_says("exit reason");
-    output_length = 0;
+    said.length = 0;
     vm.config.exit_stats = EXIT_STATS_OFF;
-    summary_print(&printer, &vm);
-    assert_null(strstr(output, "exit reason"));
+    summary_print(&said.printer, &vm);
+    assert_null(strstr(said.buffer, "exit reason"));
 }
 
 // Byte for byte, and not longer than a dozen lines.
@@ -84,9 +72,9 @@ static void a_vm_that_died_shows_where_its_vcpu_stands(void **state)
     vcpu->gpr[RCX] = 0x1234;
     vcpu->cr2 = 0xdead;
     memcpy(&ram[0x1ffc], "\xdd\x07\x90\xcc", 4);
-    summary_print(&printer, &vm);
+    summary_print(&said.printer, &vm);
     assert_string_equal(
-        output,
+        said.buffer,
         "\ncorbel: VM web ended: instruction not emulated\n"
         "vCPU 1, 16-bit protected mode, at RIP: dd 07 90 cc\n"
         "RAX=0000000000000000 RBX=0000000000000000 RCX=0000000000001234 RDX=0000000000000000\n"
@@ -101,9 +89,9 @@ static void a_vm_that_died_shows_where_its_vcpu_stands(void **state)
         "GDT=0000000000000000 0000 IDT=0000000000000000 0000\n"
         "CR0=00000001 CR2=000000000000dead CR3=0000000000000000 CR4=00000000 EFER=0\n"
         "unclaimed: 0 port, 0 MMIO accesses; 0 accesses to unknown MSRs\n");
-    output_length = 0;
+    said.length = 0;
     vcpu->rip = 0x100000; // where nothing is
-    summary_state(&printer, &vm);
+    summary_state(&said.printer, &vm);
     assert_says("vCPU 1, 16-bit protected mode, at RIP: no memory\n");
 }
 
@@ -111,13 +99,13 @@ static void times_are_parts_of_the_life(void **state)
 {
     (void)state;
     const uint64_t received[2] = {UINT64_C(1500250999), 0};
-    summary_times(&printer, &vm, UINT64_C(6000000000), received);
-    assert_string_equal(output, "vCPU 0: ran 1500.250 of 6000.000 ms: 25.0% of a CPU\n"
-                                "vCPU 1: ran 0.000 of 6000.000 ms: 0.0% of a CPU\n");
-    output_length = 0;
+    summary_times(&said.printer, &vm, UINT64_C(6000000000), received);
+    assert_string_equal(said.buffer, "vCPU 0: ran 1500.250 of 6000.000 ms: 25.0% of a CPU\n"
+                                     "vCPU 1: ran 0.000 of 6000.000 ms: 0.0% of a CPU\n");
+    said.length = 0;
     vm.vcpu_count = 1;
-    summary_times(&printer, &vm, 0, received + 1); // ended before its clock moved
-    assert_string_equal(output, "vCPU 0: ran 0.000 of 0.001 ms: 0.0% of a CPU\n");
+    summary_times(&said.printer, &vm, 0, received + 1); // ended before its clock moved
+    assert_string_equal(said.buffer, "vCPU 0: ran 0.000 of 0.001 ms: 0.0% of a CPU\n");
 }
 
 int main(void)

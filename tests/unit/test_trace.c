@@ -2,24 +2,14 @@
 
 #include "tests/unit/support.h"
 
+#include "tests/unit/text.h"
 #include "monitor/trace.h"
 
 static struct vm vm;
 static struct vcpu vcpu;
 static struct watch watch;
-static char output[65536];
-static size_t output_length;
 
-static void collect(struct printer *printer, const char *text, size_t length)
-{
-    (void)printer;
-    assert_true(output_length + length < sizeof(output));
-    memcpy(output + output_length, text, length);
-    output_length += length;
-    output[output_length] = 0;
-}
-
-static struct printer printer = {.write = collect};
+static struct text said = {.printer.write = collect};
 
 static int set_up(void **state)
 {
@@ -32,7 +22,7 @@ static int set_up(void **state)
     vcpu.vm = &vm;
     vcpu.id = 2;
     vcpu.watch = &watch;
-    output_length = 0;
+    said.length = 0;
     return 0;
 }
 
@@ -175,7 +165,7 @@ static void a_line_is_never_too_long(void **state)
 static unsigned lines(void)
 {
     unsigned count = 0;
-    for (const char *at = output; (at = strchr(at, '\n')) != NULL; at++)
+    for (const char *at = said.buffer; (at = strchr(at, '\n')) != NULL; at++)
         count++;
     return count;
 }
@@ -194,22 +184,22 @@ static void fifty_lines_a_second_and_what_was_left_out(void **state)
     struct trace_budget budget = {0};
     const uint64_t second = UINT64_C(1000000000);
     note(3);
-    trace_attend(&printer, &vm, &budget, second);
+    trace_attend(&said.printer, &vm, &budget, second);
     assert_int_equal(lines(), 3);
-    trace_attend(&printer, &vm, &budget, second);
+    trace_attend(&said.printer, &vm, &budget, second);
     assert_int_equal(lines(), 3); // nothing new
     note(100);
-    trace_attend(&printer, &vm, &budget, second + second / 2);
+    trace_attend(&said.printer, &vm, &budget, second + second / 2);
     assert_int_equal(lines(), 50);
-    assert_non_null(strstr(output, "[web:2] 31 HLT")); // the fiftieth
+    assert_non_null(strstr(said.buffer, "[web:2] 31 HLT")); // the fiftieth
     note(WATCH_ENTRIES);
-    trace_attend(&printer, &vm, &budget, second * 2 - 1);
+    trace_attend(&said.printer, &vm, &budget, second * 2 - 1);
     assert_int_equal(lines(), 50);
-    output_length = 0;
-    trace_attend(&printer, &vm, &budget, second * 2);
-    assert_string_equal(output, "[web:2] 565 exits not shown\n");
+    said.length = 0;
+    trace_attend(&said.printer, &vm, &budget, second * 2);
+    assert_string_equal(said.buffer, "[web:2] 565 exits not shown\n");
     note(1);
-    trace_attend(&printer, &vm, &budget, second * 2);
+    trace_attend(&said.printer, &vm, &budget, second * 2);
     assert_int_equal(lines(), 2);
     assert_int_equal(watch.shown, watch.noted);
 }
