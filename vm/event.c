@@ -120,7 +120,7 @@ void event_queue_nmi(struct vcpu *vcpu)
         vcpu->events.nmi_queued++;
 }
 
-static bool interrupts_open(const struct vcpu *vcpu)
+static inline bool interrupts_open(const struct vcpu *vcpu)
 {
     return (vcpu->rflags & RFLAGS_IF) && !vcpu_trap_waits(vcpu) &&
            !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));

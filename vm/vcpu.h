@@ -236,7 +236,7 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
 // Pending Debug Exceptions after VM Entry".
 static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
 {
-    return (vcpu->fetched & STATE_DEBUG) && (vcpu->rflags & RFLAGS_TF) &&
+    return (vcpu->rflags & RFLAGS_TF) && (vcpu->fetched & STATE_DEBUG) &&
            (vcpu->pending_debug & PENDING_DEBUG_BS);
 }
 
