@@ -12,7 +12,7 @@ WARNING = 4
 LINE = re.compile(r"^<(\d+)>\[ *\d+\.\d+\] ?(.*)$")
 # Always a fault of the machine below, whatever its level.
 ALARM = re.compile(r"WARNING:|BUG:|Call Trace|Oops|unchecked MSR|soft lockup|hard LOCKUP|rcu.*(stall|detected)|"
-                   r"nobody cared|clocksource.*unstable|general protection|lost.*interrupt|spurious", re.I)
+                   r"nobody cared|unstable|general protection|lost.*interrupt|spurious", re.I)
 
 
 def shape(message):

@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 import threading
+import traceback
 
 import pexpect
 
@@ -167,6 +168,19 @@ class Case:
         """The last that was seen, for a failure's report."""
         text = plain(self.seen())
         return "".join(f"        | {line}\n" for line in text.splitlines()[-lines:]) + f"        whole: {self.log}"
+
+    def judge(self, function):
+        """Runs function(self) and closes the case: 'passed', 'failed' or 'skipped', and what it returned or why."""
+        try:
+            return "passed", function(self) or ""
+        except Skip as skip:
+            return "skipped", str(skip)
+        except Failure as failure:
+            return "failed", f"{failure}\n{self.tail()}"
+        except Exception:  # one that does not work fails, and the others run
+            return "failed", f"{traceback.format_exc()}{self.tail()}"
+        finally:
+            self.close()
 
     def close(self):
         for console in self.consoles:
