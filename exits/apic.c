@@ -24,8 +24,20 @@ verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
     return stop(STOP_BAD_MEMORY, (uint32_t)(vcpu->lapic.base >> 12)); // as exits/ept.c
 }
 
+// Behind the instruction: its debug trap may still have to come, before an interrupt.
+verdict_t exit_tpr_threshold(struct vcpu *vcpu, const struct exit *exit)
+{
+    (void)exit;
+    if (vcpu_trap_is_unknown(vcpu))
+        return need(STATE_DEBUG);
+    vcpu_note(vcpu, REQUEST_EVENT);
+    return again();
+}
+
 verdict_t exit_apic_write(struct vcpu *vcpu, const struct exit *exit)
 {
+    if (vcpu_trap_is_unknown(vcpu))
+        return need(STATE_DEBUG);
     lapic_written(vcpu, (unsigned)(exit->qualification & ACCESS_OFFSET), exit_now(vcpu, exit));
     return again();
 }

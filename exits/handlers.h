@@ -33,6 +33,7 @@ exit_handler exit_ept_misconfiguration;
 // apic.c
 exit_handler exit_apic_access;
 exit_handler exit_apic_write;
+exit_handler exit_tpr_threshold;
 exit_handler exit_virtualized_eoi;
 
 // hlt.c, vmcall.c

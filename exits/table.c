@@ -78,8 +78,7 @@ const struct exit_row exit_table[] = {
     [EXIT_ENTRY_MACHINE_CHECK] =
         EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: machine check"),
     [42] = UNUSED("exit reason 42"),
-    // Behind the instruction: its debug trap is still to come (vcpu_trap_waits()).
-    [EXIT_TPR_THRESHOLD] = EVENT(exit_resume, STATE_DEBUG, "TPR below threshold"),
+    [EXIT_TPR_THRESHOLD] = EVENT(exit_tpr_threshold, STATE_FLOW, "TPR below threshold"),
     [EXIT_APIC_ACCESS] =
         EVENT(exit_apic_access,
               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE | FACT_QUALIFICATION | DELIVERY,
@@ -105,7 +104,7 @@ const struct exit_row exit_table[] = {
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
     [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_MODE, "XSETBV"),
-    [EXIT_APIC_WRITE] = EVENT(exit_apic_write, STATE_DEBUG | FACT_QUALIFICATION, "APIC write"),
+    [EXIT_APIC_WRITE] = EVENT(exit_apic_write, STATE_FLOW | FACT_QUALIFICATION, "APIC write"),
     [EXIT_RDRAND] =
         INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_invpcid,

@@ -240,6 +240,13 @@ static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
            (vcpu->pending_debug & PENDING_DEBUG_BS);
 }
 
+// After an instruction that the CPU itself emulated: STATE_DEBUG is needed to tell. Few step, and
+// each of its fields is an exit where Corbel is nested. Needs STATE_FLOW.
+static inline bool vcpu_trap_is_unknown(const struct vcpu *vcpu)
+{
+    return (vcpu->rflags & RFLAGS_TF) && !(vcpu->fetched & STATE_DEBUG);
+}
+
 // Raises #PF: sets CR2 (the one thing that a fault verdict changes) and returns the verdict.
 static inline verdict_t fault_pf(struct vcpu *vcpu, uint64_t linear, uint32_t error)
 {

@@ -92,6 +92,26 @@ static void a_write_is_completed(void **state)
     assert_int_equal(VCPU->lapic.errors, LAPIC_ERROR_SEND_VECTOR);
 }
 
+// Behind an instruction of a guest that steps, whether its trap waits must be known; others pay
+// nothing.
+static void a_step_is_looked_for(void **state)
+{
+    (void)state;
+    static const uint8_t reasons[] = {EXIT_APIC_WRITE, EXIT_TPR_THRESHOLD};
+    for (unsigned i = 0; i < sizeof(reasons); i++) {
+        struct exit exit = {.reason = reasons[i], .qualification = LAPIC_LVT_ERROR};
+        assert_int_equal(exit_table[reasons[i]].needs & STATE_DEBUG, 0);
+        VCPU->rflags |= RFLAGS_TF;
+        VCPU->fetched = STATE_FLOW;
+        assert_verdict(exit_table[reasons[i]].handler(VCPU, &exit), need(STATE_DEBUG));
+        VCPU->fetched |= STATE_DEBUG;
+        assert_verdict(exit_table[reasons[i]].handler(VCPU, &exit), again());
+        VCPU->rflags &= ~RFLAGS_TF;
+        VCPU->fetched = STATE_FLOW;
+        assert_verdict(exit_table[reasons[i]].handler(VCPU, &exit), again());
+    }
+}
+
 static unsigned ended;
 
 static void note_end(void *ioapic, uint8_t vector)
@@ -120,6 +140,7 @@ int main(void)
         cmocka_unit_test_setup(an_eoi_that_the_cpu_left_ends_what_it_delivered, set_up),
         cmocka_unit_test_setup(what_is_no_memory_ends_the_vm, set_up),
         cmocka_unit_test_setup(a_write_is_completed, set_up),
+        cmocka_unit_test_setup(a_step_is_looked_for, set_up),
         cmocka_unit_test_setup(an_end_reaches_the_io_apic, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
