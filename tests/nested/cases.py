@@ -1,10 +1,15 @@
 """The cases of tests/nested/run: what is booted, with which CPU, and what must come of it."""
+import base64
 import dataclasses
+import gzip
 import pathlib
 import re
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/system"))
+from picture import Picture, corbel_font, wrapped  # noqa: E402
 
 
 class Machine:
@@ -34,7 +39,7 @@ class Kernel:
     def make(self, _build):
         return self.path
 
-    def arguments(self, where):
+    def drive(self, where):
         return f"-kernel {where}"
 
 
@@ -45,9 +50,10 @@ class Iso:
     config: str = ""
     files: tuple = ()
     autorun: str = ""
+    arguments: str = ""  # Corbel's own
 
     def options(self, build):
-        words = []
+        words = ["-a", self.arguments]
         if self.config:
             path = build / f"{self.name}.conf"
             path.write_text(self.config)
@@ -64,7 +70,7 @@ class Iso:
         subprocess.run([ROOT / "tools/mkiso", "-o", iso, *self.options(build)], check=True, stdin=subprocess.DEVNULL)
         return iso
 
-    def arguments(self, where):
+    def drive(self, where):
         return f"-drive file={where},format=raw,if=virtio,readonly=on"
 
 
@@ -89,7 +95,9 @@ class Known:
 KNOWN = (
     Known("with CR4.UMIP: SGDT, STR and SMSW are #GP",
           "this CPU has no UMIP, and KVM, which emulates it, does not for SMSW", bare="umip_smsw"),
-    # With kvm_intel vnmi=0 (tests/nested/run -p vnmi=0), so that KVM and Corbel do not both use them on one CPU, it passes.
+    # Shown: its VM entry sets the mask when the interruptibility state says so, and never clears it; with that one test made
+    # to do both, and nothing else changed, the check passes. So it does with kvm_intel vnmi=0 (tests/nested/run -p vnmi=0),
+    # where KVM and Corbel do not both use virtual NMIs on one CPU.
     Known("x2APIC: an NMI comes with IF clear",
           "Bochs leaves virtual NMIs blocked on a VM entry whose state says that they are not"),
 )
@@ -111,6 +119,8 @@ class Case:
     says: tuple = (r"self-test: [1-9]\d* passed",)
     never: tuple = (r"^corbel: panic", r"a CPU of silicon would refuse")
     known: tuple = KNOWN
+    picture: bool = False  # the screen shows the last that was printed
+    limit: int = 600  # seconds of which two idle CPUs need a third
 
     def excuses(self, machine):
         """The failed checks that are known here, with their reasons."""
@@ -141,7 +151,21 @@ class Case:
             return f"in use, and this CPU does not have it: {', '.join(sorted(wrong))}"
         if unseen := set(self.without) - machine.features("not here"):
             return f"the capability screen does not miss {', '.join(sorted(unseen))}"
-        return ""
+        return self.judge_picture(machine) if self.picture else ""
+
+    def judge_picture(self, machine):
+        """'', or where the picture, which is kept, differs from the end of what was printed."""
+        found = re.search(r"^=== picture\n(.*)^=== end of picture$", machine.text, re.M | re.S)
+        path = ROOT / "build/nested" / f"{self.name}.ppm"
+        path.write_bytes(gzip.decompress(base64.b64decode(found.group(1))))
+        picture = Picture(path)
+        seen = picture.text(corbel_font())
+        printed = machine.text[machine.text.index("Corbel, a hypervisor"):found.start()]
+        wanted = wrapped(printed.rstrip(), picture.width // 8)[-len(seen):]
+        for line, other in zip(seen, wanted):
+            if line != other:
+                return f"the screen shows '{line}' where '{other}' was printed"
+        return "" if len(seen) > 20 else f"{len(seen)} lines on the screen"
 
 
 def lacking(name, title, cpu, *without):
@@ -167,10 +191,13 @@ CASES = (
             "tpr_shadow", "rdtscp", "invpcid", "wbinvd"),
     Case("no-unrestricted", "a CPU without unrestricted guest is refused", cpu="host,-vmx-unrestricted-guest", end="refused",
          says=(r"unrestricted guest.*start QEMU with -cpu host", r"Corbel cannot run here: 1 of \d+ requirements are missing")),
-    Case("two-cpus", "the self-test on two CPUs", more="-smp 2",
+    Case("two-cpus", "the self-test on two CPUs of a q35 board", more="-smp 2 -machine q35",
          says=(r"self-test: [1-9]\d* passed", r"VMX: 2 CPUs")),
     Case("linux", "a Linux guest", image=LINUX,
          says=(r"autorun: 40 processes, 30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58, from [\d.]+ to",)),
     Case("costs", "what round trips cost, in instructions", image=COSTS,
          says=(r"^cost cpuid \d+", r"^interrupts taken: [1-9]\d*")),
+    Case("uefi", "the self-test, booted by OVMF, to the framebuffer", image=Iso("uefi", arguments="end=halt"),
+         more="-bios OVMF.fd -device VGA,romfile=", picture=True, limit=1500,
+         says=(r"self-test: [1-9]\d* passed", r"halted, so that this stays on the screen")),
 )
