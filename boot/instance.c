@@ -189,7 +189,7 @@ bool instance_clear(struct instance *instance, uint64_t until)
     while (at->region < memory->count) {
         const struct gmem_region *region = &memory->region[at->region];
         uint64_t size = MIN(region->size - at->offset, PIECE);
-        memset(region->bytes + at->offset, 0, size);
+        frames_clear(region->bytes + at->offset, size);
         at->offset += size;
         if (at->offset == region->size)
             *at = (struct instance_cursor){.region = at->region + 1};

@@ -1,9 +1,14 @@
-// Once a second, a look at every VM that wants it. Called by the operator's poll.
+// Once a second, a look at every VM that wants it, and at what machine checks left. Called by the
+// operator's poll.
 
 #include "boot/watchdog.h"
 
+#include "arch/x86_64/machine_check.h"
+#include "boot/consoles.h"
 #include "boot/host_watch.h"
 #include "boot/vms.h"
+#include "lib/panic.h"
+#include "mm/frames.h"
 #include "vm/watchdog.h"
 #include "vmx/machine.h"
 
@@ -32,6 +37,18 @@ static void look_at(struct watchdog *dog, struct vm *vm)
         vms_release(vm);
 }
 
+// Memory that broke and was not used yet is used no more once its VM gives it back.
+static void tell_machine_checks(void)
+{
+    struct mca_bank bank;
+    uint64_t frame;
+    while (machine_check_next(&bank)) {
+        mca_print(consoles_printer(), &bank);
+        if (bank.global && mca_frame(&bank, &frame) && !frames_retire(hpa(frame)))
+            panic("more memory breaks than can be remembered");
+    }
+}
+
 void watchdog_attend(uint64_t now)
 {
     static uint64_t next;
@@ -39,6 +56,7 @@ void watchdog_attend(uint64_t now)
         return;
     next = now + host_tsc_hz;
     host_watch();
+    tell_machine_checks();
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct vm *vm = vms_at(slot);
         if (vm && vm->config.watchdog && !vms_is_paused(vm) && !vms_is_preserved(vm))

@@ -16,6 +16,8 @@ static uint64_t *free_map;
 static uint64_t frame_limit; // frames that the map covers
 static uint64_t next_single; // where the search for a single frame goes on (a word)
 static uint64_t free_count, total_count;
+static uint64_t retired[32]; // frames
+static unsigned retired_count;
 
 uint64_t frames_bitmap_size(uint64_t top)
 {
@@ -26,7 +28,7 @@ void frames_init(hpa_t bitmap, uint64_t top)
 {
     free_map = (uint64_t *)bitmap.value;
     frame_limit = align_up(top / PAGE_SIZE, FRAMES_PER_WORD);
-    next_single = free_count = total_count = 0;
+    next_single = free_count = total_count = retired_count = 0;
     memset(free_map, 0, frames_bitmap_size(top));
 }
 
@@ -143,6 +145,46 @@ void *frames_allocate(uint64_t size, uint64_t alignment)
     return start;
 }
 
+static void take_out(uint64_t frame)
+{
+    mark(frame, 1, false);
+    total_count--;
+}
+
+static bool is_retired(uint64_t frame)
+{
+    for (unsigned i = 0; i < retired_count; i++)
+        if (retired[i] == frame)
+            return true;
+    return false;
+}
+
+bool frames_retire(hpa_t at)
+{
+    uint64_t frame = at.value / PAGE_SIZE;
+    spin_lock(&lock);
+    bool is_new = frame < frame_limit && !is_retired(frame);
+    bool is_remembered = !is_new || retired_count < ARRAY_LENGTH(retired);
+    if (is_new && is_remembered) {
+        retired[retired_count++] = frame;
+        if (is_free(frame))
+            take_out(frame);
+    }
+    spin_unlock(&lock);
+    return is_remembered;
+}
+
+void frames_clear(void *start, uint64_t size)
+{
+    if (!retired_count) {
+        memset(start, 0, size);
+        return;
+    }
+    for (uint64_t at = 0; at < size; at += PAGE_SIZE)
+        if (!is_retired(((uintptr_t)start + at) / PAGE_SIZE))
+            memset((uint8_t *)start + at, 0, PAGE_SIZE);
+}
+
 void frames_free(void *start, uint64_t size)
 {
     uint64_t first = (uintptr_t)start / PAGE_SIZE;
@@ -152,6 +194,9 @@ void frames_free(void *start, uint64_t size)
     uint64_t before = free_count;
     mark(first, size / PAGE_SIZE, true);
     uint64_t freed = free_count - before;
+    for (unsigned i = 0; i < retired_count; i++)
+        if (retired[i] - first < size / PAGE_SIZE)
+            take_out(retired[i]);
     spin_unlock(&lock);
     assert(freed == size / PAGE_SIZE); // none was free already
 }

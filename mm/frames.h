@@ -23,6 +23,13 @@ void frame_free(void *frame);
 void *frames_allocate(uint64_t size, uint64_t alignment);
 void frames_free(void *start, uint64_t size);
 
+// The frame at this address has broken: it is not given out again, now or when it is freed. False:
+// no more can be remembered.
+MUST_CHECK bool frames_retire(hpa_t frame);
+
+// Zeroes allocated memory, whole frames; those that were retired are not touched.
+void frames_clear(void *start, uint64_t size);
+
 // Frames that can be allocated now, and the number of all that were added and not reserved. Whoever
 // gives back all that it took leaves the first as it was.
 uint64_t frames_free_count(void);

@@ -29,6 +29,14 @@ void *gmem_at(const struct gmem *memory, gpa_t at, uint64_t length)
     return available == length ? bytes : NULL;
 }
 
+bool gmem_holds(const struct gmem *memory, const void *bytes)
+{
+    for (unsigned i = 0; i < memory->count; i++)
+        if ((uintptr_t)bytes - (uintptr_t)memory->region[i].bytes < memory->region[i].size)
+            return true;
+    return false;
+}
+
 void gmem_load(const void *ram, void *to, uint64_t length)
 {
     if (!is_aligned((uintptr_t)ram, length ? length : 1)) {

@@ -3,7 +3,6 @@
 
 #include "vmx/run.h"
 
-#include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
@@ -11,6 +10,7 @@
 #include "vm/watch.h"
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
+#include "vmx/recovery.h"
 #include "vmx/requests.h"
 #include "vmx/setup.h"
 #include "vmx/state.h"
@@ -78,7 +78,6 @@ static void fetch(struct vmx_vcpu *v, uint32_t needs, struct exit *exit)
         event_take_interrupted(&v->guest, exit);
 }
 
-// FACT_INSTRUCTION.
 static inline void fetch_instruction(struct vcpu *vcpu)
 {
     vmread_into(&vcpu->rip, VMCS_GUEST_RIP);
@@ -137,6 +136,14 @@ static inline void step_over_instruction(struct vcpu *vcpu)
     step_over(vcpu, vmread_known(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
+// What this vCPU did, or met, ends the VM: where it stands will be asked for.
+COLD static void end_vm(struct vmx_vcpu *v, enum stop_reason reason, uint32_t code)
+{
+    state_fetch(v, STATE_ALL);
+    if (vm_stop(v->guest.vm, reason, code))
+        v->guest.vm->stopped_by = &v->guest;
+}
+
 // Host events never leave this file: they are served before anybody looks at the guest. True:
 // served.
 static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
@@ -160,18 +167,10 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
             this_cpu()->charge = CHARGE_NONE;
             return true;
         }
-        if ((info & INTERRUPTION_VECTOR) == VECTOR_MC)
-            panic_machine_check("while a guest ran");
+        if ((info & INTERRUPTION_VECTOR) == VECTOR_MC && recovery_ends_vm(&v->guest))
+            end_vm(v, STOP_MACHINE_CHECK, 0);
     }
     return false;
-}
-
-// What this vCPU did ends the VM: where it stands will be asked for.
-COLD static void end_vm(struct vmx_vcpu *v, enum stop_reason reason, uint32_t code)
-{
-    state_fetch(v, STATE_ALL);
-    if (vm_stop(v->guest.vm, reason, code))
-        v->guest.vm->stopped_by = &v->guest;
 }
 
 // Any verdict but a plain step over an instruction. Returns how the loop ends, or RUN_CONTINUE.
@@ -248,8 +247,9 @@ __attribute__((noinline)) static enum run_end handle_other(struct vmx_vcpu *v, s
 COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
     uint32_t reason = exit ? exit->reason : STATS_OTHER;
-    if (exit && (reason & ~EXIT_ENTRY_FAILURE) == EXIT_ENTRY_MACHINE_CHECK)
-        panic_machine_check("on a VM entry");
+    if (exit && (reason & ~EXIT_ENTRY_FAILURE) == EXIT_ENTRY_MACHINE_CHECK &&
+        !recovery_ends_vm(&v->guest))
+        return; // it is made again
     dump_entry_failure(v, reason);
     end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);
 }

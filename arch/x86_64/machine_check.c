@@ -1,24 +1,37 @@
-// The banks of the machine-check architecture: see machine_check.h.
+// The registers of the machine-check architecture: see machine_check.h.
 
 #include "arch/x86_64/machine_check.h"
+
+#include <stdatomic.h>
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/registers.h"
 
-#define MSR_MCG_CAP 0x179
-#define MSR_MCG_CTL 0x17b
-#define MSR_MC_CTL  0x400 // of bank 0; four MSRs a bank
-#define MC_STATUS   1
-#define MC_ADDRESS  2
-#define MC_MISC     3
+#define MSR_MCG_CAP     0x179
+#define MSR_MCG_STATUS  0x17a
+#define MSR_MCG_CTL     0x17b
+#define MSR_MCG_EXT_CTL 0x4d0
+#define MSR_MC_CTL      0x400 // of bank 0; four MSRs a bank
+#define MC_STATUS       1
+#define MC_ADDRESS      2
+#define MC_MISC         3
 
 #define MCG_BANKS    BITS(7, 0)
 #define MCG_HAS_CTL  BIT(8)
+#define MCG_HAS_LMCE BIT(27) // errors that reach the CPU alone that they hit
+#define MCG_CTL_LMCE BIT(0)
 #define STATUS_VALID BIT(63)
 #define STATUS_MISC  BIT(59)
 #define STATUS_ADDR  BIT(58)
 #define EDX_MCE      BIT32(7)
 #define EDX_MCA      BIT32(14)
+
+// Filled by any CPU, read in order.
+static struct {
+    struct mca_bank bank;
+    _Atomic bool is_whole;
+} kept[32];
+static _Atomic unsigned kept_count;
 
 static uint64_t capabilities(void)
 {
@@ -28,34 +41,92 @@ static uint64_t capabilities(void)
     return value;
 }
 
-unsigned machine_check_print(struct printer *to)
+// False: nothing is in it.
+static bool read_bank(uint32_t number, uint64_t global, struct mca_bank *bank)
 {
-    unsigned banks = capabilities() & MCG_BANKS, found = 0;
-    for (uint32_t i = 0; i < banks; i++) {
-        uint32_t bank = MSR_MC_CTL + 4 * i;
-        uint64_t status, address = 0, misc = 0;
-        if (!rdmsr_safe(bank + MC_STATUS, &status) || !(status & STATUS_VALID))
-            continue;
-        if (status & STATUS_ADDR)
-            (void)rdmsr_safe(bank + MC_ADDRESS, &address);
-        if (status & STATUS_MISC)
-            (void)rdmsr_safe(bank + MC_MISC, &misc);
-        print_to(to, "machine check: CPU %u bank %u status %016lx address %lx misc %lx\n",
-                 this_cpu()->index, i, status, address, misc);
-        found++;
+    uint32_t at = MSR_MC_CTL + 4 * number;
+    *bank = (struct mca_bank){.cpu = this_cpu()->index, .number = number, .global = global};
+    if (!rdmsr_safe(at + MC_STATUS, &bank->status) || !(bank->status & STATUS_VALID))
+        return false;
+    if (bank->status & STATUS_ADDR)
+        (void)rdmsr_safe(at + MC_ADDRESS, &bank->address);
+    if (bank->status & STATUS_MISC)
+        (void)rdmsr_safe(at + MC_MISC, &bank->misc);
+    return true;
+}
+
+// CPUs that share a bank see the same: once is enough. Without room the first ones stay, which tell
+// more than the last.
+static void keep(const struct mca_bank *bank)
+{
+    unsigned count = atomic_load(&kept_count);
+    for (unsigned i = 0; i < MIN(count, ARRAY_LENGTH(kept)); i++)
+        if (kept[i].is_whole && kept[i].bank.number == bank->number &&
+            kept[i].bank.status == bank->status && kept[i].bank.address == bank->address)
+            return;
+    unsigned at = atomic_fetch_add(&kept_count, 1);
+    if (at >= ARRAY_LENGTH(kept)) {
+        atomic_store(&kept_count, ARRAY_LENGTH(kept));
+        return;
     }
-    return found;
+    kept[at].bank = *bank;
+    kept[at].is_whole = true;
+}
+
+bool machine_check_next(struct mca_bank *told)
+{
+    static unsigned next;
+    if (next >= ARRAY_LENGTH(kept) || !kept[next].is_whole)
+        return false;
+    *told = kept[next++].bank;
+    return true;
+}
+
+void machine_check_print(struct printer *to)
+{
+    for (unsigned i = 0; i < ARRAY_LENGTH(kept) && kept[i].is_whole; i++)
+        mca_print(to, &kept[i].bank);
+}
+
+enum mca_action machine_check_serve(bool in_guest, uint64_t *frame)
+{
+    uint64_t has = capabilities(), global;
+    enum mca_severity worst = MCA_NOTHING;
+    bool is_named = false;
+    (void)rdmsr_safe(MSR_MCG_STATUS, &global);
+    for (uint32_t i = 0; i < (has & MCG_BANKS); i++) {
+        struct mca_bank bank;
+        if (!read_bank(i, global, &bank))
+            continue;
+        keep(&bank);
+        enum mca_severity severity = mca_severity(&bank, has);
+        worst = MAX(worst, severity);
+        if (severity == MCA_CONSUMED)
+            is_named = mca_frame(&bank, frame);
+        if (severity != MCA_NOTHING && severity != MCA_FATAL)
+            (void)wrmsr_safe(MSR_MC_CTL + 4 * i + MC_STATUS, 0);
+    }
+    enum mca_action action = mca_action(worst, global, in_guest);
+    if (action == MCA_PANIC || (action == MCA_END_GUEST && !is_named))
+        return MCA_PANIC;
+    (void)wrmsr_safe(MSR_MCG_STATUS, 0); // another one before this would shut the CPU down
+    return action;
 }
 
 void machine_check_init(struct printer *to)
 {
     uint64_t has = capabilities();
-    if (machine_check_print(to))
-        print_to(to, "machine check: the above happened before this boot\n");
+    struct mca_bank bank;
     for (uint32_t i = 0; i < (has & MCG_BANKS); i++) {
+        if (read_bank(i, 0, &bank)) {
+            mca_print(to, &bank);
+            print_to(to, "machine check: the above happened before this boot\n");
+        }
         (void)wrmsr_safe(MSR_MC_CTL + 4 * i + MC_STATUS, 0);
         (void)wrmsr_safe(MSR_MC_CTL + 4 * i, UINT64_MAX);
     }
     if (has & MCG_HAS_CTL)
         (void)wrmsr_safe(MSR_MCG_CTL, UINT64_MAX);
+    if (has & MCG_HAS_LMCE)
+        (void)wrmsr_safe(MSR_MCG_EXT_CTL, MCG_CTL_LMCE); // #GP where firmware has it locked off
 }

@@ -1,12 +1,20 @@
-// Machine checks of the host: the banks are switched on at boot and read out in a panic. SDM:
-// "Machine-Check Architecture".
+// Machine checks of the host: the banks are switched on at boot and read when one comes. What they
+// said is kept until CPU 0, or a panic, tells it: a machine check may come where nothing can be
+// printed. What to do about it is decided in mca.c.
 #pragma once
 
-#include "lib/print.h"
+#include "arch/x86_64/mca.h"
 
 // On each CPU: names the errors that are still there from before this boot (a machine that was
 // reset by one keeps it), clears them and lets all kinds be reported.
 void machine_check_init(struct printer *to);
 
-// Prints the banks of this CPU that hold an error. Returns how many.
-unsigned machine_check_print(struct printer *to);
+// A machine check has come, in root or, as a VM exit, in a guest. With MCA_END_GUEST *frame is the
+// guest's memory that broke.
+enum mca_action machine_check_serve(bool in_guest, uint64_t *frame);
+
+// The next thing that was kept and not yet told. CPU 0 only.
+bool machine_check_next(struct mca_bank *told);
+
+// For panics: all that is kept.
+void machine_check_print(struct printer *to);

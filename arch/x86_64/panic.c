@@ -7,7 +7,10 @@
 #include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/symbols.h"
+#include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
+
+#define BANKS_TICKS UINT64_C(20000000) // of the TSC: some milliseconds
 
 static struct printer *output;
 static void (*flush_output)(void);
@@ -184,16 +187,27 @@ static void print_registers(const struct trap_frame *f)
              read_cr3(), read_cr4());
 }
 
+// The other CPUs come to their banks at the same moment, and the cause may stand there.
+static void wait_for_banks(void)
+{
+    uint64_t since = rdtsc();
+    while (rdtsc() - since < BANKS_TICKS)
+        pause();
+}
+
 void panic_machine_check(const char *when)
 {
+    wait_for_banks();
     begin();
     print_to(output, "\ncorbel: panic on CPU %u: machine check %s\n", this_cpu()->index, when);
-    (void)machine_check_print(output);
+    machine_check_print(output);
     end();
 }
 
 void panic_trap(const struct trap_frame *frame)
 {
+    if (frame->vector == TRAP_MACHINE_CHECK)
+        wait_for_banks();
     begin();
     const struct cpu *cpu = this_cpu();
     const char *name =
@@ -206,7 +220,7 @@ void panic_trap(const struct trap_frame *frame)
     if (cpu->stack_guard && (below <= 4096 || read_cr2() - cpu->stack_guard < 4096))
         print_to(output, "the stack of this CPU overflowed into its guard page\n");
     if (frame->vector == TRAP_MACHINE_CHECK)
-        (void)machine_check_print(output);
+        machine_check_print(output);
     print_registers(frame);
     print_backtrace(frame->rip, frame->rsp, false);
     end();

@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/panic.h"
 #include "arch/x86_64/registers.h"
 #include "lib/panic.h"
@@ -96,6 +97,15 @@ static void handle_nmi(struct trap_frame *frame)
     }
 }
 
+static void handle_machine_check(const struct trap_frame *frame)
+{
+    uint64_t broken;
+    if (panic_in_progress())
+        panic_halt();
+    if (machine_check_serve(false, &broken) != MCA_GO_ON)
+        panic_trap(frame);
+}
+
 static bool fix_up(struct trap_frame *frame)
 {
     struct cpu *cpu = this_cpu();
@@ -112,23 +122,28 @@ void trap_handle(struct trap_frame *frame)
         interrupt_dispatch((uint8_t)frame->vector);
     else if (frame->vector == TRAP_NMI)
         handle_nmi(frame);
+    else if (frame->vector == TRAP_MACHINE_CHECK)
+        handle_machine_check(frame);
     else if (!fix_up(frame))
         panic_trap(frame);
 }
 
+// A machine check between may look at MSRs itself: what was expected before is expected after.
 bool rdmsr_safe(uint32_t index, uint64_t *value)
 {
+    uint64_t outer = this_cpu()->fixup;
     *value = 0;
     this_cpu()->fixup = (uintptr_t)rdmsr_fixup;
     bool exists = rdmsr_attempt(index, value);
-    this_cpu()->fixup = 0;
+    this_cpu()->fixup = outer;
     return exists;
 }
 
 bool wrmsr_safe(uint32_t index, uint64_t value)
 {
+    uint64_t outer = this_cpu()->fixup;
     this_cpu()->fixup = (uintptr_t)wrmsr_fixup;
     bool accepted = wrmsr_attempt(index, value);
-    this_cpu()->fixup = 0;
+    this_cpu()->fixup = outer;
     return accepted;
 }

@@ -103,6 +103,18 @@ def case_panic_is_kept(t):
                    r"\|   [0-9a-f]{16} boot_main\+0x", r"\ncorbel: panic on CPU 0")
 
 
+def case_machine_check(t):
+    """A machine check that needs no action is survived; one that corrupts a CPU ends in a panic that tells of both, and
+    of what the other CPU's banks say."""
+    with BareMachine(t, "q35", "-smp", "2", arguments="end=halt") as machine:
+        machine.wait_for_end()
+        machine.monitor("mce 0 9 0xbd000000000000c0 5 0x12345000 0x8c", "mce -b 0 1 0xbf80000000000134 4 0x5000 0x8c")
+        check_says(machine.wait_for_end(), r"panic on CPU \d: exception 18 \(machine check\) in panic_halt\+0x",
+                   r"CPU 0 bank 9: memory controller error, uncorrected, address 0x12345000 ",
+                   r"CPU 0 bank 1: cache error, uncorrected, CPU state corrupt, action required, address 0x5000 ",
+                   r"CPU 1 bank 1: ", r"multiboot_entry.long_mode\+0x", r"end: panic")
+
+
 def case_screen_stays(t):
     """`end=halt` keeps the machine on, so that a refusal can be read; without it an emulator goes down."""
     console = t.boot(t.iso(arguments="end=halt"), emulator="qemu-tcg", limit=120)

@@ -182,6 +182,38 @@ static void a_thousand_lives_leave_every_frame_free(void **state)
     assert_int_equal((uintptr_t)frames_allocate(RAM, PAGE_SIZE), BASE);
 }
 
+static void what_has_broken_is_given_to_nobody(void **state)
+{
+    (void)state;
+    uint8_t *piece = frames_allocate(4 * PAGE_SIZE, PAGE_SIZE);
+    memset(piece, 0xa5, 4 * PAGE_SIZE);
+    assert_true(frames_retire(hpa((uintptr_t)piece + PAGE_SIZE + 123))); // in use
+    assert_true(frames_retire(hpa((uintptr_t)piece + PAGE_SIZE)));       // known
+    assert_true(frames_retire(hpa(BASE)));                               // free
+    assert_true(frames_retire(hpa(UINT64_C(1) << 50)));                  // not RAM
+    frames_clear(piece, 4 * PAGE_SIZE);
+    for (unsigned page = 0; page < 4; page++)
+        assert_int_equal(piece[page * PAGE_SIZE], page == 1 ? 0xa5 : 0);
+    frames_free(piece, 4 * PAGE_SIZE);
+    assert_int_equal(frames_free_count(), RAM_FRAMES - 2);
+    assert_int_equal(frames_total_count(), RAM_FRAMES - 2);
+    for (unsigned i = 0; i < RAM_FRAMES - 2; i++) {
+        uint8_t *frame = frame_allocate();
+        assert_true(frame && frame != piece + PAGE_SIZE && frame != (uint8_t *)BASE);
+    }
+    assert_null(frame_allocate());
+}
+
+static void only_so_many_broken_frames_are_remembered(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    while (frames_retire(hpa(BASE + count * PAGE_SIZE)))
+        count++;
+    assert_int_equal(count, 32);
+    assert_int_equal(frames_free_count(), RAM_FRAMES - 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +223,8 @@ int main(void)
         cmocka_unit_test_setup(large_pieces_are_aligned_and_come_from_the_top, all_is_free),
         cmocka_unit_test_setup(what_does_not_fit_in_one_piece_is_refused, all_is_free),
         cmocka_unit_test_setup(a_thousand_lives_leave_every_frame_free, all_is_free),
+        cmocka_unit_test_setup(what_has_broken_is_given_to_nobody, all_is_free),
+        cmocka_unit_test_setup(only_so_many_broken_frames_are_remembered, all_is_free),
         // Last: a panic leaves the allocator as it found it.
         cmocka_unit_test_setup(what_is_freed_twice_is_our_bug, all_is_free),
     };

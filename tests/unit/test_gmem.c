@@ -38,6 +38,16 @@ static void a_range_is_found_inside_one_region_only(void **state)
     assert_null(gmem_at(&memory, gpa(UINT64_MAX), 2));
 }
 
+static void what_we_see_as_ram_is_known(void **state)
+{
+    (void)state;
+    static const uint8_t other[1];
+    assert_true(gmem_holds(&memory, low));
+    assert_true(gmem_holds(&memory, middle + sizeof(middle) - 1));
+    assert_false(gmem_holds(&memory, other));
+    assert_false(gmem_holds(&memory, NULL));
+}
+
 static void copies_run_across_adjacent_regions(void **state)
 {
     (void)state;
@@ -124,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_range_is_found_inside_one_region_only, fill),
+        cmocka_unit_test_setup(what_we_see_as_ram_is_known, fill),
         cmocka_unit_test_setup(copies_run_across_adjacent_regions, fill),
         cmocka_unit_test_setup(a_copy_that_leaves_ram_moves_nothing, fill),
         cmocka_unit_test_setup(each_size_moves_whole, fill),

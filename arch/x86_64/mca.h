@@ -1,0 +1,39 @@
+// What a bank of the machine-check architecture says, and what can be done about it. Pure: the
+// registers are read in machine_check.c. SDM: "Machine-Check Architecture", "Recovery of
+// Uncorrected Recoverable (UCR) Errors".
+#pragma once
+
+#include "lib/print.h"
+
+struct mca_bank {
+    uint32_t cpu, number;
+    uint64_t status, address, misc; // of the bank
+    uint64_t global;                // IA32_MCG_STATUS; 0: read outside a machine check
+};
+
+// In the order in which they weigh.
+enum mca_severity {
+    MCA_NOTHING,  // no error, or another CPU's, which has the same bank
+    MCA_HARMLESS, // corrected, or not to be acted upon
+    MCA_LATENT,   // broken data that nobody has used yet (action optional)
+    MCA_CONSUMED, // ... that what ran here has used (action required)
+    MCA_FATAL,
+};
+
+// `capabilities`: IA32_MCG_CAP.
+enum mca_severity mca_severity(const struct mca_bank *bank, uint64_t capabilities);
+
+enum mca_action {
+    MCA_GO_ON,
+    MCA_END_GUEST, // it used broken data of its own
+    MCA_PANIC,
+};
+
+// After a machine check whose worst bank was `worst`.
+enum mca_action mca_action(enum mca_severity worst, uint64_t global, bool in_guest);
+
+// The frame that broke; false if the bank does not name one.
+bool mca_frame(const struct mca_bank *bank, uint64_t *frame);
+
+// One line.
+void mca_print(struct printer *to, const struct mca_bank *bank);
