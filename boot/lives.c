@@ -80,11 +80,12 @@ static void schedule(struct instance *instance, uint64_t debt)
             .weight = config->weight,
             .cap = config->cap ? MAX(config->cap / count, 1) : 0,
             .pinned = pinned_cpu(config, i),
-            .group = instance,
+            .group = &instance->machine.group,
             .debt = debt / count,
         };
         instance->machine.entity[i] = &vcpu->sched;
     }
+    instance->machine.group = (struct sched_group){instance->machine.entity, count};
     for (unsigned i = 0; i < count; i++)
         loop_add(vmx_vcpu(instance->vm.vcpu[i]));
 }

@@ -149,6 +149,8 @@ static void start_vmx(void)
     if (setup_shared() != STATUS_OK)
         refuse("no memory for the I/O bitmaps");
     run_init();
+    if (operator_init() != STATUS_OK) // before the other CPUs' loops begin
+        refuse("no memory for the scheduler");
     if (vmx_start_enter(&why) != STATUS_OK)
         refuse(why.text);
 }
@@ -168,8 +170,6 @@ void boot_main(uint64_t magic, uint64_t information)
     machine_check_init(consoles_printer());
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
-    if (operator_init() != STATUS_OK) // the other CPUs' loops begin in start_vmx()
-        refuse("no memory for the scheduler");
     if (options.end == END_PANIC)
         panic("asked for by end=panic");
     start_vmx();

@@ -32,11 +32,12 @@ static unsigned online_count(void)
 // Corbel's own CPUs alone count: what firmware left asleep does not share a core's buffers.
 static enum speculation_smt find_smt(void)
 {
-    for (unsigned i = 1; i < cpu_count; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (cpus[i].online && cpus[j].online &&
-                cpus[i].apic_id >> cpu_core_shift() == cpus[j].apic_id >> cpu_core_shift())
-                return SMT_ON;
+    bool seen[CPUS] = {false};
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (cpus[i].online && seen[cpu_first_of_core(i)])
+            return SMT_ON;
+        seen[cpu_first_of_core(i)] |= cpus[i].online;
+    }
     return SMT_OFF;
 }
 

@@ -3,74 +3,7 @@
 #include "vm/sched.h"
 
 #include "vm/bus.h"
-
-// ---- heaps ----
-
-static void place(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
-{
-    heap->slot[index] = entity;
-    entity->index = index;
-}
-
-static void sift_up(struct sched_heap *heap, uint32_t index, struct sched_entity *entity)
-{
-    while (index > 0) {
-        uint32_t parent = (index - 1) / 2;
-        if (heap->slot[parent]->key <= entity->key)
-            break;
-        place(heap, index, heap->slot[parent]);
-        index = parent;
-    }
-    place(heap, index, entity);
-}
-
-// `entity` was the heap's last and still stands behind its end: there it answers for a child that
-// is missing.
-static void sift_down(struct sched_heap *heap, size_t index, struct sched_entity *entity)
-{
-    struct sched_entity **slot = heap->slot; // these do not change: each choice comes by here
-    size_t count = heap->count;
-    uint64_t key = entity->key;
-    for (size_t child = 2 * index + 1; child < count; child = 2 * index + 1) {
-        struct sched_entity *lesser = slot[child], *right = slot[child + 1];
-        if (right->key < lesser->key) {
-            lesser = right;
-            child++;
-        }
-        if (lesser->key >= key)
-            break;
-        slot[index] = lesser;
-        lesser->index = (uint32_t)index;
-        index = child;
-    }
-    place(heap, (uint32_t)index, entity);
-}
-
-static void insert(struct sched_heap *heap, struct sched_entity *entity, uint64_t key)
-{
-    entity->heap = heap;
-    entity->key = key;
-    sift_up(heap, heap->count++, entity);
-}
-
-static void take(struct sched_entity *entity)
-{
-    struct sched_heap *heap = entity->heap;
-    uint32_t index = entity->index;
-    struct sched_entity *last = heap->slot[--heap->count];
-    entity->heap = NULL;
-    if (last == entity)
-        return;
-    if (index > 0 && heap->slot[(index - 1) / 2]->key > last->key)
-        sift_up(heap, index, last);
-    else
-        sift_down(heap, index, last);
-}
-
-static struct sched_entity *first(const struct sched_heap *heap)
-{
-    return heap->count ? heap->slot[0] : NULL;
-}
+#include "vm/sched_heap.h"
 
 // ---- set-up ----
 
@@ -81,25 +14,129 @@ size_t sched_slots(unsigned cpu_count)
 
 void sched_init(struct sched *sched, unsigned cpu_count, struct sched_entity **slots)
 {
-    sched->cpu_count = cpu_count;
-    sched->queue = (struct sched_heap){slots, 0, SCHED_VCPUS};
-    sched->floor = 0;
-    sched->idle_count = 0;
+    *sched = (struct sched){.cpu_count = cpu_count, .queue = {slots, 0}};
     for (unsigned i = 0; i < cpu_count; i++) {
         struct sched_entity **own = slots + (1 + 2 * (size_t)i) * SCHED_VCPUS;
         sched->cpu[i] = (struct sched_cpu){
-            .pinned = {own, 0, SCHED_VCPUS},
-            .timers = {own + SCHED_VCPUS, 0, SCHED_VCPUS},
+            .pinned = {own, 0},
+            .timers = {own + SCHED_VCPUS, 0},
+            .number = (uint16_t)i,
+            .core = SCHED_NO_CORE,
         };
     }
 }
 
-// ---- becoming runnable ----
+void sched_set_core(struct sched *sched, unsigned cpu, unsigned core)
+{
+    struct sched_cpu *own = &sched->cpu[cpu];
+    own->core = (uint16_t)core;
+    own->sibling = (uint16_t)cpu;
+    sched->has_cores = true;
+    for (unsigned i = 0; i < sched->cpu_count; i++)
+        if (i != cpu && sched->cpu[i].core == core) {
+            own->sibling = sched->cpu[i].sibling;
+            sched->cpu[i].sibling = (uint16_t)cpu;
+            break;
+        }
+}
+
+// ---- which one a CPU would run ----
 
 static bool is_pinned(const struct sched *sched, const struct sched_entity *entity)
 {
     return entity->pinned < sched->cpu_count;
 }
+
+// The one of a group that has had least, of those that are queued and may run on this CPU.
+static struct sched_entity *least_of(const struct sched *sched, const struct sched_cpu *cpu,
+                                     const struct sched_group *group)
+{
+    struct sched_entity *least = NULL;
+    for (unsigned i = 0; i < group->count; i++) {
+        struct sched_entity *entity = group->member[i];
+        if (entity->state == SCHED_QUEUED &&
+            (!is_pinned(sched, entity) || &sched->cpu[entity->pinned] == cpu) &&
+            (!least || entity->vruntime < least->vruntime))
+            least = entity;
+    }
+    return least;
+}
+
+// The one that has had least.
+static struct sched_entity *least(const struct sched *sched, const struct sched_cpu *cpu)
+{
+    struct sched_entity *own = first(&cpu->pinned), *any = first(&sched->queue);
+    return !own || (any && any->key < own->key) ? any : own;
+}
+
+// ---- cores that one VM at a time has ----
+
+static struct sched_entity *least_of_core(const struct sched *sched, const struct sched_cpu *cpu)
+{
+    struct sched_entity *found = least(sched, cpu);
+    for (unsigned i = cpu->sibling; i != cpu->number; i = sched->cpu[i].sibling) {
+        struct sched_entity *other = least(sched, &sched->cpu[i]);
+        if (!found || (other && other->vruntime < found->vruntime))
+            found = other;
+    }
+    return found;
+}
+
+// Whether another VM runs on the CPU's core.
+static bool is_shut_out(const struct sched *sched, const struct sched_cpu *cpu,
+                        const struct sched_entity *entity)
+{
+    if (cpu->core == SCHED_NO_CORE)
+        return false;
+    const struct sched_core *core = &sched->core[cpu->core];
+    return core->running && core->group != entity->group;
+}
+
+// The one that waits for another VM to leave the CPU's core, which has had more; or NULL.
+static struct sched_entity *claimant(const struct sched *sched, const struct sched_cpu *cpu)
+{
+    if (cpu->core == SCHED_NO_CORE)
+        return NULL;
+    struct sched_entity *entity = least_of_core(sched, cpu);
+    return entity && is_shut_out(sched, cpu, entity) &&
+                   entity->vruntime < sched->core[cpu->core].vruntime
+               ? entity
+               : NULL;
+}
+
+// A sibling that is to leave for the claimant, or -1.
+static int in_the_way(const struct sched *sched, const struct sched_cpu *cpu)
+{
+    if (claimant(sched, cpu))
+        for (unsigned i = cpu->sibling; i != cpu->number; i = sched->cpu[i].sibling)
+            if (sched->cpu[i].current)
+                return (int)i;
+    return -1;
+}
+
+static const struct sched_group *group_for(const struct sched *sched, const struct sched_cpu *cpu)
+{
+    const struct sched_core *core = &sched->core[cpu->core];
+    if (core->running)
+        return claimant(sched, cpu) ? NULL : core->group;
+    const struct sched_entity *entity = least_of_core(sched, cpu);
+    return entity ? entity->group : NULL;
+}
+
+__attribute__((noinline)) static struct sched_entity *choose(const struct sched *sched,
+                                                             const struct sched_cpu *cpu)
+{
+    bool is_asked = cpu->next && cpu->next->state == SCHED_QUEUED;
+    struct sched_entity *entity = is_asked ? cpu->next : least(sched, cpu);
+    if (cpu->core == SCHED_NO_CORE)
+        return entity;
+    const struct sched_group *group = group_for(sched, cpu);
+    if (!group || (entity && entity->group == group))
+        return group ? entity : NULL;
+    return least_of(sched, cpu, group);
+}
+
+// ---- becoming runnable ----
 
 static void enqueue(struct sched *sched, struct sched_entity *entity)
 {
@@ -122,32 +159,38 @@ static int tell_idle(struct sched *sched, unsigned number)
     return (int)number;
 }
 
-static int tell_any_idle(struct sched *sched)
-{
-    if (sched->idle_count > 0)
-        for (unsigned i = 0; i < sched->cpu_count; i++)
-            if (sched->cpu[i].idle)
-                return tell_idle(sched, i);
-    return -1;
-}
-
 // The CPU that should look around because `entity` was queued: an idle one, or the one where it ran
 // last if what runs there has had more than its share.
 static int cpu_for(struct sched *sched, const struct sched_entity *entity)
 {
     unsigned home = is_pinned(sched, entity) ? entity->pinned : entity->cpu;
     const struct sched_cpu *cpu = &sched->cpu[home];
-    if (cpu->idle)
+    if (cpu->idle && !is_shut_out(sched, cpu, entity))
         return tell_idle(sched, home);
-    int other = is_pinned(sched, entity) ? -1 : tell_any_idle(sched);
-    if (other >= 0)
-        return other;
-    return cpu->current && cpu->current->vruntime > entity->vruntime ? (int)home : -1;
+    for (unsigned i = 0; sched->idle_count > 0 && !is_pinned(sched, entity) && i < sched->cpu_count;
+         i++)
+        if (sched->cpu[i].idle && !is_shut_out(sched, &sched->cpu[i], entity))
+            return tell_idle(sched, i);
+    if (!cpu->current)
+        return in_the_way(sched, cpu);
+    return cpu->current->vruntime > entity->vruntime ? (int)home : -1;
 }
 
 int sched_help(struct sched *sched)
 {
-    return sched->queue.count ? tell_any_idle(sched) : -1;
+    if (!sched->idle_count || (!sched->queue.count && !sched->has_cores))
+        return -1;
+    for (unsigned i = 0; i < sched->cpu_count; i++) {
+        const struct sched_cpu *cpu = &sched->cpu[i];
+        if (!cpu->idle)
+            continue;
+        if (choose(sched, cpu))
+            return tell_idle(sched, i);
+        int other = in_the_way(sched, cpu);
+        if (other >= 0)
+            return other;
+    }
+    return -1;
 }
 
 static uint64_t weighted(const struct sched_entity *entity, uint64_t time)
@@ -178,6 +221,7 @@ int sched_add(struct sched *sched, struct sched_entity *entity)
         entity->vruntime = level;
     entity->vruntime += weighted(entity, entity->debt);
     entity->debt = 0;
+    entity->ready = NEVER;
     if (entity->cpu >= sched->cpu_count)
         entity->cpu = 0;
     enqueue(sched, entity);
@@ -215,23 +259,20 @@ int sched_wake(struct sched *sched, struct sched_entity *entity, uint64_t now)
 
 // ---- choosing ----
 
-// Out of line, so that a choice without it is short.
-__attribute__((noinline)) static void expire(struct sched *sched, struct sched_entity *entity)
-{
-    take(entity);
-    if (entity->state == SCHED_BLOCKED)
-        entity->ready = entity->key;
-    make_runnable(sched, entity); // this CPU chooses next, then asks for help
-}
+// What is rare is out of line, so that a choice without it is short.
 
-static struct sched_entity *choose(struct sched *sched, struct sched_cpu *cpu)
+// Queues whoever waited on this CPU until now; when the next one is due.
+__attribute__((noinline)) static uint64_t expire(struct sched *sched, struct sched_cpu *cpu,
+                                                 uint64_t now)
 {
-    if (cpu->next && cpu->next->state == SCHED_QUEUED)
-        return cpu->next;
-    if (!cpu->pinned.count)
-        return first(&sched->queue);
-    struct sched_entity *own = cpu->pinned.slot[0];
-    return sched->queue.count && sched->queue.slot[0]->key < own->key ? sched->queue.slot[0] : own;
+    struct sched_entity *timer;
+    while ((timer = first(&cpu->timers)) && timer->key <= now) {
+        take(timer);
+        if (timer->state == SCHED_BLOCKED)
+            timer->ready = timer->key;
+        make_runnable(sched, timer); // this CPU chooses next, then asks for help
+    }
+    return timer ? timer->key : NEVER;
 }
 
 // How much longer its cap lets it run, from `now` on; a new period begins where the old one is
@@ -248,38 +289,63 @@ static uint64_t cap_left(struct sched_entity *entity, uint64_t now)
     return budget > entity->used ? budget - entity->used : 0;
 }
 
-__attribute__((noinline)) static uint64_t capped_slice(struct sched_entity *entity, uint64_t now)
+// A thread of a core takes part in what its VM has of it; how long.
+static uint64_t join_core(struct sched_core *core, const struct sched_entity *entity, uint64_t now,
+                          uint64_t slice)
 {
-    uint64_t left = cap_left(entity, now);
-    return MIN(SCHED_SLICE, MAX(left, SCHED_SLICE / 100));
+    if (core->running++ == 0)
+        *core = (struct sched_core){.running = 1, .group = entity->group};
+    core->vruntime = MAX(core->vruntime, entity->vruntime);
+    if (core->until <= now)
+        core->until = now + SCHED_SLICE;
+    return MIN(slice, core->until - now);
 }
 
-struct sched_entity *sched_pick(struct sched *sched, unsigned number, uint64_t now, uint64_t *until)
+__attribute__((noinline)) static uint64_t slice_of(struct sched *sched, const struct sched_cpu *cpu,
+                                                   struct sched_entity *entity, uint64_t now)
 {
-    struct sched_cpu *cpu = &sched->cpu[number];
-    struct sched_entity *timer, *entity;
-    while ((timer = first(&cpu->timers)) && timer->key <= now)
-        expire(sched, timer);
-    uint64_t end = timer ? timer->key : NEVER;
-    entity = choose(sched, cpu);
+    uint64_t slice = MIN(SCHED_SLICE, MAX(cap_left(entity, now), SCHED_SLICE / 100));
+    if (cpu->core != SCHED_NO_CORE)
+        slice = join_core(&sched->core[cpu->core], entity, now, slice);
+    return slice;
+}
+
+// Apart from sched_pick(), else the compiler computes the CPU's address anew for each use.
+__attribute__((noinline)) static struct sched_entity *
+pick(struct sched *sched, struct sched_cpu *cpu, uint64_t now, uint64_t *until)
+{
+    struct sched_entity *entity;
+    uint64_t end = NEVER, slice = SCHED_SLICE;
+    if (cpu->timers.count)
+        end = expire(sched, cpu, now);
+    if (cpu->next || cpu->core != SCHED_NO_CORE)
+        entity = choose(sched, cpu);
+    else
+        entity = least(sched, cpu);
     cpu->next = NULL;
-    set_idle(sched, cpu, entity == NULL);
-    if (!entity) {
-        *until = end;
+    if (cpu->idle != !entity)
+        set_idle(sched, cpu, !entity);
+    *until = end;
+    if (!entity)
         return NULL;
-    }
     take(entity);
     sched->floor = MAX(sched->floor, entity->vruntime);
     cpu->floor = MAX(cpu->floor, entity->vruntime);
-    entity->cpu = (uint16_t)number; // before the state: whoever sees RUNNING kicks this CPU
+    entity->cpu = cpu->number; // before the state: whoever sees RUNNING kicks this CPU
     entity->state = SCHED_RUNNING;
     entity->since = now;
-    if (entity->ready && now > entity->ready)
+    if (now > entity->ready)
         entity->waited += now - entity->ready;
     cpu->current = entity;
-    uint64_t slice = entity->cap ? capped_slice(entity, now) : SCHED_SLICE;
+    if (entity->cap || cpu->core != SCHED_NO_CORE)
+        slice = slice_of(sched, cpu, entity, now);
     *until = MIN(end, now + slice);
     return entity;
+}
+
+struct sched_entity *sched_pick(struct sched *sched, unsigned cpu, uint64_t now, uint64_t *until)
+{
+    return pick(sched, &sched->cpu[cpu], now, until);
 }
 
 void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_state to,
@@ -292,8 +358,13 @@ void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_s
     entity->received += ran;
     entity->used += ran;
     entity->vruntime += weighted(entity, ran);
+    if (cpu->core != SCHED_NO_CORE) {
+        struct sched_core *core = &sched->core[cpu->core];
+        core->running--;
+        core->vruntime = MAX(core->vruntime, entity->vruntime);
+    }
     entity->state = (uint8_t)to;
-    entity->ready = to == SCHED_QUEUED ? now : 0;
+    entity->ready = to == SCHED_QUEUED ? now : NEVER;
     if (to == SCHED_PARKED) {
         forget(sched, entity);
         return;
@@ -309,16 +380,8 @@ void sched_stop(struct sched *sched, unsigned number, uint64_t now, enum sched_s
     insert(&cpu->timers, entity, deadline);
 }
 
-void sched_yield_to(struct sched *sched, unsigned number, struct sched_entity *const *siblings,
-                    unsigned count)
+void sched_yield_to(struct sched *sched, unsigned number, const struct sched_group *group)
 {
     struct sched_cpu *cpu = &sched->cpu[number];
-    cpu->next = NULL;
-    for (unsigned i = 0; i < count; i++) {
-        struct sched_entity *sibling = siblings[i];
-        bool allowed = sibling->pinned >= sched->cpu_count || sibling->pinned == number;
-        if (sibling->state == SCHED_QUEUED && allowed &&
-            (!cpu->next || sibling->vruntime < cpu->next->vruntime))
-            cpu->next = sibling;
-    }
+    cpu->next = least_of(sched, cpu, group);
 }

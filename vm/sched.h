@@ -6,6 +6,11 @@
 // queue beside it. A vCPU that slept comes back at most one slice ahead of the others, so it runs
 // soon and cannot save up. No CPU sleeps while a vCPU that it may run is queued: whoever queues one
 // tells an idle CPU, and a CPU that leaves some behind tells the next. Queues are heaps: O(log n).
+//
+// Where threads of a core see each other's data, they run vCPUs of one VM at a time. While one
+// runs, the others take its VM's vCPUs or none; their slices end together, and whoever had less
+// than that VM then gets the core: threads that find such a one waiting stay idle until the last of
+// them is out.
 #pragma once
 
 #include "lib/status.h"
@@ -13,6 +18,7 @@
 #define SCHED_CPUS    128
 #define SCHED_VCPUS   4096
 #define SCHED_ANY_CPU UINT16_MAX
+#define SCHED_NO_CORE UINT16_MAX
 
 #define SCHED_WEIGHT_DEFAULT 256 // 1 to 65535
 #define SCHED_WEIGHT_MAX     65535
@@ -30,32 +36,39 @@ enum sched_state {
 };
 
 struct sched_heap;
+struct sched_entity;
+
+// The vCPUs of one VM.
+struct sched_group {
+    struct sched_entity *const *member;
+    unsigned count;
+};
 
 struct sched_entity {
     // Set before sched_add().
     uint32_t weight;
     uint32_t cap;    // percent of one CPU; 0: none
     uint16_t pinned; // a CPU, or SCHED_ANY_CPU
-    void *group;     // the vCPUs of one VM share it
-    uint64_t debt;   // nanoseconds that were spent on its account already
+    const struct sched_group *group;
+    uint64_t debt; // nanoseconds that were spent on its account already
 
     _Atomic uint8_t state;   // enum sched_state
     uint16_t cpu;            // where it runs or ran last
     uint64_t vruntime;       // nanoseconds at SCHED_WEIGHT_DEFAULT
     uint64_t since;          // RUNNING: when it began
     uint64_t received;       // nanoseconds in all
-    uint64_t ready;          // QUEUED, THROTTLED: since when it could run; 0: not known
+    uint64_t ready;          // QUEUED, THROTTLED: since when it could run; NEVER: not known
     uint64_t waited;         // nanoseconds in all that it could run and did not
     uint64_t key;            // in its heap: vruntime, or a time
     struct sched_heap *heap; // that holds it, or NULL
-    uint32_t index;          // in that heap
+    size_t index;            // in that heap
     uint64_t period;         // when the cap's present period began
     uint64_t used;           // in that period
 };
 
 struct sched_heap {
     struct sched_entity **slot;
-    uint32_t count, capacity;
+    size_t count;
 };
 
 struct sched_cpu {
@@ -64,7 +77,17 @@ struct sched_cpu {
     struct sched_entity *current;
     struct sched_entity *next; // asked for by a directed yield
     uint64_t floor;            // as of the machine, for those that are pinned here
-    bool idle;                 // found nothing, and nobody has told it to look again
+    uint16_t number;
+    uint16_t core;    // its number, or SCHED_NO_CORE: what siblings run does not matter
+    uint16_t sibling; // the next thread of the core, round and round
+    bool idle;        // found nothing, and nobody has told it to look again
+};
+
+struct sched_core {
+    uint32_t running; // threads that run a vCPU
+    const struct sched_group *group;
+    uint64_t vruntime; // the most that any had that ran there since `group` has the core
+    uint64_t until;    // when slices there end
 };
 
 struct sched {
@@ -73,11 +96,17 @@ struct sched {
     uint64_t floor;          // no vCPU that wakes begins further back than one slice below this
     unsigned idle_count;
     struct sched_cpu cpu[SCHED_CPUS];
+    bool has_cores;
+    struct sched_core core[SCHED_CPUS];
 };
 
 // `slots` is memory for sched_slots(cpu_count) pointers.
 void sched_init(struct sched *sched, unsigned cpu_count, struct sched_entity **slots);
 size_t sched_slots(unsigned cpu_count);
+
+// This CPU is a thread of that core (below SCHED_CPUS): all that are run vCPUs of one VM at a time.
+// Before the first sched_add().
+void sched_set_core(struct sched *sched, unsigned cpu, unsigned core);
 
 // PARKED to QUEUED. Returns the CPU that should look around now, or -1. STATUS_FULL cannot happen
 // below SCHED_VCPUS.
@@ -95,7 +124,8 @@ int sched_wake(struct sched *sched, struct sched_entity *entity, uint64_t now);
 // sched_help().
 struct sched_entity *sched_pick(struct sched *sched, unsigned cpu, uint64_t now, uint64_t *until);
 
-// An idle CPU that should look around since vCPUs that any CPU may run are queued, or -1.
+// A CPU that should look around: an idle one, since vCPUs that it may run are queued, or one that
+// is in the way of another VM; or -1.
 int sched_help(struct sched *sched);
 
 // The one that runs on `cpu` stops: it can go on (QUEUED or THROTTLED), waits until `deadline`
@@ -103,7 +133,5 @@ int sched_help(struct sched *sched);
 void sched_stop(struct sched *sched, unsigned cpu, uint64_t now, enum sched_state to,
                 uint64_t deadline);
 
-// The one that runs on `cpu` spins and is about to stop: prefer another of its group there next.
-// `siblings` are its group's entities.
-void sched_yield_to(struct sched *sched, unsigned cpu, struct sched_entity *const *siblings,
-                    unsigned count);
+// The one that runs on `cpu` spins and is about to stop: prefer one of these there next.
+void sched_yield_to(struct sched *sched, unsigned cpu, const struct sched_group *group);

@@ -32,6 +32,8 @@ status_t loop_init(const struct loop_hooks *given)
     hooks = given;
     clock_init(&host_clock, host_tsc_hz, 0);
     sched_init(&sched, cpu_count, slots);
+    for (unsigned i = 0; i < cpu_count && (machine_speculation.guards & GUARD_CORE); i++)
+        sched_set_core(&sched, i, cpu_first_of_core(i));
     return STATUS_OK;
 }
 
@@ -47,8 +49,8 @@ void loop_wake(unsigned cpu)
         apic_send_nmi(cpus[cpu].apic_id);
 }
 
-// The policy names the CPU that should look around, or none (-1). A CPU that runs a guest looks
-// when its slice is over. Called with the lock: what runs there does not go away meanwhile.
+// The policy names the CPU that should look around, or none (-1). A CPU that runs a guest ends its
+// slice. Called with the lock: what runs there does not go away meanwhile.
 static void tell(int cpu)
 {
     if (cpu < 0)
@@ -159,9 +161,10 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
         vcpu_unload(vcpu);
     spin_lock(&lock);
     if (end == RUN_YIELD && vcpu->yield_to)
-        sched_yield_to(&sched, cpu, &vcpu->vm->entity[vcpu->yield_to - 1], 1);
+        sched_yield_to(&sched, cpu,
+                       &(struct sched_group){&vcpu->vm->entity[vcpu->yield_to - 1], 1});
     else if (end == RUN_YIELD)
-        sched_yield_to(&sched, cpu, vcpu->vm->entity, vcpu->guest.vm->vcpu_count);
+        sched_yield_to(&sched, cpu, &vcpu->vm->group);
     if (end == RUN_STOPPED || vcpu->park)
         to = SCHED_PARKED;
     vcpu->park = false;

@@ -45,6 +45,7 @@ struct vmx_vm {
     struct spinlock ept_lock;              // guards apic_mapped and changes of `ept`
     bool apic_mapped;                      // apic_access stands at APIC_BASE_DEFAULT
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
+    struct sched_group group;              // of these
     _Atomic uint32_t running;              // vCPUs that have not left their loops
 };
 

@@ -141,6 +141,16 @@ static bool has(const struct question *q, uint64_t bits)
     return q->facts->arch_capabilities & bits;
 }
 
+// What is said of an issue that crosses threads, and done: the threads are left to one VM.
+static const char *judge_smt(const struct question *q)
+{
+    static const char *const smt[] = {"disabled", "vulnerable (one VM a core)",
+                                      "Host state unknown"};
+    if (q->smt == SMT_ON)
+        q->result->guards |= GUARD_CORE;
+    return smt[q->smt];
+}
+
 // Whether something is left to say about an issue; else it is said.
 static bool matters(const struct question *q, enum speculation_issue issue, bool affected)
 {
@@ -163,23 +173,22 @@ static void judge_l1tf(const struct question *q)
         say(q, ISSUE_L1TF, "Mitigation: VMX: flush not necessary");
         return;
     }
+    const char *smt = judge_smt(q);
     if (!(q->facts->structured_edx & EDX_L1D_FLUSH)) {
         say(q, ISSUE_L1TF, "Vulnerable: VMX: no microcode");
         return;
     }
     q->result->guards |= GUARD_L1D_FLUSH;
-    say(q, ISSUE_L1TF, "Mitigation: VMX: conditional cache flushes, SMT %s",
-        q->smt == SMT_OFF ? "disabled" : "vulnerable");
+    say(q, ISSUE_L1TF, "Mitigation: VMX: conditional cache flushes, SMT %s", smt);
 }
 
 static void clear_buffers(const struct question *q, enum speculation_issue issue, bool has_means)
 {
-    static const char *const smt[] = {"disabled", "vulnerable", "Host state unknown"};
     q->result->guards |= GUARD_VERW;
     say(q, issue, "%s; SMT %s",
         has_means ? "Mitigation: Clear CPU buffers"
                   : "Vulnerable: Clear CPU buffers attempted, no microcode",
-        smt[q->smt]);
+        judge_smt(q));
 }
 
 static void judge_buffers(const struct question *q)
@@ -306,6 +315,7 @@ void speculation_judge(const struct speculation_facts *facts, enum mitigations m
     judge_rest(&question);
     if (mode == MITIGATIONS_FORCE) {
         result->guards |= GUARD_VERW | GUARD_RSB_FILL | GUARD_BHB | GUARD_4K;
+        result->guards |= smt == SMT_ON ? GUARD_CORE : 0;
         if (facts->structured_edx & EDX_IBRS)
             result->guards |= GUARD_IBRS;
     }
@@ -362,7 +372,7 @@ void speculation_summary(struct printer *to, const struct speculation *speculati
     } words[] = {
         {GUARD_VERW, "verw"},     {GUARD_IBRS, "ibrs"}, {GUARD_RSB_FILL, "rsb"},
         {GUARD_RSB_ONE, "pbrsb"}, {GUARD_BHB, "bhb"},   {GUARD_IBPB, "ibpb"},
-        {GUARD_L1D_FLUSH, "l1d"}, {GUARD_4K, "4k"},
+        {GUARD_L1D_FLUSH, "l1d"}, {GUARD_4K, "4k"},     {GUARD_CORE, "core"},
     };
     print_to(to, "     mitigations:%s",
              speculation->spec_ctrl & SPEC_CTRL_IBRS ? " spec_ctrl" : "");

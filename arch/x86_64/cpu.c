@@ -98,3 +98,11 @@ unsigned cpu_core_shift(void)
         level = cpuid(0xb, 0);
     return (level.ecx >> 8 & 0xff) == level_of_threads ? level.eax & 31 : 0;
 }
+
+unsigned cpu_first_of_core(unsigned index)
+{
+    unsigned shift = cpu_core_shift(), first = 0;
+    while (cpus[first].apic_id >> shift != cpus[index].apic_id >> shift)
+        first++;
+    return first;
+}

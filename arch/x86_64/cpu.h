@@ -75,3 +75,6 @@ uint32_t cpu_xsave_size(void);
 
 // CPUs are threads of one core if their APIC ids agree from this bit on.
 unsigned cpu_core_shift(void);
+
+// The first in cpus[] that is a thread of the same core as this one.
+unsigned cpu_first_of_core(unsigned index);

@@ -131,6 +131,18 @@ def case_vms_wake(t):
         check(late <= limit, f"beside {others} that spin it took {late} us")
 
 
+def case_vms_cores(t):
+    """Two threads of one core: VMs take turns, so three vCPUs that spin have a third of a thread each, and not two; a VM's two vCPUs run together."""
+    iso = t.iso(GUEST, config=vm("one", "share 3") + vm("two", "share 3") + vm("pair", "wake 3", cpus=2), arguments="mitigations=force")
+    text = t.batch(iso, 0, cpu=SKYLAKE, cpus=2, limit=400, more=("--bochs", "count=1:1:2"))
+    check_says(text, r"mitigations:.* core\b", r"2 CPUs")
+    check_frames(text)
+    shares = [int(share) / 10000 for share in re.findall(r"SHARE (\d+)", text)]
+    check(len(shares) == 2 and all(abs(share - 1 / 3) < 0.04 for share in shares), f"shares of a thread: {shares}")
+    late = int(re.search(r"LATE (\d+)", text).group(1))
+    check(late < 21000, f"it took {late} us to wake the second vCPU of a VM")
+
+
 def case_vms_large_restart(t):
     """On one CPU, a VM of 256 MiB starts anew again and again: its neighbours keep their clock, and wait no longer than for a slice."""
     config = vm("clock", "clock 2") + vm("spin", "share 3") + vm("large", "reset", memory="256M")

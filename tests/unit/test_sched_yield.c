@@ -18,7 +18,7 @@ static void a_spinner_gives_way_to_its_sibling(void **state)
     }
     holder.vruntime = 100 * MS;
     (void)sched_add(&m.sched, &holder);
-    sched_yield_to(&m.sched, 0, siblings, 2);
+    sched_yield_to(&m.sched, 0, &(struct sched_group){siblings, 2});
     sched_stop(&m.sched, 0, 1 * MS, SCHED_QUEUED, 0);
     assert_ptr_equal(sched_pick(&m.sched, 0, 1 * MS, &until), &holder);
     free(m.slots);
@@ -58,7 +58,7 @@ static void one_that_has_left_is_forgotten(void **state)
     (void)sched_add(&m.sched, &spinner);
     assert_ptr_equal(sched_pick(&m.sched, 0, 0, &until), &spinner);
     (void)sched_add(&m.sched, sibling);
-    sched_yield_to(&m.sched, 0, siblings, 2);
+    sched_yield_to(&m.sched, 0, &(struct sched_group){siblings, 2});
     sched_stop(&m.sched, 0, 1 * MS, SCHED_QUEUED, 0);
     assert_ptr_equal(sched_pick(&m.sched, 1, 1 * MS, &until), sibling);
     sched_stop(&m.sched, 1, 2 * MS, SCHED_PARKED, 0);

@@ -57,12 +57,12 @@ static void a_cpu_without_new_microcode_is_open(void **state)
     struct speculation result = judged(&haswell_2017, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_L1TF, "Vulnerable: VMX: no microcode");
     says(&result, ISSUE_MDS,
-         "Vulnerable: Clear CPU buffers attempted, no microcode; SMT vulnerable");
+         "Vulnerable: Clear CPU buffers attempted, no microcode; SMT vulnerable (one VM a core)");
     says(&result, ISSUE_SPECTRE_V2, "Vulnerable: no microcode");
     says(&result, ISSUE_SRBDS, "Vulnerable: No microcode");
     says(&result, ISSUE_TAA, "Not affected"); // it has no RTM
     says(&result, ISSUE_ITLB_MULTIHIT, "Mitigation: Split huge pages");
-    assert_int_equal(result.guards, GUARD_VERW | GUARD_4K);
+    assert_int_equal(result.guards, GUARD_VERW | GUARD_4K | GUARD_CORE);
     assert_int_equal(result.spec_ctrl, 0);
 }
 
@@ -86,9 +86,10 @@ static void skylake_client(void **state)
 {
     (void)state;
     struct speculation result = judged(&skylake, MITIGATIONS_AUTO, SMT_ON);
-    says(&result, ISSUE_L1TF, "Mitigation: VMX: conditional cache flushes, SMT vulnerable");
-    says(&result, ISSUE_TAA, "Mitigation: Clear CPU buffers; SMT vulnerable");
-    says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable");
+    says(&result, ISSUE_L1TF,
+         "Mitigation: VMX: conditional cache flushes, SMT vulnerable (one VM a core)");
+    says(&result, ISSUE_TAA, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
+    says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     says(&result, ISSUE_GDS, "Mitigation: Microcode");
     says(&result, ISSUE_RETBLEED, "Mitigation: IBRS");
     assert_true(result.guards & GUARD_IBRS);
@@ -111,13 +112,13 @@ static void cascade_lake_keeps_ibrs_on(void **state)
     says(&result, ISSUE_L1TF, "Not affected");
     says(&result, ISSUE_MELTDOWN, "Not affected");
     says(&result, ISSUE_MDS, "Not affected");
-    says(&result, ISSUE_TAA, "Mitigation: Clear CPU buffers; SMT vulnerable");
+    says(&result, ISSUE_TAA, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     says(&result, ISSUE_ITS, "Vulnerable");
     says(&result, ISSUE_SPECTRE_V2,
          "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; "
          "BHI: SW loop");
-    assert_int_equal(result.guards,
-                     GUARD_VERW | GUARD_RSB_ONE | GUARD_BHB | GUARD_IBPB | GUARD_SPEC_CTRL);
+    assert_int_equal(result.guards, GUARD_VERW | GUARD_RSB_ONE | GUARD_BHB | GUARD_IBPB |
+                                        GUARD_SPEC_CTRL | GUARD_CORE);
 }
 
 static void ice_lake_needs_no_loop(void **state)
@@ -125,7 +126,7 @@ static void ice_lake_needs_no_loop(void **state)
     (void)state;
     struct speculation result = judged(&ice_lake, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_TAA, "Not affected");
-    says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable");
+    says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     assert_non_null(strstr(result.text[ISSUE_SPECTRE_V2], "BHI: BHI_DIS_S"));
     assert_false(result.guards & (GUARD_BHB | GUARD_IBRS | GUARD_RSB_FILL));
     assert_int_equal(result.spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_BHI_DIS_S);
@@ -234,9 +235,21 @@ static void of_unlike_cpus_the_worse_counts(void **state)
     assert_int_equal(all.guards, guards);
     says(&all, ISSUE_MDS, one.text[ISSUE_MDS]);
     says(&all, ISSUE_SPECTRE_V2, "Vulnerable: no microcode");
-    says(&all, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable");
+    says(&all, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     assert_int_equal(speculation_intersect(BIT(0) | BIT(2), BIT(0) | BIT(1) | BIT(19)),
                      BIT(0) | BIT(2) | BIT(19));
+}
+
+// Alder Lake leaks nothing to its sibling: its threads run what they like.
+static void threads_are_left_to_one_vm_where_they_leak(void **state)
+{
+    (void)state;
+    assert_true(judged(&skylake, MITIGATIONS_AUTO, SMT_ON).guards & GUARD_CORE);
+    assert_false(judged(&skylake, MITIGATIONS_AUTO, SMT_OFF).guards & GUARD_CORE);
+    assert_false(judged(&skylake, MITIGATIONS_OFF, SMT_ON).guards & GUARD_CORE);
+    assert_false(judged(&alder_lake, MITIGATIONS_AUTO, SMT_ON).guards & GUARD_CORE);
+    assert_true(judged(&alder_lake, MITIGATIONS_FORCE, SMT_ON).guards & GUARD_CORE);
+    assert_false(judged(&alder_lake, MITIGATIONS_FORCE, SMT_OFF).guards & GUARD_CORE);
 }
 
 static void guests_see_no_means_of_the_host(void **state)
@@ -262,6 +275,7 @@ int main(void)
         cmocka_unit_test(forced_is_all_that_the_cpu_can_do),
         cmocka_unit_test(below_another_hypervisor_its_status_is_not_known),
         cmocka_unit_test(of_unlike_cpus_the_worse_counts),
+        cmocka_unit_test(threads_are_left_to_one_vm_where_they_leak),
         cmocka_unit_test(guests_see_no_means_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
