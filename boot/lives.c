@@ -158,7 +158,7 @@ void slot_kill(struct slot *slot)
 void vms_stopped(struct vm *vm)
 {
     CONTAINER_OF(vm, struct instance, vm)->has_left = true;
-    loop_wake(0);
+    loop_attend();
 }
 
 static enum config_action action_for(const struct vm *vm)

@@ -93,7 +93,7 @@ status_t machine_calibrate(void)
 // The console is read by the CPU's loop: the interrupt only ends a slice or wakes the CPU.
 static void console_interrupt(void)
 {
-    loop_wake(0);
+    loop_attend();
     apic_eoi();
 }
 

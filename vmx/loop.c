@@ -22,6 +22,7 @@ static struct spinlock lock; // guards `sched` and every vCPU's sched_entity
 static struct sched sched;
 static struct clock host_clock; // the policy counts nanoseconds
 static const struct loop_hooks *hooks;
+static _Atomic bool is_asked; // CPU 0 is to poll
 
 status_t loop_init(const struct loop_hooks *given)
 {
@@ -42,11 +43,18 @@ static uint64_t now_ns(void)
     return clock_ns(&host_clock, rdtsc());
 }
 
-void loop_wake(unsigned cpu)
+// Makes a CPU's loop look around, should it be asleep or in a guest.
+static void wake(unsigned cpu)
 {
     vmx_cpus[cpu].wake = 1;
     if (&cpus[cpu] != this_cpu())
         apic_send_nmi(cpus[cpu].apic_id);
+}
+
+void loop_attend(void)
+{
+    is_asked = true;
+    wake(0);
 }
 
 // The policy names the CPU that should look around, or none (-1). A CPU that runs a guest ends its
@@ -58,7 +66,7 @@ static void tell(int cpu)
     struct vmx_vcpu *running = vmx_cpus[cpu].running;
     if (running)
         vcpu_note(&running->guest, REQUEST_SCHEDULE);
-    loop_wake((unsigned)cpu);
+    wake((unsigned)cpu);
 }
 
 static struct vmx_vcpu *vcpu_of(struct sched_entity *entity)
@@ -212,20 +220,21 @@ static void sleep_until(struct vmx_cpu *here, uint64_t deadline)
 void loop_run(void)
 {
     struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
-    bool polls = this_cpu()->index == 0;
+    bool polls = this_cpu()->index == 0, works = false;
     uint64_t next_poll = polls ? 0 : NEVER, until;
     for (;;) {
-        bool is_told = here->wake != 0;
         here->wake = 0;
         here->rounds++;
         atomic_thread_fence(memory_order_seq_cst);
-        if (polls && (is_told || rdtsc() >= next_poll))
+        if (polls && (rdtsc() >= next_poll || atomic_exchange(&is_asked, false))) {
             next_poll = hooks->poll();
-        bool worked = polls && hooks->work();
+            works = true; // perhaps
+        }
+        works = works && hooks->work();
         struct vmx_vcpu *vcpu = choose(&until);
-        until = MIN(until, worked ? rdtsc() + host_tsc_hz / BESIDE_WORK_HZ : next_poll);
+        until = MIN(until, works ? rdtsc() + host_tsc_hz / BESIDE_WORK_HZ : next_poll);
         if (!vcpu) {
-            if (!worked)
+            if (!works)
                 sleep_until(here, until);
             continue;
         }

@@ -8,8 +8,8 @@ struct loop_hooks {
     // On CPU 0, between slices: console and other host work. Returns the host TSC at which it wants
     // to be called again.
     uint64_t (*poll)(void);
-    // There too: a piece of host work that takes long. True: there was one. While there is work it
-    // has about half of CPU 0.
+    // After poll(), which may bring some: a piece of host work that takes long. True: there was
+    // one, and it is called again. While there is work it has about half of CPU 0.
     bool (*work)(void);
     // The last vCPU of a VM has left its CPU. Called on the CPU that it left.
     void (*vm_stopped)(struct vm *vm);
@@ -28,8 +28,8 @@ void loop_remove(struct vmx_vcpu *vcpu);
 void loop_kick(struct vcpu *vcpu);
 void loop_notify(struct vcpu *vcpu, bool outstanding);
 
-// Makes a CPU's loop look around, should it be asleep or in a guest.
-void loop_wake(unsigned cpu);
+// CPU 0 is to poll soon.
+void loop_attend(void);
 
 // Never returns. Interrupts are off, and possible only while the CPU sleeps.
 __attribute__((noreturn)) void loop_run(void);
