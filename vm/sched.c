@@ -182,7 +182,7 @@ int sched_help(struct sched *sched)
         return -1;
     for (unsigned i = 0; i < sched->cpu_count; i++) {
         const struct sched_cpu *cpu = &sched->cpu[i];
-        if (!cpu->idle)
+        if (!cpu->idle || (sched->has_cores && !least_of_core(sched, cpu)))
             continue;
         if (choose(sched, cpu))
             return tell_idle(sched, i);
