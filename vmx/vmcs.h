@@ -1,248 +1,181 @@
-// The fields of the VMCS and their encodings, for VMREAD and VMWRITE.
+// The fields of the VMCS: their encodings, for VMREAD and VMWRITE, and their names.
 // SDM: appendix "Field Encoding in VMCS"; the groups are explained in "Virtual Machine Control
 // Structures".
 #pragma once
 
 #include "lib/bits.h"
 
-// An encoding says itself how wide its field is and what it belongs to.
-#define VMCS_ENCODING_HIGH  BIT32(0) // the upper half of a 64-bit field (for 32-bit software)
-#define VMCS_ENCODING_TYPE  UINT32_C(0x0c00)
+// An encoding says itself how wide its field is.
 #define VMCS_ENCODING_WIDTH UINT32_C(0x6000)
-
-enum vmcs_type { VMCS_CONTROL, VMCS_READ_ONLY, VMCS_GUEST, VMCS_HOST };
 enum vmcs_width { VMCS_16_BIT, VMCS_64_BIT, VMCS_32_BIT, VMCS_NATURAL };
 
-enum vmcs_field {
-    // 16-bit control fields
-    VMCS_VPID = 0x0000,
-    VMCS_POSTED_INTERRUPT_VECTOR = 0x0002,
-    VMCS_EPTP_INDEX = 0x0004,
-    VMCS_HLAT_PREFIX_SIZE = 0x0006,
-    VMCS_LAST_PID_POINTER_INDEX = 0x0008,
+// Each field that is written, read or checked: its encoding, our name for it, and its name in
+// messages. Within a width they stand by what they belong to: controls, read-only data, the guest's
+// state, the host's.
+// clang-format off
+#define VMCS_FIELDS(FIELD) \
+    FIELD(0x0000, VPID, "VPID") \
+    FIELD(0x0002, POSTED_INTERRUPT_VECTOR, "posted-interrupt vector") \
+    FIELD(0x0800, GUEST_ES_SELECTOR, "guest ES selector") \
+    FIELD(0x0802, GUEST_CS_SELECTOR, "guest CS selector") \
+    FIELD(0x0804, GUEST_SS_SELECTOR, "guest SS selector") \
+    FIELD(0x0806, GUEST_DS_SELECTOR, "guest DS selector") \
+    FIELD(0x0808, GUEST_FS_SELECTOR, "guest FS selector") \
+    FIELD(0x080a, GUEST_GS_SELECTOR, "guest GS selector") \
+    FIELD(0x080c, GUEST_LDTR_SELECTOR, "guest LDTR selector") \
+    FIELD(0x080e, GUEST_TR_SELECTOR, "guest TR selector") \
+    FIELD(0x0810, GUEST_INTERRUPT_STATUS, "guest interrupt status") \
+    FIELD(0x0814, GUEST_UINV, "guest UINV") \
+    FIELD(0x0c00, HOST_ES_SELECTOR, "host ES selector") \
+    FIELD(0x0c02, HOST_CS_SELECTOR, "host CS selector") \
+    FIELD(0x0c04, HOST_SS_SELECTOR, "host SS selector") \
+    FIELD(0x0c06, HOST_DS_SELECTOR, "host DS selector") \
+    FIELD(0x0c08, HOST_FS_SELECTOR, "host FS selector") \
+    FIELD(0x0c0a, HOST_GS_SELECTOR, "host GS selector") \
+    FIELD(0x0c0c, HOST_TR_SELECTOR, "host TR selector") \
+    FIELD(0x2000, IO_BITMAP_A, "I/O bitmap A") \
+    FIELD(0x2002, IO_BITMAP_B, "I/O bitmap B") \
+    FIELD(0x2004, MSR_BITMAPS, "MSR bitmaps") \
+    FIELD(0x2006, EXIT_MSR_STORE_ADDRESS, "VM-exit MSR store address") \
+    FIELD(0x2008, EXIT_MSR_LOAD_ADDRESS, "VM-exit MSR load address") \
+    FIELD(0x200a, ENTRY_MSR_LOAD_ADDRESS, "VM-entry MSR load address") \
+    FIELD(0x200e, PML_ADDRESS, "PML address") \
+    FIELD(0x2010, TSC_OFFSET, "TSC offset") \
+    FIELD(0x2012, VIRTUAL_APIC_ADDRESS, "virtual-APIC address") \
+    FIELD(0x2014, APIC_ACCESS_ADDRESS, "APIC-access address") \
+    FIELD(0x2016, POSTED_INTERRUPT_DESCRIPTOR, "posted-interrupt descriptor") \
+    FIELD(0x2018, VM_FUNCTION_CONTROLS, "VM-function controls") \
+    FIELD(0x201a, EPT_POINTER, "EPT pointer") \
+    FIELD(0x201c, EOI_EXIT_BITMAP_0, "EOI-exit bitmap 0") \
+    FIELD(0x201e, EOI_EXIT_BITMAP_1, "EOI-exit bitmap 1") \
+    FIELD(0x2020, EOI_EXIT_BITMAP_2, "EOI-exit bitmap 2") \
+    FIELD(0x2022, EOI_EXIT_BITMAP_3, "EOI-exit bitmap 3") \
+    FIELD(0x2024, EPTP_LIST_ADDRESS, "EPTP list address") \
+    FIELD(0x2026, VMREAD_BITMAP, "VMREAD bitmap") \
+    FIELD(0x2028, VMWRITE_BITMAP, "VMWRITE bitmap") \
+    FIELD(0x202a, VIRTUALIZATION_EXCEPTION_INFORMATION, "virtualization-exception information") \
+    FIELD(0x202c, XSS_EXITING_BITMAP, "XSS exiting bitmap") \
+    FIELD(0x2030, SUB_PAGE_PERMISSION_TABLE_POINTER, "sub-page-permission-table pointer") \
+    FIELD(0x2032, TSC_MULTIPLIER, "TSC multiplier") \
+    FIELD(0x2034, TERTIARY_CONTROLS, "tertiary controls") \
+    FIELD(0x2038, LOW_PASID_DIRECTORY, "low PASID directory") \
+    FIELD(0x203a, HIGH_PASID_DIRECTORY, "high PASID directory") \
+    FIELD(0x2040, HLAT_POINTER, "HLAT pointer") \
+    FIELD(0x2042, PID_POINTER_TABLE, "PID pointer table") \
+    FIELD(0x2044, SECONDARY_EXIT_CONTROLS, "secondary VM-exit controls") \
+    FIELD(0x2400, GUEST_PHYSICAL_ADDRESS, "guest-physical address") \
+    FIELD(0x2800, LINK_POINTER, "VMCS link pointer") \
+    FIELD(0x2802, GUEST_DEBUGCTL, "guest IA32_DEBUGCTL") \
+    FIELD(0x2804, GUEST_PAT, "guest IA32_PAT") \
+    FIELD(0x2806, GUEST_EFER, "guest IA32_EFER") \
+    FIELD(0x2808, GUEST_PERF_GLOBAL_CTRL, "guest IA32_PERF_GLOBAL_CTRL") \
+    FIELD(0x280a, GUEST_PDPTE_0, "guest PDPTE 0") \
+    FIELD(0x280c, GUEST_PDPTE_1, "guest PDPTE 1") \
+    FIELD(0x280e, GUEST_PDPTE_2, "guest PDPTE 2") \
+    FIELD(0x2810, GUEST_PDPTE_3, "guest PDPTE 3") \
+    FIELD(0x2812, GUEST_BNDCFGS, "guest IA32_BNDCFGS") \
+    FIELD(0x2818, GUEST_PKRS, "guest PKRS") \
+    FIELD(0x2c00, HOST_PAT, "host IA32_PAT") \
+    FIELD(0x2c02, HOST_EFER, "host IA32_EFER") \
+    FIELD(0x2c04, HOST_PERF_GLOBAL_CTRL, "host IA32_PERF_GLOBAL_CTRL") \
+    FIELD(0x2c06, HOST_PKRS, "host PKRS") \
+    FIELD(0x4000, PIN_BASED_CONTROLS, "pin-based controls") \
+    FIELD(0x4002, PRIMARY_CONTROLS, "primary controls") \
+    FIELD(0x4004, EXCEPTION_BITMAP, "exception bitmap") \
+    FIELD(0x4006, PAGE_FAULT_ERROR_CODE_MASK, "page-fault error-code mask") \
+    FIELD(0x4008, PAGE_FAULT_ERROR_CODE_MATCH, "page-fault error-code match") \
+    FIELD(0x400a, CR3_TARGET_COUNT, "CR3 target count") \
+    FIELD(0x400c, EXIT_CONTROLS, "VM-exit controls") \
+    FIELD(0x400e, EXIT_MSR_STORE_COUNT, "VM-exit MSR store count") \
+    FIELD(0x4010, EXIT_MSR_LOAD_COUNT, "VM-exit MSR load count") \
+    FIELD(0x4012, ENTRY_CONTROLS, "VM-entry controls") \
+    FIELD(0x4014, ENTRY_MSR_LOAD_COUNT, "VM-entry MSR load count") \
+    FIELD(0x4016, ENTRY_INTERRUPTION_INFORMATION, "VM-entry interruption information") \
+    FIELD(0x4018, ENTRY_EXCEPTION_ERROR_CODE, "VM-entry exception error code") \
+    FIELD(0x401a, ENTRY_INSTRUCTION_LENGTH, "VM-entry instruction length") \
+    FIELD(0x401c, TPR_THRESHOLD, "TPR threshold") \
+    FIELD(0x401e, SECONDARY_CONTROLS, "secondary controls") \
+    FIELD(0x4020, PLE_GAP, "PLE_Gap") \
+    FIELD(0x4022, PLE_WINDOW, "PLE_Window") \
+    FIELD(0x4400, INSTRUCTION_ERROR, "VM-instruction error") \
+    FIELD(0x4402, EXIT_REASON, "VM-exit reason") \
+    FIELD(0x4404, EXIT_INTERRUPTION_INFORMATION, "VM-exit interruption information") \
+    FIELD(0x4406, EXIT_INTERRUPTION_ERROR_CODE, "VM-exit interruption error code") \
+    FIELD(0x4408, IDT_VECTORING_INFORMATION, "IDT-vectoring information") \
+    FIELD(0x440a, IDT_VECTORING_ERROR_CODE, "IDT-vectoring error code") \
+    FIELD(0x440c, EXIT_INSTRUCTION_LENGTH, "VM-exit instruction length") \
+    FIELD(0x440e, EXIT_INSTRUCTION_INFORMATION, "VM-exit instruction information") \
+    FIELD(0x4800, GUEST_ES_LIMIT, "guest ES limit") \
+    FIELD(0x4802, GUEST_CS_LIMIT, "guest CS limit") \
+    FIELD(0x4804, GUEST_SS_LIMIT, "guest SS limit") \
+    FIELD(0x4806, GUEST_DS_LIMIT, "guest DS limit") \
+    FIELD(0x4808, GUEST_FS_LIMIT, "guest FS limit") \
+    FIELD(0x480a, GUEST_GS_LIMIT, "guest GS limit") \
+    FIELD(0x480c, GUEST_LDTR_LIMIT, "guest LDTR limit") \
+    FIELD(0x480e, GUEST_TR_LIMIT, "guest TR limit") \
+    FIELD(0x4810, GUEST_GDTR_LIMIT, "guest GDTR limit") \
+    FIELD(0x4812, GUEST_IDTR_LIMIT, "guest IDTR limit") \
+    FIELD(0x4814, GUEST_ES_ACCESS_RIGHTS, "guest ES access rights") \
+    FIELD(0x4816, GUEST_CS_ACCESS_RIGHTS, "guest CS access rights") \
+    FIELD(0x4818, GUEST_SS_ACCESS_RIGHTS, "guest SS access rights") \
+    FIELD(0x481a, GUEST_DS_ACCESS_RIGHTS, "guest DS access rights") \
+    FIELD(0x481c, GUEST_FS_ACCESS_RIGHTS, "guest FS access rights") \
+    FIELD(0x481e, GUEST_GS_ACCESS_RIGHTS, "guest GS access rights") \
+    FIELD(0x4820, GUEST_LDTR_ACCESS_RIGHTS, "guest LDTR access rights") \
+    FIELD(0x4822, GUEST_TR_ACCESS_RIGHTS, "guest TR access rights") \
+    FIELD(0x4824, GUEST_INTERRUPTIBILITY, "guest interruptibility") \
+    FIELD(0x4826, GUEST_ACTIVITY, "guest activity") \
+    FIELD(0x482a, GUEST_SYSENTER_CS, "guest IA32_SYSENTER_CS") \
+    FIELD(0x482e, PREEMPTION_TIMER_VALUE, "VMX-preemption timer value") \
+    FIELD(0x4c00, HOST_SYSENTER_CS, "host IA32_SYSENTER_CS") \
+    FIELD(0x6000, CR0_GUEST_HOST_MASK, "CR0 guest/host mask") \
+    FIELD(0x6002, CR4_GUEST_HOST_MASK, "CR4 guest/host mask") \
+    FIELD(0x6004, CR0_READ_SHADOW, "CR0 read shadow") \
+    FIELD(0x6006, CR4_READ_SHADOW, "CR4 read shadow") \
+    FIELD(0x6400, EXIT_QUALIFICATION, "VM-exit qualification") \
+    FIELD(0x640a, GUEST_LINEAR_ADDRESS, "guest-linear address") \
+    FIELD(0x6800, GUEST_CR0, "guest CR0") \
+    FIELD(0x6802, GUEST_CR3, "guest CR3") \
+    FIELD(0x6804, GUEST_CR4, "guest CR4") \
+    FIELD(0x6806, GUEST_ES_BASE, "guest ES base") \
+    FIELD(0x6808, GUEST_CS_BASE, "guest CS base") \
+    FIELD(0x680a, GUEST_SS_BASE, "guest SS base") \
+    FIELD(0x680c, GUEST_DS_BASE, "guest DS base") \
+    FIELD(0x680e, GUEST_FS_BASE, "guest FS base") \
+    FIELD(0x6810, GUEST_GS_BASE, "guest GS base") \
+    FIELD(0x6812, GUEST_LDTR_BASE, "guest LDTR base") \
+    FIELD(0x6814, GUEST_TR_BASE, "guest TR base") \
+    FIELD(0x6816, GUEST_GDTR_BASE, "guest GDTR base") \
+    FIELD(0x6818, GUEST_IDTR_BASE, "guest IDTR base") \
+    FIELD(0x681a, GUEST_DR7, "guest DR7") \
+    FIELD(0x681c, GUEST_RSP, "guest RSP") \
+    FIELD(0x681e, GUEST_RIP, "guest RIP") \
+    FIELD(0x6820, GUEST_RFLAGS, "guest RFLAGS") \
+    FIELD(0x6822, GUEST_PENDING_DEBUG_EXCEPTIONS, "guest pending debug exceptions") \
+    FIELD(0x6824, GUEST_SYSENTER_ESP, "guest IA32_SYSENTER_ESP") \
+    FIELD(0x6826, GUEST_SYSENTER_EIP, "guest IA32_SYSENTER_EIP") \
+    FIELD(0x6828, GUEST_S_CET, "guest IA32_S_CET") \
+    FIELD(0x682a, GUEST_SSP, "guest SSP") \
+    FIELD(0x682c, GUEST_INTERRUPT_SSP_TABLE, "guest IA32_INTERRUPT_SSP_TABLE_ADDR") \
+    FIELD(0x6c00, HOST_CR0, "host CR0") \
+    FIELD(0x6c02, HOST_CR3, "host CR3") \
+    FIELD(0x6c04, HOST_CR4, "host CR4") \
+    FIELD(0x6c06, HOST_FS_BASE, "host FS base") \
+    FIELD(0x6c08, HOST_GS_BASE, "host GS base") \
+    FIELD(0x6c0a, HOST_TR_BASE, "host TR base") \
+    FIELD(0x6c0c, HOST_GDTR_BASE, "host GDTR base") \
+    FIELD(0x6c0e, HOST_IDTR_BASE, "host IDTR base") \
+    FIELD(0x6c10, HOST_SYSENTER_ESP, "host IA32_SYSENTER_ESP") \
+    FIELD(0x6c12, HOST_SYSENTER_EIP, "host IA32_SYSENTER_EIP") \
+    FIELD(0x6c14, HOST_RSP, "host RSP") \
+    FIELD(0x6c16, HOST_RIP, "host RIP") \
+    FIELD(0x6c18, HOST_S_CET, "host IA32_S_CET") \
+    FIELD(0x6c1a, HOST_SSP, "host SSP") \
+    FIELD(0x6c1c, HOST_INTERRUPT_SSP_TABLE, "host IA32_INTERRUPT_SSP_TABLE_ADDR")
+// clang-format on
 
-    // 16-bit guest-state fields
-    VMCS_GUEST_ES_SELECTOR = 0x0800,
-    VMCS_GUEST_CS_SELECTOR = 0x0802,
-    VMCS_GUEST_SS_SELECTOR = 0x0804,
-    VMCS_GUEST_DS_SELECTOR = 0x0806,
-    VMCS_GUEST_FS_SELECTOR = 0x0808,
-    VMCS_GUEST_GS_SELECTOR = 0x080a,
-    VMCS_GUEST_LDTR_SELECTOR = 0x080c,
-    VMCS_GUEST_TR_SELECTOR = 0x080e,
-    VMCS_GUEST_INTERRUPT_STATUS = 0x0810,
-    VMCS_PML_INDEX = 0x0812,
-    VMCS_GUEST_UINV = 0x0814,
-
-    // 16-bit host-state fields
-    VMCS_HOST_ES_SELECTOR = 0x0c00,
-    VMCS_HOST_CS_SELECTOR = 0x0c02,
-    VMCS_HOST_SS_SELECTOR = 0x0c04,
-    VMCS_HOST_DS_SELECTOR = 0x0c06,
-    VMCS_HOST_FS_SELECTOR = 0x0c08,
-    VMCS_HOST_GS_SELECTOR = 0x0c0a,
-    VMCS_HOST_TR_SELECTOR = 0x0c0c,
-
-    // 64-bit control fields
-    VMCS_IO_BITMAP_A = 0x2000,
-    VMCS_IO_BITMAP_B = 0x2002,
-    VMCS_MSR_BITMAPS = 0x2004,
-    VMCS_EXIT_MSR_STORE_ADDRESS = 0x2006,
-    VMCS_EXIT_MSR_LOAD_ADDRESS = 0x2008,
-    VMCS_ENTRY_MSR_LOAD_ADDRESS = 0x200a,
-    VMCS_EXECUTIVE_VMCS_POINTER = 0x200c,
-    VMCS_PML_ADDRESS = 0x200e,
-    VMCS_TSC_OFFSET = 0x2010,
-    VMCS_VIRTUAL_APIC_ADDRESS = 0x2012,
-    VMCS_APIC_ACCESS_ADDRESS = 0x2014,
-    VMCS_POSTED_INTERRUPT_DESCRIPTOR = 0x2016,
-    VMCS_VM_FUNCTION_CONTROLS = 0x2018,
-    VMCS_EPT_POINTER = 0x201a,
-    VMCS_EOI_EXIT_BITMAP_0 = 0x201c,
-    VMCS_EOI_EXIT_BITMAP_1 = 0x201e,
-    VMCS_EOI_EXIT_BITMAP_2 = 0x2020,
-    VMCS_EOI_EXIT_BITMAP_3 = 0x2022,
-    VMCS_EPTP_LIST_ADDRESS = 0x2024,
-    VMCS_VMREAD_BITMAP = 0x2026,
-    VMCS_VMWRITE_BITMAP = 0x2028,
-    VMCS_VIRTUALIZATION_EXCEPTION_INFORMATION = 0x202a,
-    VMCS_XSS_EXITING_BITMAP = 0x202c,
-    VMCS_ENCLS_EXITING_BITMAP = 0x202e,
-    VMCS_SUB_PAGE_PERMISSION_TABLE_POINTER = 0x2030,
-    VMCS_TSC_MULTIPLIER = 0x2032,
-    VMCS_TERTIARY_CONTROLS = 0x2034,
-    VMCS_ENCLV_EXITING_BITMAP = 0x2036,
-    VMCS_LOW_PASID_DIRECTORY = 0x2038,
-    VMCS_HIGH_PASID_DIRECTORY = 0x203a,
-    VMCS_PCONFIG_EXITING_BITMAP = 0x203e,
-    VMCS_HLAT_POINTER = 0x2040,
-    VMCS_PID_POINTER_TABLE = 0x2042,
-    VMCS_SECONDARY_EXIT_CONTROLS = 0x2044,
-    VMCS_SPEC_CTRL_MASK = 0x204a,
-    VMCS_SPEC_CTRL_SHADOW = 0x204c,
-    VMCS_INJECTED_EVENT_DATA = 0x2052,
-
-    // 64-bit read-only data fields
-    VMCS_GUEST_PHYSICAL_ADDRESS = 0x2400,
-    VMCS_MSR_DATA = 0x2402,
-    VMCS_ORIGINAL_EVENT_DATA = 0x2404,
-
-    // 64-bit guest-state fields
-    VMCS_LINK_POINTER = 0x2800,
-    VMCS_GUEST_DEBUGCTL = 0x2802,
-    VMCS_GUEST_PAT = 0x2804,
-    VMCS_GUEST_EFER = 0x2806,
-    VMCS_GUEST_PERF_GLOBAL_CTRL = 0x2808,
-    VMCS_GUEST_PDPTE_0 = 0x280a,
-    VMCS_GUEST_PDPTE_1 = 0x280c,
-    VMCS_GUEST_PDPTE_2 = 0x280e,
-    VMCS_GUEST_PDPTE_3 = 0x2810,
-    VMCS_GUEST_BNDCFGS = 0x2812,
-    VMCS_GUEST_RTIT_CTL = 0x2814,
-    VMCS_GUEST_LBR_CTL = 0x2816,
-    VMCS_GUEST_PKRS = 0x2818,
-    VMCS_GUEST_FRED_CONFIG = 0x281a,
-    VMCS_GUEST_FRED_RSP1 = 0x281c,
-    VMCS_GUEST_FRED_RSP2 = 0x281e,
-    VMCS_GUEST_FRED_RSP3 = 0x2820,
-    VMCS_GUEST_FRED_STKLVLS = 0x2822,
-    VMCS_GUEST_FRED_SSP1 = 0x2824,
-    VMCS_GUEST_FRED_SSP2 = 0x2826,
-    VMCS_GUEST_FRED_SSP3 = 0x2828,
-
-    // 64-bit host-state fields
-    VMCS_HOST_PAT = 0x2c00,
-    VMCS_HOST_EFER = 0x2c02,
-    VMCS_HOST_PERF_GLOBAL_CTRL = 0x2c04,
-    VMCS_HOST_PKRS = 0x2c06,
-    VMCS_HOST_FRED_CONFIG = 0x2c08,
-    VMCS_HOST_FRED_RSP1 = 0x2c0a,
-    VMCS_HOST_FRED_RSP2 = 0x2c0c,
-    VMCS_HOST_FRED_RSP3 = 0x2c0e,
-    VMCS_HOST_FRED_STKLVLS = 0x2c10,
-    VMCS_HOST_FRED_SSP1 = 0x2c12,
-    VMCS_HOST_FRED_SSP2 = 0x2c14,
-    VMCS_HOST_FRED_SSP3 = 0x2c16,
-
-    // 32-bit control fields
-    VMCS_PIN_BASED_CONTROLS = 0x4000,
-    VMCS_PRIMARY_CONTROLS = 0x4002,
-    VMCS_EXCEPTION_BITMAP = 0x4004,
-    VMCS_PAGE_FAULT_ERROR_CODE_MASK = 0x4006,
-    VMCS_PAGE_FAULT_ERROR_CODE_MATCH = 0x4008,
-    VMCS_CR3_TARGET_COUNT = 0x400a,
-    VMCS_EXIT_CONTROLS = 0x400c,
-    VMCS_EXIT_MSR_STORE_COUNT = 0x400e,
-    VMCS_EXIT_MSR_LOAD_COUNT = 0x4010,
-    VMCS_ENTRY_CONTROLS = 0x4012,
-    VMCS_ENTRY_MSR_LOAD_COUNT = 0x4014,
-    VMCS_ENTRY_INTERRUPTION_INFORMATION = 0x4016,
-    VMCS_ENTRY_EXCEPTION_ERROR_CODE = 0x4018,
-    VMCS_ENTRY_INSTRUCTION_LENGTH = 0x401a,
-    VMCS_TPR_THRESHOLD = 0x401c,
-    VMCS_SECONDARY_CONTROLS = 0x401e,
-    VMCS_PLE_GAP = 0x4020,
-    VMCS_PLE_WINDOW = 0x4022,
-    VMCS_INSTRUCTION_TIMEOUT = 0x4024,
-
-    // 32-bit read-only data fields
-    VMCS_INSTRUCTION_ERROR = 0x4400,
-    VMCS_EXIT_REASON = 0x4402,
-    VMCS_EXIT_INTERRUPTION_INFORMATION = 0x4404,
-    VMCS_EXIT_INTERRUPTION_ERROR_CODE = 0x4406,
-    VMCS_IDT_VECTORING_INFORMATION = 0x4408,
-    VMCS_IDT_VECTORING_ERROR_CODE = 0x440a,
-    VMCS_EXIT_INSTRUCTION_LENGTH = 0x440c,
-    VMCS_EXIT_INSTRUCTION_INFORMATION = 0x440e,
-
-    // 32-bit guest-state fields
-    VMCS_GUEST_ES_LIMIT = 0x4800,
-    VMCS_GUEST_CS_LIMIT = 0x4802,
-    VMCS_GUEST_SS_LIMIT = 0x4804,
-    VMCS_GUEST_DS_LIMIT = 0x4806,
-    VMCS_GUEST_FS_LIMIT = 0x4808,
-    VMCS_GUEST_GS_LIMIT = 0x480a,
-    VMCS_GUEST_LDTR_LIMIT = 0x480c,
-    VMCS_GUEST_TR_LIMIT = 0x480e,
-    VMCS_GUEST_GDTR_LIMIT = 0x4810,
-    VMCS_GUEST_IDTR_LIMIT = 0x4812,
-    VMCS_GUEST_ES_ACCESS_RIGHTS = 0x4814,
-    VMCS_GUEST_CS_ACCESS_RIGHTS = 0x4816,
-    VMCS_GUEST_SS_ACCESS_RIGHTS = 0x4818,
-    VMCS_GUEST_DS_ACCESS_RIGHTS = 0x481a,
-    VMCS_GUEST_FS_ACCESS_RIGHTS = 0x481c,
-    VMCS_GUEST_GS_ACCESS_RIGHTS = 0x481e,
-    VMCS_GUEST_LDTR_ACCESS_RIGHTS = 0x4820,
-    VMCS_GUEST_TR_ACCESS_RIGHTS = 0x4822,
-    VMCS_GUEST_INTERRUPTIBILITY = 0x4824,
-    VMCS_GUEST_ACTIVITY = 0x4826,
-    VMCS_GUEST_SMBASE = 0x4828,
-    VMCS_GUEST_SYSENTER_CS = 0x482a,
-    VMCS_PREEMPTION_TIMER_VALUE = 0x482e,
-
-    // 32-bit host-state field
-    VMCS_HOST_SYSENTER_CS = 0x4c00,
-
-    // natural-width control fields
-    VMCS_CR0_GUEST_HOST_MASK = 0x6000,
-    VMCS_CR4_GUEST_HOST_MASK = 0x6002,
-    VMCS_CR0_READ_SHADOW = 0x6004,
-    VMCS_CR4_READ_SHADOW = 0x6006,
-    VMCS_CR3_TARGET_0 = 0x6008,
-    VMCS_CR3_TARGET_1 = 0x600a,
-    VMCS_CR3_TARGET_2 = 0x600c,
-    VMCS_CR3_TARGET_3 = 0x600e,
-
-    // natural-width read-only data fields
-    VMCS_EXIT_QUALIFICATION = 0x6400,
-    VMCS_IO_RCX = 0x6402,
-    VMCS_IO_RSI = 0x6404,
-    VMCS_IO_RDI = 0x6406,
-    VMCS_IO_RIP = 0x6408,
-    VMCS_GUEST_LINEAR_ADDRESS = 0x640a,
-
-    // natural-width guest-state fields
-    VMCS_GUEST_CR0 = 0x6800,
-    VMCS_GUEST_CR3 = 0x6802,
-    VMCS_GUEST_CR4 = 0x6804,
-    VMCS_GUEST_ES_BASE = 0x6806,
-    VMCS_GUEST_CS_BASE = 0x6808,
-    VMCS_GUEST_SS_BASE = 0x680a,
-    VMCS_GUEST_DS_BASE = 0x680c,
-    VMCS_GUEST_FS_BASE = 0x680e,
-    VMCS_GUEST_GS_BASE = 0x6810,
-    VMCS_GUEST_LDTR_BASE = 0x6812,
-    VMCS_GUEST_TR_BASE = 0x6814,
-    VMCS_GUEST_GDTR_BASE = 0x6816,
-    VMCS_GUEST_IDTR_BASE = 0x6818,
-    VMCS_GUEST_DR7 = 0x681a,
-    VMCS_GUEST_RSP = 0x681c,
-    VMCS_GUEST_RIP = 0x681e,
-    VMCS_GUEST_RFLAGS = 0x6820,
-    VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS = 0x6822,
-    VMCS_GUEST_SYSENTER_ESP = 0x6824,
-    VMCS_GUEST_SYSENTER_EIP = 0x6826,
-    VMCS_GUEST_S_CET = 0x6828,
-    VMCS_GUEST_SSP = 0x682a,
-    VMCS_GUEST_INTERRUPT_SSP_TABLE = 0x682c,
-
-    // natural-width host-state fields
-    VMCS_HOST_CR0 = 0x6c00,
-    VMCS_HOST_CR3 = 0x6c02,
-    VMCS_HOST_CR4 = 0x6c04,
-    VMCS_HOST_FS_BASE = 0x6c06,
-    VMCS_HOST_GS_BASE = 0x6c08,
-    VMCS_HOST_TR_BASE = 0x6c0a,
-    VMCS_HOST_GDTR_BASE = 0x6c0c,
-    VMCS_HOST_IDTR_BASE = 0x6c0e,
-    VMCS_HOST_SYSENTER_ESP = 0x6c10,
-    VMCS_HOST_SYSENTER_EIP = 0x6c12,
-    VMCS_HOST_RSP = 0x6c14,
-    VMCS_HOST_RIP = 0x6c16,
-    VMCS_HOST_S_CET = 0x6c18,
-    VMCS_HOST_SSP = 0x6c1a,
-    VMCS_HOST_INTERRUPT_SSP_TABLE = 0x6c1c,
-};
+#define VMCS_ENUMERATOR(encoding, name, text) VMCS_##name = (encoding),
+enum vmcs_field { VMCS_FIELDS(VMCS_ENUMERATOR) };
 
 // The guest's segment registers stand in the order of enum segment_register: ES, CS, SS, DS, FS,
 // GS, LDTR, TR.
