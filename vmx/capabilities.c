@@ -68,18 +68,18 @@ void capabilities_decode(struct vmx_capabilities *capabilities)
 
     control[WORD_PIN] = range_of(raw, MSR_VMX_PIN, MSR_VMX_TRUE_PIN);
     control[WORD_PRIMARY] = range_of(raw, MSR_VMX_PRIMARY, MSR_VMX_TRUE_PRIMARY);
-    control[WORD_EXIT] = range_of(raw, MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT);
-    control[WORD_ENTRY] = range_of(raw, MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY);
+    control[WORD_VMEXIT] = range_of(raw, MSR_VMX_EXIT, MSR_VMX_TRUE_EXIT);
+    control[WORD_VMENTRY] = range_of(raw, MSR_VMX_ENTRY, MSR_VMX_TRUE_ENTRY);
     // The others exist only where a control that activates them may be 1; their MSRs may hold
     // anything otherwise.
-    control[WORD_SECONDARY] = control[WORD_TERTIARY] = control[WORD_SECONDARY_EXIT] =
+    control[WORD_SECONDARY] = control[WORD_TERTIARY] = control[WORD_VMEXIT2] =
         (struct control_range){0};
     if (capabilities_allow(capabilities, WORD_PRIMARY, PRIMARY_SECONDARY_CONTROLS))
         control[WORD_SECONDARY] = range_of(raw, MSR_VMX_SECONDARY, MSR_VMX_SECONDARY);
     if (capabilities_allow(capabilities, WORD_PRIMARY, PRIMARY_TERTIARY_CONTROLS))
         control[WORD_TERTIARY].may = raw_msr(raw, MSR_VMX_TERTIARY);
-    if (capabilities_allow(capabilities, WORD_EXIT, VMEXIT_SECONDARY_CONTROLS))
-        control[WORD_SECONDARY_EXIT].may = raw_msr(raw, MSR_VMX_SECONDARY_EXIT);
+    if (capabilities_allow(capabilities, WORD_VMEXIT, VMEXIT_SECONDARY_CONTROLS))
+        control[WORD_VMEXIT2].may = raw_msr(raw, MSR_VMX_SECONDARY_EXIT);
 
     capabilities->cr0 = (struct control_range){.must = raw_msr(raw, MSR_VMX_CR0_FIXED0),
                                                .may = raw_msr(raw, MSR_VMX_CR0_FIXED1)};

@@ -107,13 +107,13 @@ uint64_t check_word(const struct check *check, enum control_word word)
         return check_uses(check, WORD_PRIMARY, PRIMARY_TERTIARY_CONTROLS)
                    ? field(check, VMCS_TERTIARY_CONTROLS)
                    : 0;
-    case WORD_EXIT:
+    case WORD_VMEXIT:
         return field(check, VMCS_EXIT_CONTROLS);
-    case WORD_SECONDARY_EXIT:
-        return check_uses(check, WORD_EXIT, VMEXIT_SECONDARY_CONTROLS)
+    case WORD_VMEXIT2:
+        return check_uses(check, WORD_VMEXIT, VMEXIT_SECONDARY_CONTROLS)
                    ? field(check, VMCS_SECONDARY_EXIT_CONTROLS)
                    : 0;
-    case WORD_ENTRY:
+    case WORD_VMENTRY:
         return field(check, VMCS_ENTRY_CONTROLS);
     case CONTROL_WORDS:
         break;

@@ -33,7 +33,7 @@ static void check_control_registers(struct check *check, bool ia32e)
 
 static void check_guest_msrs(struct check *check, bool ia32e)
 {
-    uint64_t entry = check_word(check, WORD_ENTRY);
+    uint64_t entry = check_word(check, WORD_VMENTRY);
     if (entry & VMENTRY_LOAD_DEBUG_CONTROLS) {
         check_that(check, !(field(check, VMCS_GUEST_DEBUGCTL) & ~DEBUGCTL_KNOWN),
                    VMCS_GUEST_DEBUGCTL, "reserved bits are not 0");
@@ -100,7 +100,7 @@ static void check_flow(struct check *check, bool ia32e)
     bool is_64bit = ia32e && (field(check, VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_LONG);
 
     check_linear(check, VMCS_GUEST_RIP, is_64bit);
-    if (check_uses(check, WORD_ENTRY, VMENTRY_LOAD_CET)) {
+    if (check_uses(check, WORD_VMENTRY, VMENTRY_LOAD_CET)) {
         check_linear(check, VMCS_GUEST_SSP, is_64bit);
         check_that(check, !(field(check, VMCS_GUEST_SSP) & 3), VMCS_GUEST_SSP,
                    "bits 1:0 are not 0");
@@ -130,7 +130,7 @@ static void check_pdptes(struct check *check, bool ia32e)
 
 void check_guest(struct check *check)
 {
-    bool ia32e = check_uses(check, WORD_ENTRY, VMENTRY_IA32E_GUEST);
+    bool ia32e = check_uses(check, WORD_VMENTRY, VMENTRY_IA32E_GUEST);
     check_control_registers(check, ia32e);
     check_guest_msrs(check, ia32e);
     check_segments(check);

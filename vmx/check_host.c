@@ -20,7 +20,7 @@ static void check_registers(struct check *check)
 
 static void check_msrs(struct check *check)
 {
-    uint64_t exit = check_word(check, WORD_EXIT);
+    uint64_t exit = check_word(check, WORD_VMEXIT);
     if (exit & VMEXIT_LOAD_PERF_GLOBAL_CTRL)
         check_perf_global(check, VMCS_HOST_PERF_GLOBAL_CTRL);
     if (exit & VMEXIT_LOAD_PAT)
@@ -61,7 +61,7 @@ void check_host(struct check *check)
     check_msrs(check);
     check_host_segments(check);
     // We enter from 64-bit mode, and go back to it.
-    check_that(check, check_uses(check, WORD_EXIT, VMEXIT_HOST_64_BIT), VMCS_EXIT_CONTROLS,
+    check_that(check, check_uses(check, WORD_VMEXIT, VMEXIT_HOST_64_BIT), VMCS_EXIT_CONTROLS,
                "\"host address-space size\" is 0, but the CPU is in IA-32e mode");
     check_that(check, field(check, VMCS_HOST_CR4) & CR4_PAE, VMCS_HOST_CR4,
                "PAE is 0, but the host is in IA-32e mode");

@@ -177,7 +177,7 @@ void check_segments(struct check *check)
 {
     struct guest_mode mode = {
         .virtual_8086 = field(check, VMCS_GUEST_RFLAGS) & RFLAGS_VM,
-        .ia32e = check_uses(check, WORD_ENTRY, VMENTRY_IA32E_GUEST),
+        .ia32e = check_uses(check, WORD_VMENTRY, VMENTRY_IA32E_GUEST),
         .unrestricted = check_uses(check, WORD_SECONDARY, SECONDARY_UNRESTRICTED_GUEST),
         .protected_mode = field(check, VMCS_GUEST_CR0) & CR0_PE,
     };

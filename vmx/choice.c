@@ -14,9 +14,9 @@ static const uint64_t base[CONTROL_WORDS] = {
                      PRIMARY_RDPMC_EXITING | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS |
                      PRIMARY_MONITOR_EXITING | PRIMARY_SECONDARY_CONTROLS,
     [WORD_SECONDARY] = SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST,
-    [WORD_EXIT] = VMEXIT_SAVE_DEBUG_CONTROLS | VMEXIT_HOST_64_BIT | VMEXIT_ACKNOWLEDGE_INTERRUPT |
-                  VMEXIT_SAVE_PAT | VMEXIT_LOAD_PAT | VMEXIT_SAVE_EFER | VMEXIT_LOAD_EFER,
-    [WORD_ENTRY] = VMENTRY_LOAD_DEBUG_CONTROLS | VMENTRY_LOAD_PAT | VMENTRY_LOAD_EFER,
+    [WORD_VMEXIT] = VMEXIT_SAVE_DEBUG_CONTROLS | VMEXIT_HOST_64_BIT | VMEXIT_ACKNOWLEDGE_INTERRUPT |
+                    VMEXIT_SAVE_PAT | VMEXIT_LOAD_PAT | VMEXIT_SAVE_EFER | VMEXIT_LOAD_EFER,
+    [WORD_VMENTRY] = VMENTRY_LOAD_DEBUG_CONTROLS | VMENTRY_LOAD_PAT | VMENTRY_LOAD_EFER,
 };
 
 struct feature_row {
@@ -257,7 +257,7 @@ static bool cpus_have(const struct vmx_capabilities *capabilities, enum vmx_feat
     if (feature == FEATURE_VIRTUAL_INTERRUPTS && delivery_is_broken(capabilities))
         return false;
     return capabilities_allow(capabilities, row->word, row->controls) &&
-           capabilities_allow(capabilities, WORD_EXIT, row->exit) &&
+           capabilities_allow(capabilities, WORD_VMEXIT, row->exit) &&
            capabilities_ept_vpid(capabilities, row->ept_vpid);
 }
 
@@ -288,7 +288,7 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
         if (!(choice->features & ~ON_DEMAND & FEATURE(i)))
             continue;
         want[feature_row[i].word] |= feature_row[i].controls;
-        want[WORD_EXIT] |= feature_row[i].exit;
+        want[WORD_VMEXIT] |= feature_row[i].exit;
     }
     if (!choice_uses(choice, FEATURE_TPR_SHADOW))
         want[WORD_PRIMARY] |= PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING;

@@ -11,131 +11,153 @@ enum control_word {
     WORD_PRIMARY,
     WORD_SECONDARY,
     WORD_TERTIARY,
-    WORD_EXIT,
-    WORD_SECONDARY_EXIT,
-    WORD_ENTRY,
+    WORD_VMEXIT,
+    WORD_VMEXIT2,
+    WORD_VMENTRY,
     CONTROL_WORDS,
 };
 
-#define PIN_EXTERNAL_INTERRUPT_EXITING BIT32(0)
-#define PIN_NMI_EXITING                BIT32(3)
-#define PIN_VIRTUAL_NMIS               BIT32(5)
-#define PIN_PREEMPTION_TIMER           BIT32(6)
-#define PIN_POSTED_INTERRUPTS          BIT32(7)
+// Each control: its word, its bit and the name of its mask (PIN_NMI_EXITING), the manual's name.
+// clang-format off
+#define VMX_CONTROLS(CONTROL) \
+    CONTROL(PIN, 0, EXTERNAL_INTERRUPT_EXITING, "external-interrupt exiting") \
+    CONTROL(PIN, 3, NMI_EXITING, "NMI exiting") \
+    CONTROL(PIN, 5, VIRTUAL_NMIS, "virtual NMIs") \
+    CONTROL(PIN, 6, PREEMPTION_TIMER, "VMX-preemption timer") \
+    CONTROL(PIN, 7, POSTED_INTERRUPTS, "process posted interrupts") \
+    CONTROL(PRIMARY, 2, INTERRUPT_WINDOW_EXITING, "interrupt-window exiting") \
+    CONTROL(PRIMARY, 3, TSC_OFFSETTING, "TSC offsetting") \
+    CONTROL(PRIMARY, 7, HLT_EXITING, "HLT exiting") \
+    CONTROL(PRIMARY, 9, INVLPG_EXITING, "INVLPG exiting") \
+    CONTROL(PRIMARY, 10, MWAIT_EXITING, "MWAIT exiting") \
+    CONTROL(PRIMARY, 11, RDPMC_EXITING, "RDPMC exiting") \
+    CONTROL(PRIMARY, 12, RDTSC_EXITING, "RDTSC exiting") \
+    CONTROL(PRIMARY, 15, CR3_LOAD_EXITING, "CR3-load exiting") \
+    CONTROL(PRIMARY, 16, CR3_STORE_EXITING, "CR3-store exiting") \
+    CONTROL(PRIMARY, 17, TERTIARY_CONTROLS, "activate tertiary controls") \
+    CONTROL(PRIMARY, 19, CR8_LOAD_EXITING, "CR8-load exiting") \
+    CONTROL(PRIMARY, 20, CR8_STORE_EXITING, "CR8-store exiting") \
+    CONTROL(PRIMARY, 21, TPR_SHADOW, "TPR shadow") \
+    CONTROL(PRIMARY, 22, NMI_WINDOW_EXITING, "NMI-window exiting") \
+    CONTROL(PRIMARY, 23, MOV_DR_EXITING, "MOV-DR exiting") \
+    CONTROL(PRIMARY, 24, UNCONDITIONAL_IO_EXITING, "unconditional I/O exiting") \
+    CONTROL(PRIMARY, 25, IO_BITMAPS, "I/O bitmaps") \
+    CONTROL(PRIMARY, 27, MONITOR_TRAP_FLAG, "monitor trap flag") \
+    CONTROL(PRIMARY, 28, MSR_BITMAPS, "MSR bitmaps") \
+    CONTROL(PRIMARY, 29, MONITOR_EXITING, "MONITOR exiting") \
+    CONTROL(PRIMARY, 30, PAUSE_EXITING, "PAUSE exiting") \
+    CONTROL(PRIMARY, 31, SECONDARY_CONTROLS, "activate secondary controls") \
+    CONTROL(SECONDARY, 0, VIRTUALIZE_APIC_ACCESSES, "virtualize APIC accesses") \
+    CONTROL(SECONDARY, 1, EPT, "EPT") \
+    CONTROL(SECONDARY, 2, DESCRIPTOR_TABLE_EXITING, "descriptor-table exiting") \
+    CONTROL(SECONDARY, 3, RDTSCP, "RDTSCP") \
+    CONTROL(SECONDARY, 4, VIRTUALIZE_X2APIC, "virtualize x2APIC mode") \
+    CONTROL(SECONDARY, 5, VPID, "VPID") \
+    CONTROL(SECONDARY, 6, WBINVD_EXITING, "WBINVD exiting") \
+    CONTROL(SECONDARY, 7, UNRESTRICTED_GUEST, "unrestricted guest") \
+    CONTROL(SECONDARY, 8, APIC_REGISTER, "APIC-register virtualization") \
+    CONTROL(SECONDARY, 9, VIRTUAL_INTERRUPT_DELIVERY, "virtual-interrupt delivery") \
+    CONTROL(SECONDARY, 10, PAUSE_LOOP_EXITING, "PAUSE-loop exiting") \
+    CONTROL(SECONDARY, 11, RDRAND_EXITING, "RDRAND exiting") \
+    CONTROL(SECONDARY, 12, INVPCID, "INVPCID") \
+    CONTROL(SECONDARY, 13, VM_FUNCTIONS, "VM functions") \
+    CONTROL(SECONDARY, 14, VMCS_SHADOWING, "VMCS shadowing") \
+    CONTROL(SECONDARY, 15, ENCLS_EXITING, "ENCLS exiting") \
+    CONTROL(SECONDARY, 16, RDSEED_EXITING, "RDSEED exiting") \
+    CONTROL(SECONDARY, 17, PML, "PML") \
+    CONTROL(SECONDARY, 18, EPT_VIOLATION_VE, "EPT-violation #VE") \
+    CONTROL(SECONDARY, 19, CONCEAL_FROM_PT, "conceal VMX from PT") \
+    CONTROL(SECONDARY, 20, XSAVES, "XSAVES/XRSTORS") \
+    CONTROL(SECONDARY, 21, PASID_TRANSLATION, "PASID translation") \
+    CONTROL(SECONDARY, 22, MODE_BASED_EXECUTE, "mode-based execute control for EPT") \
+    CONTROL(SECONDARY, 23, SUB_PAGE_WRITE, "sub-page write permissions for EPT") \
+    CONTROL(SECONDARY, 24, PT_GUEST_PHYSICAL, "PT uses guest physical addresses") \
+    CONTROL(SECONDARY, 25, TSC_SCALING, "TSC scaling") \
+    CONTROL(SECONDARY, 26, USER_WAIT, "user wait and pause") \
+    CONTROL(SECONDARY, 27, PCONFIG, "PCONFIG") \
+    CONTROL(SECONDARY, 28, ENCLV_EXITING, "ENCLV exiting") \
+    CONTROL(SECONDARY, 30, BUS_LOCK_DETECTION, "VMM bus-lock detection") \
+    CONTROL(SECONDARY, 31, INSTRUCTION_TIMEOUT, "instruction timeout") \
+    CONTROL(TERTIARY, 0, LOADIWKEY_EXITING, "LOADIWKEY exiting") \
+    CONTROL(TERTIARY, 1, HLAT, "HLAT") \
+    CONTROL(TERTIARY, 2, EPT_PAGING_WRITE, "EPT paging-write control") \
+    CONTROL(TERTIARY, 3, GUEST_PAGING_VERIFICATION, "guest-paging verification") \
+    CONTROL(TERTIARY, 4, IPI_VIRTUALIZATION, "IPI virtualization") \
+    CONTROL(TERTIARY, 6, MSR_LIST, "MSR-list instructions") \
+    CONTROL(TERTIARY, 7, VIRTUALIZE_SPEC_CTRL, "virtualize IA32_SPEC_CTRL") \
+    CONTROL(VMEXIT, 2, SAVE_DEBUG_CONTROLS, "save debug controls") \
+    CONTROL(VMEXIT, 9, HOST_64_BIT, "host address-space size") \
+    CONTROL(VMEXIT, 12, LOAD_PERF_GLOBAL_CTRL, "load IA32_PERF_GLOBAL_CTRL") \
+    CONTROL(VMEXIT, 15, ACKNOWLEDGE_INTERRUPT, "acknowledge interrupt on exit") \
+    CONTROL(VMEXIT, 18, SAVE_PAT, "save IA32_PAT") \
+    CONTROL(VMEXIT, 19, LOAD_PAT, "load IA32_PAT") \
+    CONTROL(VMEXIT, 20, SAVE_EFER, "save IA32_EFER") \
+    CONTROL(VMEXIT, 21, LOAD_EFER, "load IA32_EFER") \
+    CONTROL(VMEXIT, 22, SAVE_PREEMPTION_TIMER, "save VMX-preemption timer value") \
+    CONTROL(VMEXIT, 23, CLEAR_BNDCFGS, "clear IA32_BNDCFGS") \
+    CONTROL(VMEXIT, 24, CONCEAL_FROM_PT, "conceal VMX from PT") \
+    CONTROL(VMEXIT, 25, CLEAR_RTIT_CTL, "clear IA32_RTIT_CTL") \
+    CONTROL(VMEXIT, 26, CLEAR_LBR_CTL, "clear IA32_LBR_CTL") \
+    CONTROL(VMEXIT, 27, CLEAR_UINV, "clear UINV") \
+    CONTROL(VMEXIT, 28, LOAD_CET, "load CET state") \
+    CONTROL(VMEXIT, 29, LOAD_PKRS, "load PKRS") \
+    CONTROL(VMEXIT, 30, SAVE_PERF_GLOBAL_CTRL, "save IA32_PERF_GLOBAL_CTRL") \
+    CONTROL(VMEXIT, 31, SECONDARY_CONTROLS, "activate secondary controls") \
+    CONTROL(VMEXIT2, 0, SAVE_FRED, "save IA32_FRED") \
+    CONTROL(VMEXIT2, 1, LOAD_FRED, "load IA32_FRED") \
+    CONTROL(VMEXIT2, 3, SHADOW_STACK_FIXUP, "prematurely busy shadow stack") \
+    CONTROL(VMENTRY, 2, LOAD_DEBUG_CONTROLS, "load debug controls") \
+    CONTROL(VMENTRY, 9, IA32E_GUEST, "IA-32e mode guest") \
+    CONTROL(VMENTRY, 10, SMM, "entry to SMM") \
+    CONTROL(VMENTRY, 11, DEACTIVATE_DUAL_MODE, "deactivate dual-monitor treatment") \
+    CONTROL(VMENTRY, 13, LOAD_PERF_GLOBAL_CTRL, "load IA32_PERF_GLOBAL_CTRL") \
+    CONTROL(VMENTRY, 14, LOAD_PAT, "load IA32_PAT") \
+    CONTROL(VMENTRY, 15, LOAD_EFER, "load IA32_EFER") \
+    CONTROL(VMENTRY, 16, LOAD_BNDCFGS, "load IA32_BNDCFGS") \
+    CONTROL(VMENTRY, 17, CONCEAL_FROM_PT, "conceal VMX from PT") \
+    CONTROL(VMENTRY, 18, LOAD_RTIT_CTL, "load IA32_RTIT_CTL") \
+    CONTROL(VMENTRY, 19, LOAD_UINV, "load UINV") \
+    CONTROL(VMENTRY, 20, LOAD_CET, "load CET state") \
+    CONTROL(VMENTRY, 21, LOAD_LBR_CTL, "load guest IA32_LBR_CTL") \
+    CONTROL(VMENTRY, 22, LOAD_PKRS, "load PKRS") \
+    CONTROL(VMENTRY, 23, LOAD_FRED, "load IA32_FRED")
 
-#define PRIMARY_INTERRUPT_WINDOW_EXITING BIT32(2)
-#define PRIMARY_TSC_OFFSETTING           BIT32(3)
-#define PRIMARY_HLT_EXITING              BIT32(7)
-#define PRIMARY_INVLPG_EXITING           BIT32(9)
-#define PRIMARY_MWAIT_EXITING            BIT32(10)
-#define PRIMARY_RDPMC_EXITING            BIT32(11)
-#define PRIMARY_RDTSC_EXITING            BIT32(12)
-#define PRIMARY_CR3_LOAD_EXITING         BIT32(15)
-#define PRIMARY_CR3_STORE_EXITING        BIT32(16)
-#define PRIMARY_TERTIARY_CONTROLS        BIT32(17)
-#define PRIMARY_CR8_LOAD_EXITING         BIT32(19)
-#define PRIMARY_CR8_STORE_EXITING        BIT32(20)
-#define PRIMARY_TPR_SHADOW               BIT32(21)
-#define PRIMARY_NMI_WINDOW_EXITING       BIT32(22)
-#define PRIMARY_MOV_DR_EXITING           BIT32(23)
-#define PRIMARY_UNCONDITIONAL_IO_EXITING BIT32(24)
-#define PRIMARY_IO_BITMAPS               BIT32(25)
-#define PRIMARY_MONITOR_TRAP_FLAG        BIT32(27)
-#define PRIMARY_MSR_BITMAPS              BIT32(28)
-#define PRIMARY_MONITOR_EXITING          BIT32(29)
-#define PRIMARY_PAUSE_EXITING            BIT32(30)
-#define PRIMARY_SECONDARY_CONTROLS       BIT32(31)
+// The bits of IA32_VMX_EPT_VPID_CAP.
+#define EPT_VPID_CAPABILITIES(CAPABILITY) \
+    CAPABILITY(0, EPT_EXECUTE_ONLY, "execute-only pages") \
+    CAPABILITY(6, EPT_4_LEVEL, "4-level walk") \
+    CAPABILITY(7, EPT_5_LEVEL, "5-level walk") \
+    CAPABILITY(8, EPT_UC, "UC structures") \
+    CAPABILITY(14, EPT_WB, "WB structures") \
+    CAPABILITY(16, EPT_2M, "2M pages") \
+    CAPABILITY(17, EPT_1G, "1G pages") \
+    CAPABILITY(20, EPT_INVEPT, "INVEPT") \
+    CAPABILITY(21, EPT_ACCESSED_DIRTY, "accessed and dirty flags") \
+    CAPABILITY(22, EPT_ADVANCED_EXIT_INFO, "advanced exit information") \
+    CAPABILITY(23, EPT_SUPERVISOR_SHADOW, "supervisor shadow-stack control") \
+    CAPABILITY(25, EPT_INVEPT_SINGLE, "INVEPT single-context") \
+    CAPABILITY(26, EPT_INVEPT_ALL, "INVEPT all-context") \
+    CAPABILITY(32, VPID_INVVPID, "INVVPID") \
+    CAPABILITY(40, VPID_INVVPID_ADDRESS, "INVVPID individual-address") \
+    CAPABILITY(41, VPID_INVVPID_SINGLE, "INVVPID single-context") \
+    CAPABILITY(42, VPID_INVVPID_ALL, "INVVPID all-context") \
+    CAPABILITY(43, VPID_INVVPID_KEEP_GLOBAL, "INVVPID single-context but globals")
+// clang-format on
 
-#define SECONDARY_VIRTUALIZE_APIC_ACCESSES   BIT32(0)
-#define SECONDARY_EPT                        BIT32(1)
-#define SECONDARY_DESCRIPTOR_TABLE_EXITING   BIT32(2)
-#define SECONDARY_RDTSCP                     BIT32(3)
-#define SECONDARY_VIRTUALIZE_X2APIC          BIT32(4)
-#define SECONDARY_VPID                       BIT32(5)
-#define SECONDARY_WBINVD_EXITING             BIT32(6)
-#define SECONDARY_UNRESTRICTED_GUEST         BIT32(7)
-#define SECONDARY_APIC_REGISTER              BIT32(8)
-#define SECONDARY_VIRTUAL_INTERRUPT_DELIVERY BIT32(9)
-#define SECONDARY_PAUSE_LOOP_EXITING         BIT32(10)
-#define SECONDARY_RDRAND_EXITING             BIT32(11)
-#define SECONDARY_INVPCID                    BIT32(12)
-#define SECONDARY_VM_FUNCTIONS               BIT32(13)
-#define SECONDARY_VMCS_SHADOWING             BIT32(14)
-#define SECONDARY_ENCLS_EXITING              BIT32(15)
-#define SECONDARY_RDSEED_EXITING             BIT32(16)
-#define SECONDARY_PML                        BIT32(17)
-#define SECONDARY_EPT_VIOLATION_VE           BIT32(18)
-#define SECONDARY_CONCEAL_FROM_PT            BIT32(19)
-#define SECONDARY_XSAVES                     BIT32(20)
-#define SECONDARY_PASID_TRANSLATION          BIT32(21)
-#define SECONDARY_MODE_BASED_EXECUTE         BIT32(22)
-#define SECONDARY_SUB_PAGE_WRITE             BIT32(23)
-#define SECONDARY_PT_GUEST_PHYSICAL          BIT32(24)
-#define SECONDARY_TSC_SCALING                BIT32(25)
-#define SECONDARY_USER_WAIT                  BIT32(26)
-#define SECONDARY_PCONFIG                    BIT32(27)
-#define SECONDARY_ENCLV_EXITING              BIT32(28)
-#define SECONDARY_BUS_LOCK_DETECTION         BIT32(30)
-#define SECONDARY_INSTRUCTION_TIMEOUT        BIT32(31)
-
-#define TERTIARY_LOADIWKEY_EXITING         BIT(0)
-#define TERTIARY_HLAT                      BIT(1)
-#define TERTIARY_EPT_PAGING_WRITE          BIT(2)
-#define TERTIARY_GUEST_PAGING_VERIFICATION BIT(3)
-#define TERTIARY_IPI_VIRTUALIZATION        BIT(4)
-#define TERTIARY_MSR_LIST                  BIT(6)
-#define TERTIARY_VIRTUALIZE_SPEC_CTRL      BIT(7)
-
-#define VMEXIT_SAVE_DEBUG_CONTROLS   BIT32(2)
-#define VMEXIT_HOST_64_BIT           BIT32(9) // "host address-space size"
-#define VMEXIT_LOAD_PERF_GLOBAL_CTRL BIT32(12)
-#define VMEXIT_ACKNOWLEDGE_INTERRUPT BIT32(15)
-#define VMEXIT_SAVE_PAT              BIT32(18)
-#define VMEXIT_LOAD_PAT              BIT32(19)
-#define VMEXIT_SAVE_EFER             BIT32(20)
-#define VMEXIT_LOAD_EFER             BIT32(21)
-#define VMEXIT_SAVE_PREEMPTION_TIMER BIT32(22)
-#define VMEXIT_CLEAR_BNDCFGS         BIT32(23)
-#define VMEXIT_CONCEAL_FROM_PT       BIT32(24)
-#define VMEXIT_CLEAR_RTIT_CTL        BIT32(25)
-#define VMEXIT_CLEAR_LBR_CTL         BIT32(26)
-#define VMEXIT_CLEAR_UINV            BIT32(27)
-#define VMEXIT_LOAD_CET              BIT32(28)
-#define VMEXIT_LOAD_PKRS             BIT32(29)
-#define VMEXIT_SAVE_PERF_GLOBAL_CTRL BIT32(30)
-#define VMEXIT_SECONDARY_CONTROLS    BIT32(31)
-
-#define VMEXIT2_SAVE_FRED          BIT(0)
-#define VMEXIT2_LOAD_FRED          BIT(1)
-#define VMEXIT2_SHADOW_STACK_FIXUP BIT(3)
-
-#define VMENTRY_LOAD_DEBUG_CONTROLS   BIT32(2)
-#define VMENTRY_IA32E_GUEST           BIT32(9)
-#define VMENTRY_SMM                   BIT32(10)
-#define VMENTRY_DEACTIVATE_DUAL_MODE  BIT32(11)
-#define VMENTRY_LOAD_PERF_GLOBAL_CTRL BIT32(13)
-#define VMENTRY_LOAD_PAT              BIT32(14)
-#define VMENTRY_LOAD_EFER             BIT32(15)
-#define VMENTRY_LOAD_BNDCFGS          BIT32(16)
-#define VMENTRY_CONCEAL_FROM_PT       BIT32(17)
-#define VMENTRY_LOAD_RTIT_CTL         BIT32(18)
-#define VMENTRY_LOAD_UINV             BIT32(19)
-#define VMENTRY_LOAD_CET              BIT32(20)
-#define VMENTRY_LOAD_LBR_CTL          BIT32(21)
-#define VMENTRY_LOAD_PKRS             BIT32(22)
-#define VMENTRY_LOAD_FRED             BIT32(23)
+#define CONTROL_MASK(word, bit, name, text) word##_##name = BIT32(bit),
+enum control_mask { VMX_CONTROLS(CONTROL_MASK) };
+#define CAPABILITY_MASK(bit, name, text) name = BIT(bit),
+enum ept_vpid_mask { EPT_VPID_CAPABILITIES(CAPABILITY_MASK) };
 
 // IA32_VMX_BASIC
 #define BASIC_REVISION       BITS(30, 0)
 #define BASIC_SIZE           BITS(44, 32)
 #define BASIC_32_BIT_ADDRESS BIT(48)
-#define BASIC_DUAL_MONITOR   BIT(49)
 #define BASIC_MEMORY_TYPE    BITS(53, 50)
 #define BASIC_INS_OUTS       BIT(54)
 #define BASIC_TRUE_CONTROLS  BIT(55)
 #define BASIC_ANY_ERROR_CODE                                                                       \
     BIT(56) // hardware exceptions may be injected with or without an error code
-#define BASIC_NESTED_EXCEPTION BIT(58)
 
 // IA32_VMX_MISC
 #define MISC_TIMER_RATE            BITS(4, 0) // the preemption timer counts when this bit of the TSC changes
@@ -143,38 +165,13 @@ enum control_word {
 #define MISC_ACTIVITY_HLT          BIT(6)
 #define MISC_ACTIVITY_SHUTDOWN     BIT(7)
 #define MISC_ACTIVITY_WAIT_SIPI    BIT(8)
-#define MISC_PT_IN_VMX             BIT(14)
-#define MISC_SMBASE_MSR            BIT(15)
 #define MISC_CR3_TARGETS           BITS(24, 16)
 #define MISC_MSR_LIST              BITS(27, 25) // 512 * (this + 1) entries are safe
-#define MISC_SMM_MONITOR_CTL       BIT(28)
-#define MISC_VMWRITE_ANY           BIT(29)
 #define MISC_ZERO_LENGTH_INJECTION BIT(30)
 
-// IA32_VMX_EPT_VPID_CAP
-#define EPT_EXECUTE_ONLY         BIT(0)
-#define EPT_4_LEVEL              BIT(6)
-#define EPT_5_LEVEL              BIT(7)
-#define EPT_UC                   BIT(8)
-#define EPT_WB                   BIT(14)
-#define EPT_2M                   BIT(16)
-#define EPT_1G                   BIT(17)
-#define EPT_INVEPT               BIT(20)
-#define EPT_ACCESSED_DIRTY       BIT(21)
-#define EPT_ADVANCED_EXIT_INFO   BIT(22)
-#define EPT_SUPERVISOR_SHADOW    BIT(23)
-#define EPT_INVEPT_SINGLE        BIT(25)
-#define EPT_INVEPT_ALL           BIT(26)
-#define VPID_INVVPID             BIT(32)
-#define VPID_INVVPID_ADDRESS     BIT(40)
-#define VPID_INVVPID_SINGLE      BIT(41)
-#define VPID_INVVPID_ALL         BIT(42)
-#define VPID_INVVPID_KEEP_GLOBAL BIT(43)
-
 // IA32_FEATURE_CONTROL
-#define FEATURE_CONTROL_LOCK       BIT(0)
-#define FEATURE_CONTROL_VMX_IN_SMX BIT(1)
-#define FEATURE_CONTROL_VMX        BIT(2) // outside SMX
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define FEATURE_CONTROL_VMX  BIT(2) // outside SMX
 
 // The manual's name of a control ("NMI exiting"), or NULL for a bit that has none (`bit` from 0 to
 // 63).

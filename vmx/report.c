@@ -89,8 +89,8 @@ void report_short(struct printer *to, const struct report *report)
     print_features(to, "not here:", every & ~choice->available);
     print_to(to, "     pin %jx primary %08jx secondary %08jx exit %08jx entry %jx\n",
              (uintmax_t)word[WORD_PIN], (uintmax_t)word[WORD_PRIMARY],
-             (uintmax_t)word[WORD_SECONDARY], (uintmax_t)word[WORD_EXIT],
-             (uintmax_t)word[WORD_ENTRY]);
+             (uintmax_t)word[WORD_SECONDARY], (uintmax_t)word[WORD_VMEXIT],
+             (uintmax_t)word[WORD_VMENTRY]);
 }
 
 static void print_feature_table(struct printer *to, const struct vmx_choice *choice)

@@ -17,7 +17,7 @@ static const char *const msr_name[VMX_MSRS] = {
 static const uint64_t on_demand[CONTROL_WORDS] = {
     [WORD_PRIMARY] =
         PRIMARY_INTERRUPT_WINDOW_EXITING | PRIMARY_NMI_WINDOW_EXITING | PRIMARY_MONITOR_TRAP_FLAG,
-    [WORD_ENTRY] = VMENTRY_IA32E_GUEST,
+    [WORD_VMENTRY] = VMENTRY_IA32E_GUEST,
 };
 
 static const char *yes(uint64_t bit)

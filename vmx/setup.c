@@ -90,8 +90,8 @@ static void write_controls(struct vmx_vcpu *vcpu)
     const uint64_t *word = vcpu->vm->word;
     vcpu->primary = (uint32_t)word[WORD_PRIMARY];
     vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
-    vmwrite(VMCS_EXIT_CONTROLS, word[WORD_EXIT]);
-    vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_ENTRY]);
+    vmwrite(VMCS_EXIT_CONTROLS, word[WORD_VMEXIT]);
+    vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_VMENTRY]);
     // #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
     // preempted); #MC is ours.
     vmwrite(VMCS_EXCEPTION_BITMAP,

@@ -70,7 +70,7 @@ static void write_control(struct vcpu *vcpu)
     vmwrite(VMCS_CR4_READ_SHADOW, vcpu->cr4);
     vmwrite(VMCS_GUEST_CR3, vcpu->cr3);
     vmwrite(VMCS_GUEST_EFER, vcpu->efer);
-    vmwrite(VMCS_ENTRY_CONTROLS, vmx_vcpu(vcpu)->vm->word[WORD_ENTRY] |
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_vcpu(vcpu)->vm->word[WORD_VMENTRY] |
                                      (vcpu->efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0));
 }
 

@@ -10,15 +10,15 @@ static void the_true_controls_are_used(void **state)
     struct vmx_capabilities cpu = decoded(&bochs_icelake);
     assert_int_equal(cpu.control[WORD_PRIMARY].must, 0x04006172);
     assert_int_equal(cpu.control[WORD_PRIMARY].may, 0xfff9fffe);
-    assert_int_equal(cpu.control[WORD_EXIT].must, 0x00036dfb);
-    assert_int_equal(cpu.control[WORD_ENTRY].must, 0x000011fb);
+    assert_int_equal(cpu.control[WORD_VMEXIT].must, 0x00036dfb);
+    assert_int_equal(cpu.control[WORD_VMENTRY].must, 0x000011fb);
 
     struct vmx_raw old = bochs_icelake;
     old.msr[0] &= ~BASIC_TRUE_CONTROLS;
     cpu = decoded(&old);
     assert_int_equal(cpu.control[WORD_PRIMARY].must, 0x0401e172);
-    assert_int_equal(cpu.control[WORD_EXIT].must, 0x00036dff);
-    assert_int_equal(cpu.control[WORD_ENTRY].must, 0x000011ff);
+    assert_int_equal(cpu.control[WORD_VMEXIT].must, 0x00036dff);
+    assert_int_equal(cpu.control[WORD_VMENTRY].must, 0x000011ff);
 }
 
 static void the_numbers_are_decoded(void **state)
@@ -47,13 +47,13 @@ static void words_that_nothing_activates_are_empty(void **state)
     raw.msr[MSR_VMX_SECONDARY_EXIT - VMX_MSR_FIRST] = 0xff;
     struct vmx_capabilities cpu = decoded(&raw);
     assert_int_equal(cpu.control[WORD_TERTIARY].may, 0);
-    assert_int_equal(cpu.control[WORD_SECONDARY_EXIT].may, 0);
+    assert_int_equal(cpu.control[WORD_VMEXIT2].may, 0);
 
     raw.msr[MSR_VMX_TRUE_PRIMARY - VMX_MSR_FIRST] |= (uint64_t)PRIMARY_TERTIARY_CONTROLS << 32;
     raw.msr[MSR_VMX_TRUE_EXIT - VMX_MSR_FIRST] |= (uint64_t)VMEXIT_SECONDARY_CONTROLS << 32;
     cpu = decoded(&raw);
     assert_int_equal(cpu.control[WORD_TERTIARY].may, 0xff);
-    assert_int_equal(cpu.control[WORD_SECONDARY_EXIT].may, 0xff);
+    assert_int_equal(cpu.control[WORD_VMEXIT2].may, 0xff);
 
     raw.msr[MSR_VMX_TRUE_PRIMARY - VMX_MSR_FIRST] &= ~((uint64_t)PRIMARY_SECONDARY_CONTROLS << 32);
     assert_int_equal(decoded(&raw).control[WORD_SECONDARY].may, 0);
@@ -97,7 +97,7 @@ static void an_intersection_has_what_both_have(void **state)
     struct vmx_capabilities all = decoded(&bochs_icelake), kvm = decoded(&kvm_host);
     capabilities_intersect(&all, &kvm);
     assert_int_equal(all.control[WORD_SECONDARY].may, 0x02977fff & 0x021378ff);
-    assert_int_equal(all.control[WORD_ENTRY].may, 0xd3ff);
+    assert_int_equal(all.control[WORD_VMENTRY].may, 0xd3ff);
     assert_false(capabilities_ept_vpid(&all, EPT_UC));
     assert_true(capabilities_ept_vpid(&all, EPT_1G | EPT_ACCESSED_DIRTY));
     assert_int_equal(all.cr3_targets, 0);

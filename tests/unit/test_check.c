@@ -56,8 +56,8 @@ static void the_words_of_the_cases_are_those_chosen(void **state)
     assert_int_equal(choice.word[WORD_PIN], PIN);
     assert_int_equal(choice.word[WORD_PRIMARY], PRIMARY);
     assert_int_equal(choice.word[WORD_SECONDARY], SECONDARY);
-    assert_int_equal(choice.word[WORD_EXIT], EXIT);
-    assert_int_equal(choice.word[WORD_ENTRY], ENTRY);
+    assert_int_equal(choice.word[WORD_VMEXIT], EXIT);
+    assert_int_equal(choice.word[WORD_VMENTRY], ENTRY);
 }
 
 static void control_words_within_the_capabilities(void **state)

@@ -42,8 +42,8 @@ static void the_words_on_bochs(void **state)
     assert_int_equal(choice.word[WORD_PIN], 0x7f & ~(PIN_POSTED_INTERRUPTS));
     assert_int_equal(choice.word[WORD_PRIMARY], 0xb6206dfa);
     assert_int_equal(choice.word[WORD_SECONDARY], 0x001014ea);
-    assert_int_equal(choice.word[WORD_EXIT], 0x007fefff);
-    assert_int_equal(choice.word[WORD_ENTRY], 0x0000d1ff);
+    assert_int_equal(choice.word[WORD_VMEXIT], 0x007fefff);
+    assert_int_equal(choice.word[WORD_VMENTRY], 0x0000d1ff);
     assert_int_equal(choice.word[WORD_TERTIARY], 0);
     assert_false(choice.word[WORD_PRIMARY] &
                  (PRIMARY_CR3_LOAD_EXITING | PRIMARY_CR3_STORE_EXITING | PRIMARY_MOV_DR_EXITING |
@@ -75,7 +75,7 @@ static void an_option_takes_away_and_names_what_hangs_on_it(void **state)
     assert_true(choice.word[WORD_PRIMARY] & PRIMARY_CR8_STORE_EXITING);
     assert_false(choice.word[WORD_PRIMARY] & PRIMARY_TPR_SHADOW);
     assert_false(choice.word[WORD_PIN] & PIN_PREEMPTION_TIMER);
-    assert_false(choice.word[WORD_EXIT] & VMEXIT_SAVE_PREEMPTION_TIMER);
+    assert_false(choice.word[WORD_VMEXIT] & VMEXIT_SAVE_PREEMPTION_TIMER);
 }
 
 static void what_hangs_on_something_comes_and_goes_with_it(void **state)
@@ -294,8 +294,8 @@ static void every_control_of_the_base_is_required(void **state)
     (void)state;
     static const enum vmx_msr msr[CONTROL_WORDS] = {
         [WORD_PIN] = MSR_VMX_TRUE_PIN,        [WORD_PRIMARY] = MSR_VMX_TRUE_PRIMARY,
-        [WORD_SECONDARY] = MSR_VMX_SECONDARY, [WORD_EXIT] = MSR_VMX_TRUE_EXIT,
-        [WORD_ENTRY] = MSR_VMX_TRUE_ENTRY,
+        [WORD_SECONDARY] = MSR_VMX_SECONDARY, [WORD_VMEXIT] = MSR_VMX_TRUE_EXIT,
+        [WORD_VMENTRY] = MSR_VMX_TRUE_ENTRY,
     };
     struct vmx_capabilities cpu = decoded(&bochs_icelake);
     struct vmx_choice bare;
@@ -308,7 +308,8 @@ static void every_control_of_the_base_is_required(void **state)
                             (control & (PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING));
             if (!(bare.word[word] & control) || forced || optional)
                 continue;
-            if (control & VMEXIT_SAVE_DEBUG_CONTROLS && (word == WORD_EXIT || word == WORD_ENTRY))
+            if (control & VMEXIT_SAVE_DEBUG_CONTROLS &&
+                (word == WORD_VMEXIT || word == WORD_VMENTRY))
                 continue;
             struct vmx_raw raw = bochs_icelake;
             raw.msr[msr[word] - VMX_MSR_FIRST] &= ~((uint64_t)control << 32);

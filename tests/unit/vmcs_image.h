@@ -45,8 +45,8 @@ static inline void image_long_mode(struct vmcs_image *image, const struct vmx_ch
     v[VMCS_PIN_BASED_CONTROLS] = choice->word[WORD_PIN];
     v[VMCS_PRIMARY_CONTROLS] = choice->word[WORD_PRIMARY];
     v[VMCS_SECONDARY_CONTROLS] = choice->word[WORD_SECONDARY];
-    v[VMCS_EXIT_CONTROLS] = choice->word[WORD_EXIT];
-    v[VMCS_ENTRY_CONTROLS] = choice->word[WORD_ENTRY] | VMENTRY_IA32E_GUEST;
+    v[VMCS_EXIT_CONTROLS] = choice->word[WORD_VMEXIT];
+    v[VMCS_ENTRY_CONTROLS] = choice->word[WORD_VMENTRY] | VMENTRY_IA32E_GUEST;
     v[VMCS_IO_BITMAP_A] = 0x1000;
     v[VMCS_IO_BITMAP_B] = 0x2000;
     v[VMCS_MSR_BITMAPS] = 0x3000;
