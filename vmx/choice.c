@@ -19,177 +19,68 @@ static const uint64_t base[CONTROL_WORDS] = {
     [WORD_VMENTRY] = VMENTRY_LOAD_DEBUG_CONTROLS | VMENTRY_LOAD_PAT | VMENTRY_LOAD_EFER,
 };
 
-struct feature_row {
-    const char *option;
-    const char *name;
-    enum control_word word;
-    uint64_t controls; // of that word
-    uint64_t exit;     // of the VM-exit controls, besides
-    uint64_t ept_vpid; // bits of IA32_VMX_EPT_VPID_CAP
-    uint32_t depends;  // on other features
-    bool by_name;      // off unless asked for
-    bool undriven;     // the run loop does not set it up yet: asking for it is refused
-    const char *fallback;
-};
-
-static const struct feature_row feature_row[VMX_FEATURES] = {
-    [FEATURE_PREEMPTION_TIMER] = {.option = "preemption_timer",
-                                  .name = "VMX-preemption timer",
-                                  .word = WORD_PIN,
-                                  .controls = PIN_PREEMPTION_TIMER,
-                                  .exit = VMEXIT_SAVE_PREEMPTION_TIMER,
-                                  .fallback = "slices end by the local APIC timer"},
-    [FEATURE_VIRTUAL_NMIS] = {.option = "vnmi",
-                              .name = "virtual NMIs",
-                              .word = WORD_PIN,
-                              .controls = PIN_VIRTUAL_NMIS,
-                              .fallback = "NMI blocking of the guest is tracked in software"},
-    [FEATURE_VPID] = {.option = "vpid",
-                      .name = "VPID",
-                      .word = WORD_SECONDARY,
-                      .controls = SECONDARY_VPID,
-                      .ept_vpid = VPID_INVVPID | VPID_INVVPID_ALL,
-                      .fallback = "every entry and exit flushes the TLB"},
-    [FEATURE_INVVPID_ADDRESS] = {.option = "invvpid_address",
-                                 .name = "INVVPID individual-address",
-                                 .ept_vpid = VPID_INVVPID_ADDRESS,
-                                 .depends = FEATURE(FEATURE_VPID),
-                                 .fallback = "the vCPU's whole VPID is flushed"},
-    [FEATURE_INVVPID_SINGLE] = {.option = "invvpid_single",
-                                .name = "INVVPID single-context",
-                                .ept_vpid = VPID_INVVPID_SINGLE,
-                                .depends = FEATURE(FEATURE_VPID),
-                                .fallback = "all VPIDs are flushed"},
-    [FEATURE_INVEPT_SINGLE] = {.option = "invept_single",
-                               .name = "INVEPT single-context",
-                               .ept_vpid = EPT_INVEPT_SINGLE,
-                               .fallback = "INVEPT flushes all VMs"},
-    [FEATURE_EPT_AD] = {.option = "ept_ad",
-                        .name = "EPT accessed and dirty flags",
-                        .ept_vpid = EPT_ACCESSED_DIRTY,
-                        .fallback = "pages that a guest wrote are not recorded"},
-    [FEATURE_PML] = {.option = "pml",
-                     .name = "page-modification logging",
-                     .word = WORD_SECONDARY,
-                     .controls = SECONDARY_PML,
-                     .depends = FEATURE(FEATURE_EPT_AD),
-                     .by_name = true,
-                     .undriven = true,
-                     .fallback = "pages that a guest wrote are not logged"},
-    [FEATURE_1G] = {.option = "1g",
-                    .name = "EPT 1G pages",
-                    .ept_vpid = EPT_1G,
-                    .fallback = "guest memory is mapped by 2M pages"},
-    [FEATURE_TPR_SHADOW] = {.option = "tpr_shadow",
-                            .name = "TPR shadow",
-                            .word = WORD_PRIMARY,
-                            .controls = PRIMARY_TPR_SHADOW,
-                            .fallback = "each MOV to and from CR8 exits"},
-    [FEATURE_PLE] = {.option = "ple",
-                     .name = "PAUSE-loop exiting",
-                     .word = WORD_SECONDARY,
-                     .controls = SECONDARY_PAUSE_LOOP_EXITING,
-                     .fallback = "a spinning vCPU runs to the end of its slice"},
-    [FEATURE_RDTSCP] = {.option = "rdtscp",
-                        .name = "RDTSCP in guests",
-                        .word = WORD_SECONDARY,
-                        .controls = SECONDARY_RDTSCP,
-                        .fallback = "hidden from guests"},
-    [FEATURE_INVPCID] = {.option = "invpcid",
-                         .name = "INVPCID in guests",
-                         .word = WORD_SECONDARY,
-                         .controls = SECONDARY_INVPCID,
-                         .fallback = "hidden from guests"},
-    [FEATURE_XSAVES] = {.option = "xsaves",
-                        .name = "XSAVES in guests",
-                        .word = WORD_SECONDARY,
-                        .controls = SECONDARY_XSAVES,
-                        .fallback = "hidden from guests"},
-    [FEATURE_USER_WAIT] = {.option = "user_wait",
-                           .name = "TPAUSE, UMONITOR, UMWAIT in guests",
-                           .word = WORD_SECONDARY,
-                           .controls = SECONDARY_USER_WAIT,
-                           .by_name = true,
-                           .fallback = "hidden from guests"},
-    [FEATURE_WBINVD_EXITING] = {.option = "wbinvd",
-                                .name = "WBINVD exiting",
-                                .word = WORD_SECONDARY,
-                                .controls = SECONDARY_WBINVD_EXITING,
-                                .fallback = "guests flush the host's caches themselves"},
-    [FEATURE_TSC_SCALING] = {.option = "tsc_scaling",
-                             .name = "TSC scaling",
-                             .word = WORD_SECONDARY,
-                             .controls = SECONDARY_TSC_SCALING,
-                             .by_name = true,
-                             .undriven = true,
-                             .fallback = "guests see the host's TSC frequency"},
-    [FEATURE_MONITOR_TRAP_FLAG] = {.option = "mtf",
-                                   .name = "monitor trap flag",
-                                   // Set while stepping, never in the words of a fresh vCPU.
-                                   .word = WORD_PRIMARY,
-                                   .controls = PRIMARY_MONITOR_TRAP_FLAG,
-                                   .fallback = "single steps use RFLAGS.TF"},
-    [FEATURE_APIC_ACCESS] = {.option = "apic_access",
-                             .name = "virtualize APIC accesses",
-                             .word = WORD_SECONDARY,
+const struct feature_row feature_row[VMX_FEATURES] = {
+    [FEATURE_PREEMPTION_TIMER] = {"preemption_timer", "VMX-preemption timer",
+                                  "slices end by the local APIC timer", .word = WORD_PIN,
+                                  .controls = PIN_PREEMPTION_TIMER},
+    [FEATURE_VIRTUAL_NMIS] = {"vnmi", "virtual NMIs",
+                              "NMI blocking of the guest is tracked in software", .word = WORD_PIN,
+                              .controls = PIN_VIRTUAL_NMIS},
+    [FEATURE_VPID] = {"vpid", "VPID", "every entry and exit flushes the TLB",
+                      .word = WORD_SECONDARY, .controls = SECONDARY_VPID,
+                      .ept_vpid = VPID_INVVPID | VPID_INVVPID_ALL},
+    [FEATURE_INVVPID_SINGLE] = {"invvpid_single", "INVVPID single-context", "all VPIDs are flushed",
+                                .ept_vpid = VPID_INVVPID_SINGLE, .depends = FEATURE(FEATURE_VPID)},
+    [FEATURE_INVEPT_SINGLE] = {"invept_single", "INVEPT single-context", "INVEPT flushes all VMs",
+                               .ept_vpid = EPT_INVEPT_SINGLE},
+    [FEATURE_EPT_AD] = {"ept_ad", "EPT accessed and dirty flags",
+                        "pages that a guest wrote are not recorded",
+                        .ept_vpid = EPT_ACCESSED_DIRTY},
+    [FEATURE_1G] = {"1g", "EPT 1G pages", "guest memory is mapped by 2M pages", .ept_vpid = EPT_1G},
+    [FEATURE_TPR_SHADOW] = {"tpr_shadow", "TPR shadow", "each MOV to and from CR8 exits",
+                            .word = WORD_PRIMARY, .controls = PRIMARY_TPR_SHADOW},
+    [FEATURE_PLE] = {"ple", "PAUSE-loop exiting", "a spinning vCPU runs to the end of its slice",
+                     .word = WORD_SECONDARY, .controls = SECONDARY_PAUSE_LOOP_EXITING},
+    [FEATURE_RDTSCP] = {"rdtscp", "RDTSCP in guests", "hidden from guests", .word = WORD_SECONDARY,
+                        .controls = SECONDARY_RDTSCP},
+    [FEATURE_INVPCID] = {"invpcid", "INVPCID in guests", "hidden from guests",
+                         .word = WORD_SECONDARY, .controls = SECONDARY_INVPCID},
+    [FEATURE_XSAVES] = {"xsaves", "XSAVES in guests", "hidden from guests", .word = WORD_SECONDARY,
+                        .controls = SECONDARY_XSAVES},
+    [FEATURE_USER_WAIT] = {"user_wait", "TPAUSE, UMONITOR, UMWAIT in guests", "hidden from guests",
+                           .word = WORD_SECONDARY, .controls = SECONDARY_USER_WAIT},
+    [FEATURE_WBINVD_EXITING] = {"wbinvd", "WBINVD exiting",
+                                "guests flush the host's caches themselves", .word = WORD_SECONDARY,
+                                .controls = SECONDARY_WBINVD_EXITING},
+    [FEATURE_APIC_ACCESS] = {"apic_access", "virtualize APIC accesses",
+                             "xAPIC accesses are emulated", .word = WORD_SECONDARY,
                              .controls = SECONDARY_VIRTUALIZE_APIC_ACCESSES,
-                             .depends = FEATURE(FEATURE_TPR_SHADOW),
-                             .fallback = "xAPIC accesses are emulated"},
-    [FEATURE_X2APIC_VIRT] = {.option = "x2apic_virt",
-                             .name = "virtualize x2APIC mode",
-                             .word = WORD_SECONDARY,
-                             .controls = SECONDARY_VIRTUALIZE_X2APIC,
-                             .depends = FEATURE(FEATURE_TPR_SHADOW),
-                             .fallback = "x2APIC accesses exit"},
-    [FEATURE_APIC_REGISTER] = {.option = "apicv",
-                               .name = "APIC-register virtualization",
-                               .word = WORD_SECONDARY,
+                             .depends = FEATURE(FEATURE_TPR_SHADOW)},
+    [FEATURE_X2APIC_VIRT] = {"x2apic_virt", "virtualize x2APIC mode", "x2APIC accesses exit",
+                             .word = WORD_SECONDARY, .controls = SECONDARY_VIRTUALIZE_X2APIC,
+                             .depends = FEATURE(FEATURE_TPR_SHADOW)},
+    [FEATURE_APIC_REGISTER] = {"apicv", "APIC-register virtualization",
+                               "reads of the local APIC exit", .word = WORD_SECONDARY,
                                .controls = SECONDARY_APIC_REGISTER,
-                               .depends = FEATURE(FEATURE_TPR_SHADOW),
-                               .fallback = "reads of the local APIC exit"},
-    [FEATURE_VIRTUAL_INTERRUPTS] = {.option = "vid",
-                                    .name = "virtual-interrupt delivery",
-                                    .word = WORD_SECONDARY,
+                               .depends = FEATURE(FEATURE_TPR_SHADOW)},
+    [FEATURE_VIRTUAL_INTERRUPTS] = {"vid", "virtual-interrupt delivery",
+                                    "interrupts are injected, EOIs exit", .word = WORD_SECONDARY,
                                     .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
-                                    .depends = FEATURE(FEATURE_TPR_SHADOW),
-                                    .fallback = "interrupts are injected, EOIs exit"},
-    [FEATURE_POSTED_INTERRUPTS] = {.option = "posted",
-                                   .name = "posted interrupts",
-                                   .word = WORD_PIN,
-                                   .controls = PIN_POSTED_INTERRUPTS,
-                                   .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS),
-                                   .fallback = "a remote vCPU is made to exit"},
+                                    .depends = FEATURE(FEATURE_TPR_SHADOW)},
+    [FEATURE_POSTED_INTERRUPTS] = {"posted", "posted interrupts", "a remote vCPU is made to exit",
+                                   .word = WORD_PIN, .controls = PIN_POSTED_INTERRUPTS,
+                                   .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS)},
 };
 
-// Features that change a word only while something is being done or, those of the local APIC, in
-// its mode.
+// Features that change a word only in a mode of the local APIC.
 #define ON_DEMAND                                                                                  \
-    (FEATURE(FEATURE_MONITOR_TRAP_FLAG) | FEATURE(FEATURE_APIC_ACCESS) |                           \
-     FEATURE(FEATURE_X2APIC_VIRT) | FEATURE(FEATURE_APIC_REGISTER) |                               \
-     FEATURE(FEATURE_VIRTUAL_INTERRUPTS) | FEATURE(FEATURE_POSTED_INTERRUPTS))
+    (FEATURE(FEATURE_APIC_ACCESS) | FEATURE(FEATURE_X2APIC_VIRT) |                                 \
+     FEATURE(FEATURE_APIC_REGISTER) | FEATURE(FEATURE_VIRTUAL_INTERRUPTS) |                        \
+     FEATURE(FEATURE_POSTED_INTERRUPTS))
 
 uint32_t choice_default(void)
 {
-    uint32_t features = 0;
-    for (unsigned i = 0; i < VMX_FEATURES; i++)
-        if (!feature_row[i].by_name)
-            features |= FEATURE(i);
-    return features;
-}
-
-const char *choice_option(enum vmx_feature feature)
-{
-    return feature_row[feature].option;
-}
-
-const char *choice_name(enum vmx_feature feature)
-{
-    return feature_row[feature].name;
-}
-
-const char *choice_fallback(enum vmx_feature feature)
-{
-    return feature_row[feature].fallback;
+    return (FEATURE(VMX_FEATURES) - 1) & ~FEATURE(FEATURE_USER_WAIT);
 }
 
 static int find_option(const char *word, size_t length)
@@ -215,10 +106,6 @@ status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
             return explain(why, STATUS_NOT_FOUND,
                            "features=: \"%.*s\" is no feature; the words are those of the report",
                            (int)MIN(length, 40), option);
-        if (!off && feature_row[feature].undriven)
-            return explain(why, STATUS_UNSUPPORTED,
-                           "features=: \"%s\" is reported, but not used yet; take it out",
-                           feature_row[feature].option);
         use = off ? use & ~FEATURE(feature) : use | FEATURE(feature);
         on = off ? on & ~FEATURE(feature) : on | FEATURE(feature);
         option += length + (comma != NULL);
@@ -252,12 +139,12 @@ static bool cpus_have(const struct vmx_capabilities *capabilities, enum vmx_feat
 {
     const struct feature_row *row = &feature_row[feature];
     if (feature == FEATURE_PREEMPTION_TIMER &&
-        (timer_is_broken(capabilities->raw.signature) || !capabilities->same_timer))
+        (timer_is_broken(capabilities->raw.signature) || !capabilities->same_timer ||
+         !capabilities_allow(capabilities, WORD_VMEXIT, VMEXIT_SAVE_PREEMPTION_TIMER)))
         return false;
     if (feature == FEATURE_VIRTUAL_INTERRUPTS && delivery_is_broken(capabilities))
         return false;
     return capabilities_allow(capabilities, row->word, row->controls) &&
-           capabilities_allow(capabilities, WORD_VMEXIT, row->exit) &&
            capabilities_ept_vpid(capabilities, row->ept_vpid);
 }
 
@@ -284,12 +171,11 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
     uint64_t want[CONTROL_WORDS];
     for (unsigned word = 0; word < CONTROL_WORDS; word++)
         want[word] = base[word];
-    for (unsigned i = 0; i < VMX_FEATURES; i++) {
-        if (!(choice->features & ~ON_DEMAND & FEATURE(i)))
-            continue;
-        want[feature_row[i].word] |= feature_row[i].controls;
-        want[WORD_VMEXIT] |= feature_row[i].exit;
-    }
+    for (unsigned i = 0; i < VMX_FEATURES; i++)
+        if (choice->features & ~ON_DEMAND & FEATURE(i))
+            want[feature_row[i].word] |= feature_row[i].controls;
+    if (choice_uses(choice, FEATURE_PREEMPTION_TIMER))
+        want[WORD_VMEXIT] |= VMEXIT_SAVE_PREEMPTION_TIMER;
     if (!choice_uses(choice, FEATURE_TPR_SHADOW))
         want[WORD_PRIMARY] |= PRIMARY_CR8_LOAD_EXITING | PRIMARY_CR8_STORE_EXITING;
 

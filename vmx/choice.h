@@ -13,11 +13,9 @@ enum vmx_feature {
     FEATURE_PREEMPTION_TIMER,
     FEATURE_VIRTUAL_NMIS,
     FEATURE_VPID,
-    FEATURE_INVVPID_ADDRESS,
     FEATURE_INVVPID_SINGLE,
     FEATURE_INVEPT_SINGLE,
     FEATURE_EPT_AD,
-    FEATURE_PML,
     FEATURE_1G,
     FEATURE_TPR_SHADOW,
     FEATURE_PLE,
@@ -26,8 +24,6 @@ enum vmx_feature {
     FEATURE_XSAVES,
     FEATURE_USER_WAIT,
     FEATURE_WBINVD_EXITING,
-    FEATURE_TSC_SCALING,
-    FEATURE_MONITOR_TRAP_FLAG,
     FEATURE_APIC_ACCESS,
     FEATURE_X2APIC_VIRT,
     FEATURE_APIC_REGISTER,
@@ -38,6 +34,18 @@ enum vmx_feature {
 
 #define FEATURE(feature) (UINT32_C(1) << (feature))
 
+struct feature_row {
+    const char *option;   // the word of `features=` ("vpid")
+    const char *name;     // in a report
+    const char *fallback; // what takes its place
+    enum control_word word;
+    uint64_t controls; // of that word
+    uint64_t ept_vpid; // bits of IA32_VMX_EPT_VPID_CAP
+    uint32_t depends;  // on other features
+};
+
+extern const struct feature_row feature_row[VMX_FEATURES];
+
 struct vmx_choice {
     uint64_t word[CONTROL_WORDS]; // as written to the VMCS of a vCPU at its first entry
     uint32_t features;            // FEATURE() bits in use
@@ -47,13 +55,13 @@ struct vmx_choice {
     uint64_t missing;             // required_missing(): 0 if Corbel can run here
 };
 
-// The features that are used where they exist and no option says otherwise.
+// The features that are used where they exist and no option says otherwise: all but TPAUSE and its
+// kin.
 uint32_t choice_default(void);
 
 // Reads the option `features=`: names with a leading '-' (off) or '+' or nothing (on), separated by
 // commas, applied to `wanted` (start with choice_default()) and collected in `requested` when on.
-// STATUS_NOT_FOUND: no such
-// word; STATUS_UNSUPPORTED: a feature that Corbel reports, but does not set up yet.
+// STATUS_NOT_FOUND: no such word.
 MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
                                  struct explanation *why);
 
@@ -75,8 +83,3 @@ static inline bool choice_uses(const struct vmx_choice *choice, enum vmx_feature
 {
     return choice->features & FEATURE(feature);
 }
-
-// The option's word for a feature ("vpid"), its name in a report, and what happens without it.
-const char *choice_option(enum vmx_feature feature);
-const char *choice_name(enum vmx_feature feature);
-const char *choice_fallback(enum vmx_feature feature);

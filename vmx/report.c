@@ -43,7 +43,7 @@ static void print_features(struct printer *to, const char *title, uint32_t featu
     add_word(&paragraph, title);
     for (unsigned i = 0; i < VMX_FEATURES; i++)
         if (features & FEATURE(i))
-            add_word(&paragraph, choice_option(i));
+            add_word(&paragraph, feature_row[i].option);
     end_paragraph(&paragraph);
 }
 
@@ -97,7 +97,7 @@ static void print_feature_table(struct printer *to, const struct vmx_choice *cho
 {
     print_to(to, "\nfeatures (option features=)\n");
     for (unsigned i = 0; i < VMX_FEATURES; i++) {
-        const char *state, *fallback = choice_fallback(i);
+        const char *state, *fallback = feature_row[i].fallback;
         if (choice_uses(choice, i)) {
             state = "in use";
             fallback = "";
@@ -106,7 +106,7 @@ static void print_feature_table(struct printer *to, const struct vmx_choice *cho
         } else {
             state = choice->switched_off & FEATURE(i) ? "off" : "needs another";
         }
-        print_to(to, "  %-16s %-36s %s\n", choice_option(i), choice_name(i), state);
+        print_to(to, "  %-16s %-36s %s\n", feature_row[i].option, feature_row[i].name, state);
         if (*fallback != '\0')
             print_to(to, "  %-16s   -> %s\n", "", fallback);
     }

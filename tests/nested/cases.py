@@ -179,7 +179,7 @@ CASES = (
          says=(r"^bare x2apic_nmi_next (good|bad)$",)),
     Case("selftest", "the self-test with all that the CPU has",
          says=(r"self-test: [1-9]\d* passed", r"nested: another hypervisor is below us")),
-    lacking("no-vpid", "every VM entry and exit flushes the TLB", "-vmx-vpid", "vpid", "invvpid_single", "invvpid_address"),
+    lacking("no-vpid", "every VM entry and exit flushes the TLB", "-vmx-vpid", "vpid", "invvpid_single"),
     lacking("no-timer", "slices end by the local APIC's timer", "-vmx-preemption-timer", "preemption_timer"),
     lacking("no-vid", "no virtual-interrupt delivery", "-vmx-apicv-vid", "vid"),
     lacking("no-ept-ad", "no accessed and dirty flags in EPT entries", "-vmx-eptad", "ept_ad"),
@@ -187,7 +187,7 @@ CASES = (
     lacking("barest", "only what Corbel requires",
             "-vmx-vpid,-vmx-preemption-timer,-vmx-apicv-vid,-vmx-apicv-register,-vmx-apicv-x2apic,-vmx-eptad,-vmx-ept-1gb,"
             "-vmx-vnmi,-vmx-flexpriority,-vmx-invept-single-context,-vmx-invpcid-exit,-vmx-rdtscp-exit,-vmx-wbinvd-exit",
-            "preemption_timer", "vnmi", "vpid", "invvpid_address", "invvpid_single", "invept_single", "ept_ad", "1g",
+            "preemption_timer", "vnmi", "vpid", "invvpid_single", "invept_single", "ept_ad", "1g",
             "tpr_shadow", "rdtscp", "invpcid", "wbinvd"),
     Case("no-unrestricted", "a CPU without unrestricted guest is refused", cpu="host,-vmx-unrestricted-guest", end="refused",
          says=(r"unrestricted guest.*start QEMU with -cpu host", r"Corbel cannot run here: 1 of \d+ requirements are missing")),
