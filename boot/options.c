@@ -3,44 +3,9 @@
 #include "boot/options.h"
 #include "lib/string.h"
 
-// A piece of the command line, not terminated.
-struct span {
-    const char *text;
-    size_t length;
-};
-
-static bool span_is(struct span span, const char *word)
-{
-    return strlen(word) == span.length && strncmp(span.text, word, span.length) == 0;
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-// A number from 1 to 0xffff, hexadecimal after 0x. False for anything else.
-static bool parse_port(struct span value, uint16_t *port)
-{
-    bool is_hex = value.length > 2 && value.text[0] == '0' && (value.text[1] | 0x20) == 'x';
-    uint32_t base = is_hex ? 16 : 10, number = 0;
-    if (value.length == 0)
-        return false;
-    for (size_t i = is_hex ? 2 : 0; i < value.length; i++) {
-        char c = value.text[i], letter = (char)(c | 0x20);
-        uint32_t digit = base;
-        if (c >= '0' && c <= '9')
-            digit = (uint32_t)(c - '0');
-        else if (letter >= 'a' && letter <= 'f')
-            digit = (uint32_t)(letter - 'a' + 10);
-        if (digit >= base)
-            return false;
-        number = number * base + digit;
-        if (number > 0xffff)
-            return false;
-    }
-    *port = (uint16_t)number;
-    return number != 0;
 }
 
 static bool set_report(struct boot_options *options, struct span value)
@@ -63,10 +28,10 @@ static bool set_console(struct boot_options *options, struct span value)
         }
     }
     // A UART takes eight ports.
-    uint16_t port;
-    if (!parse_port(value, &port) || port > 0xfff8)
+    uint64_t port;
+    if (!span_is_number(value, &port) || port == 0 || port > 0xfff8)
         return false;
-    options->console_port = port;
+    options->console_port = (uint16_t)port;
     return true;
 }
 
@@ -91,7 +56,7 @@ static bool set_mitigations(struct boot_options *options, struct span value)
         [MITIGATIONS_AUTO] = "auto", [MITIGATIONS_OFF] = "off", [MITIGATIONS_FORCE] = "force"};
     static const char nosmt[] = ",nosmt";
     const size_t tail = sizeof(nosmt) - 1;
-    bool alone = value.length > tail && strncmp(value.text + value.length - tail, nosmt, tail) == 0;
+    bool alone = value.length > tail && strncmp(value.at + value.length - tail, nosmt, tail) == 0;
     if (alone)
         value.length -= tail;
     for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
@@ -111,7 +76,7 @@ static bool set_features(struct boot_options *options, struct span value)
         return false;
     if (used > 0)
         options->features[used++] = ',';
-    memcpy(options->features + used, value.text, value.length);
+    memcpy(options->features + used, value.at, value.length);
     options->features[used + value.length] = '\0';
     return true;
 }
@@ -126,33 +91,27 @@ static const struct option {
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
     {"end", true, set_end, "off, halt or panic"},
     {"mitigations", true, set_mitigations, "auto, off or force, and perhaps ,nosmt"},
-    {"features", true, set_features, "a list such as -vpid,-pml of at most 255 characters"},
+    {"features", true, set_features, "a list such as -vpid,-ept_ad of at most 255 characters"},
 };
 
 static void apply_word(struct boot_options *options, struct span word, struct notes *notes)
 {
-    struct span key = word, value = {NULL, 0};
-    for (size_t i = 0; i < word.length; i++) {
-        if (word.text[i] == '=') {
-            key.length = i;
-            value = (struct span){word.text + i + 1, word.length - i - 1};
-            break;
-        }
-    }
+    struct span key, value = word;
+    span_split(&value, '=', &key);
+    bool has_value = key.length < word.length;
     int shown = (int)MIN(word.length, 60U);
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         if (!span_is(key, table[i].key))
             continue;
-        bool has_value = value.text != NULL;
         if (has_value != table[i].has_value || !table[i].set(options, value))
-            notes_warn(notes, "command line: \"%.*s\" is ignored: %s takes %s", shown, word.text,
+            notes_warn(notes, "command line: \"%.*s\" is ignored: %s takes %s", shown, word.at,
                        table[i].key, table[i].expected);
         return;
     }
     notes_warn(notes,
                "command line: \"%.*s\" is ignored: the words are report, console=, end=, "
                "features=, mitigations=",
-               shown, word.text);
+               shown, word.at);
 }
 
 void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes)
@@ -166,25 +125,7 @@ void options_parse(struct boot_options *options, const char *cmdline, struct not
         struct span word = {cmdline, 0};
         while (*cmdline != '\0' && !is_blank(*cmdline))
             cmdline++;
-        word.length = (size_t)(cmdline - word.text);
+        word.length = (size_t)(cmdline - word.at);
         apply_word(options, word, notes);
     }
-}
-
-bool options_next_feature(const char **list, struct option_feature *feature)
-{
-    const char *at = *list;
-    do {
-        while (*at == ',')
-            at++;
-        feature->allowed = *at != '-';
-        if (*at == '-' || *at == '+')
-            at++;
-        feature->name = at;
-        while (*at != '\0' && *at != ',')
-            at++;
-        feature->length = (size_t)(at - feature->name);
-    } while (feature->length == 0 && *at != '\0');
-    *list = at;
-    return feature->length > 0;
 }

@@ -8,10 +8,11 @@
 //                          end=panic panics instead of starting, to try that
 //   mitigations=auto       guards against speculation: auto, off, force (whatever they cost); and
 //                          with ,nosmt one thread a core
-//   features=-vpid,-pml    CPU features that Corbel must not use (-), or may again (+)
+//   features=-vpid,-ept_ad CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
 #include "lib/notes.h"
+#include "lib/span.h"
 #include "vmx/speculation.h"
 
 #define OPTIONS_FEATURES_MAX 256
@@ -29,20 +30,10 @@ struct boot_options {
     enum mitigations mitigations;
     bool nosmt;                          // the other threads of a core are left out
     uint16_t console_port;               // 0: no serial console
-    char features[OPTIONS_FEATURES_MAX]; // the value of features=, for options_next_feature()
-};
-
-// One word of features=; the name is not terminated.
-struct option_feature {
-    const char *name;
-    size_t length;
-    bool allowed;
+    char features[OPTIONS_FEATURES_MAX]; // the value of features=, for choice_parse()
 };
 
 // Starts from the defaults (console com1, level info, all features), applies `cmdline`, adds a
 // warning to `notes` for each word that means nothing. A key that is given twice: the last one
 // counts (features= add up).
 void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes);
-
-// Takes the next word from `*list` (begin with options->features). False at the end of the list.
-bool options_next_feature(const char **list, struct option_feature *feature);

@@ -2,6 +2,7 @@
 
 #include "monitor/words.h"
 
+#include "lib/span.h"
 #include "lib/string.h"
 
 static bool take_options(struct words *words, const char *letters)
@@ -47,32 +48,10 @@ enum words_result words_split(struct words *words, const char *line)
     return result;
 }
 
-static int digit_of(char character)
-{
-    if (character >= '0' && character <= '9')
-        return character - '0';
-    if (character >= 'a' && character <= 'f')
-        return character - 'a' + 10;
-    if (character >= 'A' && character <= 'F')
-        return character - 'A' + 10;
-    return -1;
-}
-
 bool words_number(const char **text, uint64_t *value)
 {
-    unsigned base = 10;
-    const char *at = *text;
-    if (at[0] == '0' && (at[1] == 'x' || at[1] == 'X')) {
-        base = 16;
-        at += 2;
-    }
-    const char *first = at;
-    *value = 0;
-    for (int digit = digit_of(*at); digit >= 0 && (unsigned)digit < base; digit = digit_of(*++at)) {
-        if (*value > (UINT64_MAX - (unsigned)digit) / base)
-            return false;
-        *value = *value * base + (unsigned)digit;
-    }
-    *text = at;
-    return at > first;
+    struct span span = {*text, strlen(*text)};
+    bool found = span_number(&span, value);
+    *text = span.at;
+    return found;
 }

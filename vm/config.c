@@ -43,42 +43,12 @@ void config_error(struct config_parser *parser, const char *format, ...)
             *c = '?';
 }
 
-bool config_text_is(struct config_text text, const char *word)
-{
-    return strlen(word) == text.length && memcmp(text.at, word, text.length) == 0;
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-struct config_text config_trim(struct config_text text)
-{
-    while (text.length && is_space(text.at[0])) {
-        text.at++;
-        text.length--;
-    }
-    while (text.length && is_space(text.at[text.length - 1]))
-        text.length--;
-    return text;
-}
-
-bool config_split(struct config_text *text, char separator, struct config_text *piece)
-{
-    if (!text->length)
-        return false;
-    size_t length = 0;
-    while (length < text->length && text->at[length] != separator)
-        length++;
-    *piece = config_trim((struct config_text){text->at, length});
-    size_t eaten = MIN(length + 1, text->length);
-    text->at += eaten;
-    text->length -= eaten;
-    return true;
-}
-
-static bool has_character(struct config_text text, size_t from, char c)
+static bool has_character(struct span text, size_t from, char c)
 {
     while (from < text.length && text.at[from] != c)
         from++;
@@ -87,7 +57,7 @@ static bool has_character(struct config_text text, size_t from, char c)
 
 // Cuts off a comment: '#' or ';' at the start or after a space, outside quotes. A quote that is
 // never closed is a plain apostrophe.
-static struct config_text without_comment(struct config_text text)
+static struct span without_comment(struct span text)
 {
     char quote = 0;
     for (size_t i = 0; i < text.length; i++) {
@@ -99,11 +69,11 @@ static struct config_text without_comment(struct config_text text)
         else if ((c == '#' || c == ';') && (i == 0 || is_space(text.at[i - 1])))
             text.length = i;
     }
-    return config_trim(text);
+    return span_trim(text);
 }
 
 // Takes the quotes off a value that is quoted as a whole.
-static struct config_text without_quotes(struct config_parser *parser, struct config_text value)
+static struct span without_quotes(struct config_parser *parser, struct span value)
 {
     char quote = value.length ? value.at[0] : 0;
     if (quote != '"' && quote != '\'')
@@ -116,7 +86,7 @@ static struct config_text without_quotes(struct config_parser *parser, struct co
     else if (end + 1 < value.length)
         config_error(parser, "text follows the closing %c of the value; quote the whole value",
                      quote);
-    return (struct config_text){value.at + 1, end - 1};
+    return (struct span){value.at + 1, end - 1};
 }
 
 static bool is_name_character(char c)
@@ -143,15 +113,15 @@ static void end_section(struct file *file)
 
 // A name that another section has already, or 0: the line of that section. Broken sections are gone
 // from the list.
-static unsigned line_of_name(const struct file *file, struct config_text name)
+static unsigned line_of_name(const struct file *file, struct span name)
 {
     for (unsigned i = 0; i < file->count; i++)
-        if (config_text_is(name, file->out[i].name))
+        if (span_is(name, file->out[i].name))
             return file->out[i].line;
     return 0;
 }
 
-static bool name_is_good(struct file *file, struct config_text name)
+static bool name_is_good(struct file *file, struct span name)
 {
     struct config_parser *parser = &file->parser;
     if (!name.length) {
@@ -177,7 +147,7 @@ static bool name_is_good(struct file *file, struct config_text name)
     return !other;
 }
 
-static void begin_section(struct file *file, struct config_text line)
+static void begin_section(struct file *file, struct span line)
 {
     end_section(file);
     struct config_parser *parser = &file->parser;
@@ -188,14 +158,14 @@ static void begin_section(struct file *file, struct config_text line)
         config_error(parser, "the section has no closing ]; write [vm NAME]");
         return;
     }
-    struct config_text inside = config_trim((struct config_text){line.at + 1, line.length - 2});
-    struct config_text name = inside, kind = {inside.at, 0};
+    struct span inside = span_trim((struct span){line.at + 1, line.length - 2});
+    struct span name = inside, kind = {inside.at, 0};
     while (kind.length < inside.length && !is_space(inside.at[kind.length]))
         kind.length++;
     name.at += kind.length;
     name.length -= kind.length;
-    name = config_trim(name);
-    if (!config_text_is(kind, "vm")) {
+    name = span_trim(name);
+    if (!span_is(kind, "vm")) {
         config_error(parser, "unknown section [%.*s]; write [vm NAME]", (int)MIN(inside.length, 40),
                      inside.at);
         return;
@@ -213,7 +183,7 @@ static void begin_section(struct file *file, struct config_text line)
     parser->vm->line = parser->line;
 }
 
-static void parse_line(struct file *file, struct config_text line)
+static void parse_line(struct file *file, struct span line)
 {
     struct config_parser *parser = &file->parser;
     for (size_t i = 0; i < line.length; i++)
@@ -234,9 +204,9 @@ static void parse_line(struct file *file, struct config_text line)
         begin_section(file, line);
         return;
     }
-    struct config_text value = line, key;
+    struct span value = line, key;
     bool has_equals = has_character(line, 0, '=');
-    config_split(&value, '=', &key);
+    span_split(&value, '=', &key);
     if (!has_equals)
         config_error(parser, "\"%.*s\" is neither [vm NAME] nor key = value",
                      (int)MIN(line.length, 40), line.at);
@@ -244,7 +214,7 @@ static void parse_line(struct file *file, struct config_text line)
         config_error(parser, "\"%.*s\" stands before the first section; begin with [vm NAME]",
                      (int)MIN(key.length, 40), key.at);
     else if (parser->vm)
-        config_set_key(parser, key, without_quotes(parser, config_trim(value)));
+        config_set_key(parser, key, without_quotes(parser, span_trim(value)));
 }
 
 status_t config_parse(const char *text, size_t size, struct vm_config *out, unsigned capacity,
@@ -261,7 +231,7 @@ status_t config_parse(const char *text, size_t size, struct vm_config *out, unsi
         size_t end = at;
         while (end < size && text[end] != '\n')
             end++;
-        struct config_text line = {text + at, end - at};
+        struct span line = {text + at, end - at};
         if (line.length && line.at[line.length - 1] == '\r')
             line.length--;
         parse_line(&file, line);

@@ -1,5 +1,6 @@
 // The keys of a [vm] section: the table of their names, and what their values may be.
 
+#include "lib/print.h"
 #include "lib/string.h"
 #include "vm/config_parser.h"
 #include "vm/feature.h"
@@ -8,16 +9,69 @@
 #define MEMORY_MIN (UINT64_C(1) << 20)
 #define MEMORY_MAX (UINT64_C(1) << 40)
 
-typedef void set_key(struct config_parser *parser, const char *key, struct config_text value);
+// ---- values: the field of one that does not fit is left alone ----
 
-static void set_cpus(struct config_parser *parser, const char *key, struct config_text value)
+static void set_unsigned(struct config_parser *parser, const char *key, struct span value,
+                         unsigned low, unsigned high, unsigned *field)
 {
-    config_set_unsigned(parser, key, value, 1, CONFIG_CPUS, &parser->vm->cpus);
+    uint64_t number;
+    if (span_is_number(value, &number) && number >= low && number <= high)
+        *field = (unsigned)number;
+    else
+        config_error(parser, "%s = %.*s: give a number from %u to %u", key, SHOWN(value), low,
+                     high);
 }
 
-static void set_memory(struct config_parser *parser, const char *key, struct config_text value)
+struct word {
+    const char *text;
+    int value;
+};
+
+// One of a list of words, which ends with an empty row; the error names them all.
+static bool get_word(struct config_parser *parser, const char *key, struct span value,
+                     const struct word *words, int *meaning)
 {
-    struct config_text digits = value;
+    char list[100] = "";
+    size_t used = 0;
+    for (const struct word *word = words; word->text; word++) {
+        if (span_is(value, word->text)) {
+            *meaning = word->value;
+            return true;
+        }
+        used += format_text(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", word->text);
+        used = MIN(used, sizeof(list) - 1);
+    }
+    config_error(parser, "%s = %.*s: give one of: %s", key, SHOWN(value), list);
+    return false;
+}
+
+static void set_text(struct config_parser *parser, const char *key, struct span value, char *field,
+                     size_t size)
+{
+    if (value.length >= size) {
+        config_error(parser, "%s has %zu characters; at most %zu are possible", key, value.length,
+                     size - 1);
+        return;
+    }
+    memcpy(field, value.at, value.length);
+    field[value.length] = 0;
+}
+
+static void set_module_name(struct config_parser *parser, const char *key, struct span value,
+                            char *field)
+{
+    if (value.length)
+        set_text(parser, key, value, field, CONFIG_PATH);
+    else
+        config_error(parser, "%s is empty; give the name of a boot module or leave the line out",
+                     key);
+}
+
+// ---- keys ----
+
+static void set_memory(struct config_parser *parser, const char *key, struct span value)
+{
+    struct span digits = value;
     unsigned shift = 0;
     char unit = value.length ? (char)(value.at[value.length - 1] & ~0x20) : 0;
     if (unit == 'K' || unit == 'M' || unit == 'G') {
@@ -25,7 +79,7 @@ static void set_memory(struct config_parser *parser, const char *key, struct con
         digits.length--;
     }
     uint64_t number;
-    if (!config_parse_number(digits, &number))
+    if (!span_is_number(digits, &number))
         config_error(parser, "%s = %.*s: give a size such as 256M or 2G", key, SHOWN(value));
     else if (!shift)
         config_error(parser, "%s = %.*s: add a unit, K, M or G", key, SHOWN(value));
@@ -37,61 +91,50 @@ static void set_memory(struct config_parser *parser, const char *key, struct con
         parser->vm->memory = number << shift;
 }
 
-static void set_kernel(struct config_parser *parser, const char *key, struct config_text value)
+static void set_cmdline(struct config_parser *parser, const char *key, struct span value)
 {
-    config_set_module_name(parser, key, value, parser->vm->kernel);
-}
-
-static void set_initrd(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_module_name(parser, key, value, parser->vm->initrd);
-}
-
-static void set_cmdline(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_text(parser, key, value, parser->vm->cmdline, CONFIG_CMDLINE);
+    set_text(parser, key, value, parser->vm->cmdline, CONFIG_CMDLINE);
 }
 
 // `modules = NAME COMMAND LINE, NAME, ...`
-static void set_modules(struct config_parser *parser, const char *key, struct config_text value)
+static void set_modules(struct config_parser *parser, const char *key, struct span value)
 {
     struct vm_config *vm = parser->vm;
-    struct config_text module;
-    while (config_split(&value, ',', &module)) {
+    struct span module;
+    while (span_split(&value, ',', &module)) {
         if (vm->module_count == CONFIG_MODULES) {
             config_error(parser, "%s lists more than %d modules; remove some", key, CONFIG_MODULES);
             return;
         }
         struct config_module *slot = &vm->module[vm->module_count++];
-        struct config_text name = {module.at, 0};
-        config_split(&module, ' ', &name);
-        config_set_module_name(parser, key, name, slot->name);
-        config_set_text(parser, key, config_trim(module), slot->cmdline, sizeof(slot->cmdline));
+        struct span name = {module.at, 0};
+        span_split(&module, ' ', &name);
+        set_module_name(parser, key, name, slot->name);
+        set_text(parser, key, span_trim(module), slot->cmdline, sizeof(slot->cmdline));
     }
 }
 
 // What follows "flat" in `boot = flat@ADDRESS:MODE`.
-static void set_flat(struct config_parser *parser, struct config_text value)
+static void set_flat(struct config_parser *parser, struct span value)
 {
-    static const struct config_word modes[] = {
-        {"real", FLAT_REAL}, {"protected", FLAT_PROTECTED}, {"long", FLAT_LONG}};
-    struct config_text rest = value, address;
+    static const struct word modes[] = {
+        {"real", FLAT_REAL}, {"protected", FLAT_PROTECTED}, {"long", FLAT_LONG}, {0}};
+    struct span rest = value, address;
     int mode;
-    config_split(&rest, '@', &address); // drops the word "flat"
-    if (!config_split(&rest, ':', &address) || !rest.length ||
-        !config_parse_number(address, &parser->vm->flat_address))
+    span_split(&rest, '@', &address); // drops the word "flat"
+    if (!span_split(&rest, ':', &address) || !rest.length ||
+        !span_is_number(address, &parser->vm->flat_address))
         config_error(parser, "boot = %.*s: write flat@ADDRESS:MODE, for example flat@0x100000:long",
                      SHOWN(value));
-    else if (config_get_word(parser, "the mode of boot = flat@...", config_trim(rest), modes,
-                             ARRAY_LENGTH(modes), &mode)) {
+    else if (get_word(parser, "the mode of boot = flat@...", span_trim(rest), modes, &mode)) {
         parser->vm->boot = BOOT_FLAT;
         parser->vm->flat_mode = (enum flat_mode)mode;
     }
 }
 
-static void set_boot(struct config_parser *parser, const char *key, struct config_text value)
+static void set_boot(struct config_parser *parser, const char *key, struct span value)
 {
-    static const struct config_word words[] = {
+    static const struct word words[] = {
         {"auto", BOOT_AUTO},
         {"linux", BOOT_LINUX},
         {"multiboot", BOOT_MULTIBOOT},
@@ -99,50 +142,26 @@ static void set_boot(struct config_parser *parser, const char *key, struct confi
         {"pvh", BOOT_PVH},
         {"sector", BOOT_SECTOR},
         {"flat@ADDRESS:MODE", -1},
+        {0},
     };
     int meaning;
     if (value.length >= 4 && memcmp(value.at, "flat", 4) == 0)
         set_flat(parser, value);
-    else if (config_get_word(parser, key, value, words, ARRAY_LENGTH(words), &meaning))
+    else if (get_word(parser, key, value, words, &meaning))
         parser->vm->boot = (enum boot_format)meaning;
 }
 
-static void set_on_poweroff(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_action(parser, key, value, &parser->vm->on_poweroff);
-}
-
-static void set_on_reboot(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_action(parser, key, value, &parser->vm->on_reboot);
-}
-
-static void set_on_crash(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_action(parser, key, value, &parser->vm->on_crash);
-}
-
-static void set_weight(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_unsigned(parser, key, value, 1, 65535, &parser->vm->weight);
-}
-
-static void set_cap(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_unsigned(parser, key, value, 0, CONFIG_CPUS * 100, &parser->vm->cap);
-}
-
 // `pin = 0,2-3`: host CPUs.
-static void set_pin(struct config_parser *parser, const char *key, struct config_text value)
+static void set_pin(struct config_parser *parser, const char *key, struct span value)
 {
     struct vm_config *vm = parser->vm;
-    struct config_text item, low;
-    while (config_split(&value, ',', &item)) {
-        struct config_text whole = item;
+    struct span item, low;
+    while (span_split(&value, ',', &item)) {
+        struct span whole = item;
         uint64_t first, last;
-        config_split(&item, '-', &low);
-        struct config_text high = item.length ? item : low;
-        if (!config_parse_number(low, &first) || !config_parse_number(config_trim(high), &last) ||
+        span_split(&item, '-', &low);
+        struct span high = item.length ? item : low;
+        if (!span_is_number(low, &first) || !span_is_number(span_trim(high), &last) ||
             first > last || last >= CONFIG_CPUS) {
             config_error(parser, "%s: \"%.*s\" is no list of CPUs; write numbers below %d: 0,2-3",
                          key, SHOWN(whole), CONFIG_CPUS);
@@ -160,7 +179,7 @@ static void set_pin(struct config_parser *parser, const char *key, struct config
         config_error(parser, "%s is empty; write numbers of CPUs: 0,2-3", key);
 }
 
-static void suggest_feature(struct config_parser *parser, const char *key, struct config_text name)
+static void suggest_feature(struct config_parser *parser, const char *key, struct span name)
 {
     struct suggestion search = suggest_for(name.at, name.length);
     for (unsigned i = 0; i < cpu_feature_count; i++)
@@ -175,18 +194,18 @@ static void suggest_feature(struct config_parser *parser, const char *key, struc
 }
 
 // `cpuid = -x2apic,+pku`
-static void set_cpuid(struct config_parser *parser, const char *key, struct config_text value)
+static void set_cpuid(struct config_parser *parser, const char *key, struct span value)
 {
     struct vm_config *vm = parser->vm;
-    struct config_text item;
-    while (config_split(&value, ',', &item)) {
+    struct span item;
+    while (span_split(&value, ',', &item)) {
         if (item.length < 2 || (item.at[0] != '+' && item.at[0] != '-')) {
             config_error(parser, "%s: write +NAME or -NAME instead of \"%.*s\"", key, SHOWN(item));
             continue;
         }
-        struct config_text name = {item.at + 1, item.length - 1};
+        struct span name = {item.at + 1, item.length - 1};
         unsigned i = 0;
-        while (i < cpu_feature_count && !config_text_is(name, cpu_features[i].name))
+        while (i < cpu_feature_count && !span_is(name, cpu_features[i].name))
             i++;
         if (i == cpu_feature_count) {
             suggest_feature(parser, key, name);
@@ -201,50 +220,19 @@ static void set_cpuid(struct config_parser *parser, const char *key, struct conf
     }
 }
 
-static void set_msr_unknown(struct config_parser *parser, const char *key, struct config_text value)
-{
-    static const struct config_word words[] = {{"gp", MSR_UNKNOWN_GP},
-                                               {"ignore", MSR_UNKNOWN_IGNORE}};
-    int meaning;
-    if (config_get_word(parser, key, value, words, ARRAY_LENGTH(words), &meaning))
-        parser->vm->msr_unknown = (enum msr_unknown)meaning;
-}
-
-static void set_testdev(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_bool(parser, key, value, &parser->vm->testdev);
-}
-
-static void set_uart2(struct config_parser *parser, const char *key, struct config_text value)
-{
-    config_set_bool(parser, key, value, &parser->vm->uart2);
-}
-
 // The look is taken once a second: one alone proves nothing.
-static void set_watchdog(struct config_parser *parser, const char *key, struct config_text value)
+static void set_watchdog(struct config_parser *parser, const char *key, struct span value)
 {
-    if (config_text_is(value, "off"))
+    if (span_is(value, "off"))
         parser->vm->watchdog = 0;
     else
-        config_set_unsigned(parser, key, value, 2, 86400, &parser->vm->watchdog);
-}
-
-static void set_exit_stats(struct config_parser *parser, const char *key, struct config_text value)
-{
-    static const struct config_word words[] = {
-        {"print", EXIT_STATS_PRINT}, {"off", EXIT_STATS_OFF},   {"cpuid", EXIT_STATS_CPUID},
-        {"on", EXIT_STATS_PRINT},    {"yes", EXIT_STATS_PRINT}, {"no", EXIT_STATS_OFF},
-    };
-    int meaning;
-    if (config_get_word(parser, key, value, words, ARRAY_LENGTH(words), &meaning))
-        parser->vm->exit_stats = (enum exit_stats_mode)meaning;
+        set_unsigned(parser, key, value, 2, 86400, &parser->vm->watchdog);
 }
 
 // `stats_leaves = reason_cycles, reason_exits, cycles, exits`: what CPUID shows from 4FFFFFFCH on.
-static void set_stats_leaves(struct config_parser *parser, const char *key,
-                             struct config_text value)
+static void set_stats_leaves(struct config_parser *parser, const char *key, struct span value)
 {
-    static const struct config_word words[] = {
+    static const struct word words[] = {
         {"none", 0},
         {"exits", STATS_LEAF_EXITS},
         {"cycles", STATS_LEAF_CYCLES},
@@ -252,13 +240,13 @@ static void set_stats_leaves(struct config_parser *parser, const char *key,
         {"reason_exits", STATS_LEAF_BY_REASON | STATS_LEAF_EXITS},
         {"reason_cycles", STATS_LEAF_BY_REASON | STATS_LEAF_CYCLES},
         {"reason_both", STATS_LEAF_BY_REASON | STATS_LEAF_EXITS | STATS_LEAF_CYCLES},
+        {0},
     };
-    struct config_text item;
+    struct span item;
     int meaning[STATS_LEAVES];
     unsigned count = 0;
-    for (; config_split(&value, ',', &item); count++)
-        if (count < STATS_LEAVES &&
-            !config_get_word(parser, key, item, words, ARRAY_LENGTH(words), &meaning[count]))
+    for (; span_split(&value, ',', &item); count++)
+        if (count < STATS_LEAVES && !get_word(parser, key, item, words, &meaning[count]))
             return;
     if (count != STATS_LEAVES) {
         config_error(parser, "%s: name what each of the %d leaves from 4FFFFFFCh on shows", key,
@@ -269,35 +257,55 @@ static void set_stats_leaves(struct config_parser *parser, const char *key,
         parser->vm->stats_leaf[i] = (uint8_t)meaning[i];
 }
 
-static const struct {
+static const struct word actions[] = {
+    {"destroy", ACTION_DESTROY}, {"restart", ACTION_RESTART}, {"preserve", ACTION_PRESERVE}, {0}};
+static const struct word switches[] = {{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {0}};
+static const struct word unknowns[] = {{"gp", MSR_UNKNOWN_GP}, {"ignore", MSR_UNKNOWN_IGNORE}, {0}};
+static const struct word stats[] = {{"print", EXIT_STATS_PRINT},
+                                    {"off", EXIT_STATS_OFF},
+                                    {"cpuid", EXIT_STATS_CPUID},
+                                    {"on", EXIT_STATS_PRINT},
+                                    {"yes", EXIT_STATS_PRINT},
+                                    {"no", EXIT_STATS_OFF},
+                                    {0}};
+
+#define FIELD(name)                                                                                \
+    .field = offsetof(struct vm_config, name), .size = sizeof(((struct vm_config *)0)->name)
+
+// A key has a function; or its field takes one of some words, a number of a range, or the name of a
+// module.
+static const struct key {
     const char *name;
-    set_key *set;
+    size_t field, size;
+    const struct word *words;
+    unsigned low, high;
+    void (*set)(struct config_parser *parser, const char *key, struct span value);
 } keys[] = {
-    {"cpus", set_cpus},
-    {"memory", set_memory},
-    {"kernel", set_kernel},
-    {"initrd", set_initrd},
-    {"cmdline", set_cmdline},
-    {"modules", set_modules},
-    {"boot", set_boot},
-    {"on_poweroff", set_on_poweroff},
-    {"on_reboot", set_on_reboot},
-    {"on_crash", set_on_crash},
-    {"weight", set_weight},
-    {"cap", set_cap},
-    {"pin", set_pin},
-    {"cpuid", set_cpuid},
-    {"msr_unknown", set_msr_unknown},
-    {"testdev", set_testdev},
-    {"uart2", set_uart2},
-    {"watchdog", set_watchdog},
-    {"exit_stats", set_exit_stats},
-    {"stats_leaves", set_stats_leaves},
-    {"trap", config_set_trap},
+    {"cpus", FIELD(cpus), .low = 1, .high = CONFIG_CPUS},
+    {"memory", .set = set_memory},
+    {"kernel", FIELD(kernel)},
+    {"initrd", FIELD(initrd)},
+    {"cmdline", .set = set_cmdline},
+    {"modules", .set = set_modules},
+    {"boot", .set = set_boot},
+    {"on_poweroff", FIELD(on_poweroff), .words = actions},
+    {"on_reboot", FIELD(on_reboot), .words = actions},
+    {"on_crash", FIELD(on_crash), .words = actions},
+    {"weight", FIELD(weight), .low = 1, .high = 65535},
+    {"cap", FIELD(cap), .low = 0, .high = CONFIG_CPUS * 100},
+    {"pin", .set = set_pin},
+    {"cpuid", .set = set_cpuid},
+    {"msr_unknown", FIELD(msr_unknown), .words = unknowns},
+    {"testdev", FIELD(testdev), .words = switches},
+    {"uart2", FIELD(uart2), .words = switches},
+    {"watchdog", .set = set_watchdog},
+    {"exit_stats", FIELD(exit_stats), .words = stats},
+    {"stats_leaves", .set = set_stats_leaves},
+    {"trap", .set = config_set_trap},
 };
 _Static_assert(ARRAY_LENGTH(keys) <= 32, "config_parser.keys_seen has a bit for each");
 
-static void suggest_key(struct config_parser *parser, struct config_text key)
+static void suggest_key(struct config_parser *parser, struct span key)
 {
     struct suggestion search = suggest_for(key.at, key.length);
     for (unsigned i = 0; i < ARRAY_LENGTH(keys); i++)
@@ -309,10 +317,24 @@ static void suggest_key(struct config_parser *parser, struct config_text key)
         config_error(parser, "unknown key \"%.*s\"; remove the line", SHOWN(key));
 }
 
-void config_set_key(struct config_parser *parser, struct config_text key, struct config_text value)
+static void set(struct config_parser *parser, const struct key *key, struct span value)
+{
+    void *field = (char *)parser->vm + key->field;
+    int meaning;
+    if (key->set)
+        key->set(parser, key->name, value);
+    else if (key->high)
+        set_unsigned(parser, key->name, value, key->low, key->high, field);
+    else if (!key->words)
+        set_module_name(parser, key->name, value, field);
+    else if (get_word(parser, key->name, value, key->words, &meaning))
+        memcpy(field, &meaning, key->size); // an enum, or a bool
+}
+
+void config_set_key(struct config_parser *parser, struct span key, struct span value)
 {
     unsigned i = 0;
-    while (i < ARRAY_LENGTH(keys) && !config_text_is(key, keys[i].name))
+    while (i < ARRAY_LENGTH(keys) && !span_is(key, keys[i].name))
         i++;
     if (i == ARRAY_LENGTH(keys)) {
         suggest_key(parser, key);
@@ -321,6 +343,6 @@ void config_set_key(struct config_parser *parser, struct config_text key, struct
                      keys[i].name);
     } else {
         parser->keys_seen |= BIT32(i);
-        keys[i].set(parser, keys[i].name, value);
+        set(parser, &keys[i], value);
     }
 }

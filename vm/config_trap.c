@@ -61,20 +61,20 @@ static const struct trap_word {
 #define WORD_SIZE 24
 
 // As the table spells it: small letters, underscores, no '#' of an exception's name.
-static struct config_text plain(struct config_text item, char text[WORD_SIZE])
+static struct span plain(struct span item, char text[WORD_SIZE])
 {
     if (item.length > 1 && item.at[0] == '#')
-        item = (struct config_text){item.at + 1, item.length - 1};
+        item = (struct span){item.at + 1, item.length - 1};
     size_t length = MIN(item.length, (size_t)WORD_SIZE);
     for (size_t i = 0; i < length; i++) {
         char c = item.at[i];
         text[i] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c == '-' || c == ' ' ? '_' : c;
     }
-    return (struct config_text){text, length};
+    return (struct span){text, length};
 }
 
-static void unknown(struct config_parser *parser, const char *key, struct config_text item,
-                    struct config_text word)
+static void unknown(struct config_parser *parser, const char *key, struct span item,
+                    struct span word)
 {
     struct suggestion search = suggest_for(word.at, word.length);
     for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
@@ -90,23 +90,23 @@ static void unknown(struct config_parser *parser, const char *key, struct config
                      key, SHOWN(item), VECTORS);
 }
 
-void config_set_trap(struct config_parser *parser, const char *key, struct config_text value)
+void config_set_trap(struct config_parser *parser, const char *key, struct span value)
 {
-    struct config_text item;
+    struct span item;
     if (!value.length)
         config_error(parser, "%s is empty (after a space a # begins a comment: write pf for #pf)",
                      key);
-    while (config_split(&value, ',', &item)) {
+    while (span_split(&value, ',', &item)) {
         char text[WORD_SIZE];
-        struct config_text word = plain(item, text);
+        struct span word = plain(item, text);
         uint64_t vector;
         unsigned i = 0;
-        while (i < ARRAY_LENGTH(words) && !config_text_is(word, words[i].text))
+        while (i < ARRAY_LENGTH(words) && !span_is(word, words[i].text))
             i++;
         if (i < ARRAY_LENGTH(words)) {
             parser->vm->traps |= words[i].traps;
             parser->vm->trap_vectors |= words[i].vectors;
-        } else if (config_parse_number(word, &vector) && vector < VECTORS) {
+        } else if (span_is_number(word, &vector) && vector < VECTORS) {
             parser->vm->trap_vectors |= BIT32(vector);
         } else {
             unknown(parser, key, item, word);

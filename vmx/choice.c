@@ -4,6 +4,7 @@
 
 #include "vmx/choice.h"
 
+#include "lib/span.h"
 #include "lib/string.h"
 #include "vmx/required.h"
 
@@ -83,32 +84,24 @@ uint32_t choice_default(void)
     return (FEATURE(VMX_FEATURES) - 1) & ~FEATURE(FEATURE_USER_WAIT);
 }
 
-static int find_option(const char *word, size_t length)
-{
-    for (int i = 0; i < VMX_FEATURES; i++)
-        if (strlen(feature_row[i].option) == length &&
-            memcmp(feature_row[i].option, word, length) == 0)
-            return i;
-    return -1;
-}
-
 status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
                       struct explanation *why)
 {
     uint32_t on = *requested, use = *wanted;
-    while (*option != '\0') {
-        const char *comma = strchr(option, ',');
-        size_t length = comma != NULL ? (size_t)(comma - option) : strlen(option);
-        bool off = *option == '-';
-        size_t sign = length > 0 && (off || *option == '+') ? 1 : 0;
-        int feature = find_option(option + sign, length - sign);
-        if (feature < 0)
+    struct span list = {option, strlen(option)}, word;
+    while (span_split(&list, ',', &word)) {
+        bool off = word.length && word.at[0] == '-';
+        size_t sign = off || (word.length && word.at[0] == '+');
+        struct span name = {word.at + sign, word.length - sign};
+        unsigned i = 0;
+        while (i < VMX_FEATURES && !span_is(name, feature_row[i].option))
+            i++;
+        if (i == VMX_FEATURES)
             return explain(why, STATUS_NOT_FOUND,
                            "features=: \"%.*s\" is no feature; the words are those of the report",
-                           (int)MIN(length, 40), option);
-        use = off ? use & ~FEATURE(feature) : use | FEATURE(feature);
-        on = off ? on & ~FEATURE(feature) : on | FEATURE(feature);
-        option += length + (comma != NULL);
+                           (int)MIN(word.length, 40), word.at);
+        use = off ? use & ~FEATURE(i) : use | FEATURE(i);
+        on = off ? on & ~FEATURE(i) : on | FEATURE(i);
     }
     *wanted = use;
     *requested = on;

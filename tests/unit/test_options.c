@@ -138,27 +138,6 @@ static void features_that_do_not_fit_change_nothing(void **state)
     assert_int_equal(strlen(options.features), OPTIONS_FEATURES_MAX - 1);
 }
 
-static void the_feature_list_is_walked(void **state)
-{
-    (void)state;
-    const char *list = ",-vpid,+pml,ept,,-,x2apic,-";
-    static const struct {
-        const char *name;
-        bool allowed;
-    } expected[] = {{"vpid", false}, {"pml", true}, {"ept", true}, {"x2apic", true}};
-    struct option_feature feature;
-    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
-        assert_true(options_next_feature(&list, &feature));
-        assert_int_equal(feature.length, strlen(expected[i].name));
-        assert_memory_equal(feature.name, expected[i].name, feature.length);
-        assert_int_equal(feature.allowed, expected[i].allowed);
-    }
-    assert_false(options_next_feature(&list, &feature));
-    assert_false(options_next_feature(&list, &feature));
-    list = "";
-    assert_false(options_next_feature(&list, &feature));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,7 +148,6 @@ int main(void)
         cmocka_unit_test(mitigations),
         cmocka_unit_test(unknown_words_are_named),
         cmocka_unit_test(features_that_do_not_fit_change_nothing),
-        cmocka_unit_test(the_feature_list_is_walked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

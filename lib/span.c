@@ -1,0 +1,69 @@
+// Pieces of a text: see span.h.
+
+#include "lib/span.h"
+
+#include "lib/string.h"
+
+static void drop(struct span *span, size_t length)
+{
+    span->at += length;
+    span->length -= length;
+}
+
+bool span_is(struct span span, const char *word)
+{
+    return strlen(word) == span.length && memcmp(span.at, word, span.length) == 0;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct span span_trim(struct span span)
+{
+    while (span.length && is_blank(span.at[0]))
+        drop(&span, 1);
+    while (span.length && is_blank(span.at[span.length - 1]))
+        span.length--;
+    return span;
+}
+
+bool span_split(struct span *span, char separator, struct span *piece)
+{
+    if (!span->length)
+        return false;
+    size_t length = 0;
+    while (length < span->length && span->at[length] != separator)
+        length++;
+    *piece = span_trim((struct span){span->at, length});
+    drop(span, MIN(length + 1, span->length));
+    return true;
+}
+
+static unsigned digit_of(char c)
+{
+    unsigned letter = (unsigned)(c | 0x20);
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : ~0U;
+}
+
+bool span_number(struct span *span, uint64_t *value)
+{
+    bool is_hex = span->length > 1 && span->at[0] == '0' && (span->at[1] | 0x20) == 'x';
+    unsigned base = is_hex ? 16 : 10;
+    struct span rest = *span;
+    drop(&rest, is_hex ? 2 : 0);
+    size_t digits = rest.length;
+    for (*value = 0; rest.length && digit_of(rest.at[0]) < base; drop(&rest, 1)) {
+        unsigned digit = digit_of(rest.at[0]);
+        if (*value > (UINT64_MAX - digit) / base)
+            return false;
+        *value = *value * base + digit;
+    }
+    if (rest.length == digits)
+        return false;
+    *span = rest;
+    return true;
+}

@@ -1,0 +1,30 @@
+// Pieces of a text, not terminated: what parsers of files and command lines take apart.
+#pragma once
+
+#include <stddef.h>
+
+#include "lib/bits.h"
+
+struct span {
+    const char *at;
+    size_t length;
+};
+
+bool span_is(struct span span, const char *word);
+
+// Without the blanks at both ends.
+struct span span_trim(struct span span);
+
+// Cuts the piece before `separator` off the front of `span` (all of it if there is none) and trims
+// it. False: nothing is left.
+bool span_split(struct span *span, char separator, struct span *piece);
+
+// Takes a number of C off the front: decimal, 0x hexadecimal. False: there is none, or it does not
+// fit 64 bits.
+bool span_number(struct span *span, uint64_t *value);
+
+// The same for a span that is a number and nothing else.
+static inline bool span_is_number(struct span span, uint64_t *value)
+{
+    return span_number(&span, value) && !span.length;
+}
