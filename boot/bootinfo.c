@@ -56,12 +56,12 @@ static void take_module(struct boot_info *info, const struct tag *tag)
     }
     if (info->module_count == BOOT_MODULES_MAX) {
         notes_warn(&info->notes, "more than %d modules: the one at 0x%x is ignored",
-                   BOOT_MODULES_MAX, bytes_get32(tag->bytes));
+                   BOOT_MODULES_MAX, get32(tag->bytes));
         return;
     }
     struct boot_module *module = &info->modules[info->module_count++];
-    module->start = bytes_get32(tag->bytes);
-    module->end = bytes_get32(tag->bytes + 4);
+    module->start = get32(tag->bytes);
+    module->end = get32(tag->bytes + 4);
     if (!copy_text(module->name, sizeof(module->name), tag->bytes + 8, tag->size - 8))
         notes_warn(&info->notes, "a module's name is cut to \"%.40s...\": shorten it",
                    module->name);
@@ -120,10 +120,10 @@ static void take_framebuffer(struct boot_info *info, const struct tag *tag)
         return;
     }
     struct boot_framebuffer fb = {
-        .address = bytes_get64(at),
-        .pitch = bytes_get32(at + 8),
-        .width = bytes_get32(at + 12),
-        .height = bytes_get32(at + 16),
+        .address = get64(at),
+        .pitch = get32(at + 8),
+        .width = get32(at + 12),
+        .height = get32(at + 16),
         .bpp = at[20],
         .type = (enum framebuffer_type)at[21],
     };
@@ -178,9 +178,8 @@ static status_t walk_tags(struct boot_info *info, const uint8_t *bytes, size_t s
         if (size - at < HEADER_BYTES)
             return notes_fail(&info->notes, STATUS_TRUNCATED,
                               "the boot information ends at byte %zu without an end tag", size);
-        uint32_t tag_size = bytes_get32(bytes + at + 4);
-        struct tag tag = {bytes_get32(bytes + at), bytes + at + HEADER_BYTES,
-                          tag_size - HEADER_BYTES};
+        uint32_t tag_size = get32(bytes + at + 4);
+        struct tag tag = {get32(bytes + at), bytes + at + HEADER_BYTES, tag_size - HEADER_BYTES};
         if (tag_size < HEADER_BYTES || tag_size > size - at)
             return notes_fail(&info->notes, STATUS_TRUNCATED,
                               "boot information tag %u at byte %zu claims %u bytes, %zu are left",
@@ -246,7 +245,7 @@ status_t bootinfo_parse(struct boot_info *info, const uint8_t *bytes, size_t siz
         return notes_fail(&info->notes, STATUS_TRUNCATED,
                           "the boot information has %zu bytes, its header needs %u", size,
                           HEADER_BYTES);
-    uint32_t total = bytes_get32(bytes);
+    uint32_t total = get32(bytes);
     if (total < HEADER_BYTES || total > size)
         return notes_fail(&info->notes, STATUS_TRUNCATED,
                           "the boot information claims %u bytes, %zu are readable", total, size);

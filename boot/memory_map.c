@@ -43,10 +43,10 @@ static int care(enum memory_type type)
 static struct memory_range map_entry(const struct map *map, size_t index)
 {
     const uint8_t *entry = map->entries + index * map->entry_size;
-    uint64_t base = bytes_get64(entry);
-    uint64_t length = bytes_get64(entry + 8);
+    uint64_t base = get64(entry);
+    uint64_t length = get64(entry + 8);
     uint64_t end = length > UINT64_MAX - base ? UINT64_MAX : base + length;
-    return (struct memory_range){base, end, type_from_tag(bytes_get32(entry + 16))};
+    return (struct memory_range){base, end, type_from_tag(get32(entry + 16))};
 }
 
 // The lowest address at or above `from` where an entry begins or, above `from`, ends. False if
@@ -143,7 +143,7 @@ status_t memory_map_parse(struct boot_info *info, const uint8_t *bytes, size_t s
             &info->notes, STATUS_TRUNCATED,
             "the memory map tag has %zu bytes, its header needs %u: the boot loader is broken",
             size, MAP_HEADER_BYTES);
-    struct map map = {.entries = bytes + MAP_HEADER_BYTES, .entry_size = bytes_get32(bytes)};
+    struct map map = {.entries = bytes + MAP_HEADER_BYTES, .entry_size = get32(bytes)};
     if (map.entry_size < MAP_ENTRY_BYTES || map.entry_size % 8 != 0)
         return notes_fail(
             &info->notes, STATUS_INVALID,

@@ -1,20 +1,42 @@
-// Little-endian numbers at any alignment, as tables and structures of firmware hold them. The
-// caller checks bounds.
+// Little-endian numbers at any alignment, as files and tables of firmware hold them. The caller
+// checks bounds.
 #pragma once
 
-#include <stdint.h>
+#include "lib/bits.h"
+#include "lib/string.h"
 
-static inline uint16_t bytes_get16(const uint8_t *at)
+static inline uint16_t get16(const uint8_t *from)
 {
-    return (uint16_t)(at[0] | at[1] << 8);
+    uint16_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
 }
 
-static inline uint32_t bytes_get32(const uint8_t *at)
+static inline uint32_t get32(const uint8_t *from)
 {
-    return bytes_get16(at) | (uint32_t)bytes_get16(at + 2) << 16;
+    uint32_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
 }
 
-static inline uint64_t bytes_get64(const uint8_t *at)
+static inline uint64_t get64(const uint8_t *from)
 {
-    return bytes_get32(at) | (uint64_t)bytes_get32(at + 4) << 32;
+    uint64_t value;
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
+static inline void put16(uint8_t *to, uint16_t value)
+{
+    memcpy(to, &value, sizeof(value));
+}
+
+static inline void put32(uint8_t *to, uint32_t value)
+{
+    memcpy(to, &value, sizeof(value));
+}
+
+static inline void put64(uint8_t *to, uint64_t value)
+{
+    memcpy(to, &value, sizeof(value));
 }

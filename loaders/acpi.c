@@ -5,7 +5,7 @@
 
 #include "lib/string.h"
 #include "loaders/aml.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/memory_map.h"
 #include "vm/platform.h"
 

@@ -5,7 +5,7 @@
 
 #include "lib/panic.h"
 #include "lib/string.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 
 #define OP_ZERO    0x00
 #define OP_ONE     0x01

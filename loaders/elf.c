@@ -4,7 +4,7 @@
 #include "loaders/elf.h"
 
 #include "lib/string.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/loading.h"
 
 #define CLASS_32        1

@@ -4,7 +4,7 @@
 #include "loaders/linux.h"
 
 #include "lib/string.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/entry.h"
 #include "vm/platform.h"
 
@@ -37,7 +37,6 @@
 #define ACPI_RSDP_ADDR    0x070
 #define EXT_RAMDISK_IMAGE 0x0c0
 #define EXT_RAMDISK_SIZE  0x0c4
-#define EXT_CMD_LINE_PTR  0x0c8
 #define ALT_MEM_K         0x1e0
 #define E820_ENTRIES      0x1e8
 #define E820_TABLE        0x2d0

@@ -4,7 +4,7 @@
 
 #include "loaders/memory_map.h"
 
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "vm/platform.h"
 
 struct memory_layout memory_layout(uint64_t bytes)

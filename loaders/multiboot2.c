@@ -4,7 +4,7 @@
 #include "loaders/multiboot2.h"
 
 #include "lib/string.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/elf.h"
 #include "loaders/entry.h"
 #include "loaders/multiboot.h"
@@ -21,12 +21,7 @@ enum header_tag {
     HEADER_REQUEST = 1,
     HEADER_ADDRESS = 2,
     HEADER_ENTRY = 3,
-    HEADER_CONSOLE = 4,
     HEADER_FRAMEBUFFER = 5,
-    HEADER_MODULE_ALIGN = 6,
-    HEADER_EFI_SERVICES = 7,
-    HEADER_EFI_ENTRY_32 = 8,
-    HEADER_EFI_ENTRY_64 = 9,
     HEADER_RELOCATABLE = 10,
 };
 #define TAG_OPTIONAL BIT32(0)

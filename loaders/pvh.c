@@ -4,7 +4,7 @@
 #include "loaders/pvh.h"
 
 #include "lib/string.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/elf.h"
 #include "loaders/entry.h"
 

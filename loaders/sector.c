@@ -3,7 +3,7 @@
 
 #include "loaders/sector.h"
 
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/entry.h"
 
 #define SECTOR_SIZE    512

@@ -4,70 +4,71 @@
 
 #include "lib/bits.h"
 
-// OP_ADD to OP_CMP and OP_ROL to OP_SAR stand in the order of the opcode bits that choose among
-// them.
+// The operations and what people call them. ADD to CMP and ROL to SAR stand in the order of the
+// opcode bits that choose among them; SAL is the same as SHL, IMUL goes to RDX:RAX.
+// clang-format off
+#define VM_OPERATIONS(OPERATION) \
+    OPERATION(ADD, "ADD") \
+    OPERATION(OR, "OR") \
+    OPERATION(ADC, "ADC") \
+    OPERATION(SBB, "SBB") \
+    OPERATION(AND, "AND") \
+    OPERATION(SUB, "SUB") \
+    OPERATION(XOR, "XOR") \
+    OPERATION(CMP, "CMP") \
+    OPERATION(TEST, "TEST") \
+    OPERATION(ROL, "ROL") \
+    OPERATION(ROR, "ROR") \
+    OPERATION(RCL, "RCL") \
+    OPERATION(RCR, "RCR") \
+    OPERATION(SHL, "SHL") \
+    OPERATION(SHR, "SHR") \
+    OPERATION(SAL, "SAL") \
+    OPERATION(SAR, "SAR") \
+    OPERATION(SHLD, "SHLD") \
+    OPERATION(SHRD, "SHRD") \
+    OPERATION(BT, "BT") \
+    OPERATION(BTS, "BTS") \
+    OPERATION(BTR, "BTR") \
+    OPERATION(BTC, "BTC") \
+    OPERATION(BSF, "BSF") \
+    OPERATION(BSR, "BSR") \
+    OPERATION(INC, "INC") \
+    OPERATION(DEC, "DEC") \
+    OPERATION(NEG, "NEG") \
+    OPERATION(NOT, "NOT") \
+    OPERATION(MUL, "MUL") \
+    OPERATION(IMUL, "IMUL") \
+    OPERATION(IMUL_REG, "IMUL") \
+    OPERATION(DIV, "DIV") \
+    OPERATION(IDIV, "IDIV") \
+    OPERATION(MOV, "MOV") \
+    OPERATION(MOVZX, "MOVZX") \
+    OPERATION(MOVSX, "MOVSX") \
+    OPERATION(MOVBE, "MOVBE") \
+    OPERATION(MOV_FROM_SEGMENT, "MOV from a segment register") \
+    OPERATION(CMOV, "CMOVcc") \
+    OPERATION(SET, "SETcc") \
+    OPERATION(XCHG, "XCHG") \
+    OPERATION(XADD, "XADD") \
+    OPERATION(CMPXCHG, "CMPXCHG") \
+    OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B") \
+    OPERATION(PUSH, "PUSH") \
+    OPERATION(POP, "POP") \
+    OPERATION(CACHE_LINE, "CLFLUSH") \
+    OPERATION(MOVS, "MOVS") \
+    OPERATION(STOS, "STOS") \
+    OPERATION(LODS, "LODS") \
+    OPERATION(CMPS, "CMPS") \
+    OPERATION(SCAS, "SCAS") \
+    OPERATION(VECTOR, "SSE/AVX move")
+// clang-format on
+
+#define OPERATION_ENUMERATOR(name, text) OP_##name,
 enum operation {
     OP_NONE = 0,
     OP_GROUP, // in the opcode tables only: ModRM.reg chooses
-    // Arithmetic
-    OP_ADD,
-    OP_OR,
-    OP_ADC,
-    OP_SBB,
-    OP_AND,
-    OP_SUB,
-    OP_XOR,
-    OP_CMP,
-    OP_TEST,
-    OP_ROL,
-    OP_ROR,
-    OP_RCL,
-    OP_RCR,
-    OP_SHL,
-    OP_SHR,
-    OP_SAL, // the same as SHL
-    OP_SAR,
-    OP_SHLD,
-    OP_SHRD,
-    OP_BT,
-    OP_BTS,
-    OP_BTR,
-    OP_BTC,
-    OP_BSF,
-    OP_BSR,
-    OP_INC,
-    OP_DEC,
-    OP_NEG,
-    OP_NOT,
-    OP_MUL,
-    OP_IMUL, // to RDX:RAX
-    OP_IMUL_REG,
-    OP_DIV,
-    OP_IDIV,
-    // Transfers
-    OP_MOV,
-    OP_MOVZX,
-    OP_MOVSX,
-    OP_MOVBE,
-    OP_MOV_FROM_SEGMENT,
-    OP_CMOV,
-    OP_SET,
-    OP_XCHG,
-    OP_XADD,
-    OP_CMPXCHG,
-    OP_CMPXCHG_PAIR, // CMPXCHG8B, CMPXCHG16B
-    OP_PUSH,
-    OP_POP,
-    OP_CACHE_LINE, // CLFLUSH, CLFLUSHOPT
-    // String instructions
-    OP_MOVS,
-    OP_STOS,
-    OP_LODS,
-    OP_CMPS,
-    OP_SCAS,
-    // SSE and AVX moves between a register and memory
-    OP_VECTOR,
-    OPERATIONS,
+    VM_OPERATIONS(OPERATION_ENUMERATOR) OPERATIONS,
 };
 
 // The operands, destination first.

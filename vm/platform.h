@@ -24,8 +24,6 @@
 #define PORT_DELAY       0xed
 #define PORT_COM1        0x3f8 // 8 each
 #define PORT_COM2        0x2f8
-#define PORT_COM3        0x3e8
-#define PORT_COM4        0x2e8
 #define PORT_ELCR        0x4d0  // 2
 #define PORT_FW_CFG      0x510  // 2: selector (word), data (byte at 511h)
 #define PORT_PCI_ADDRESS 0xcf8  // 4, dword accesses
@@ -49,8 +47,8 @@
 // 0 apart.
 #define IRQ_PIT      0
 #define IRQ_KEYBOARD 1
-#define IRQ_COM2     3 // and COM4
-#define IRQ_COM1     4 // and COM3
+#define IRQ_COM2     3
+#define IRQ_COM1     4
 #define IRQ_RTC      8
 #define IRQ_SCI      9 // level-triggered, active high
 #define IRQ_MOUSE    12
@@ -59,7 +57,6 @@
 // The I/O APIC and the local APICs.
 #define MMIO_IOAPIC        UINT64_C(0xfec00000)
 #define MMIO_IOAPIC_LENGTH UINT64_C(0x1000)
-#define IOAPIC_INPUTS      24
 #define MMIO_TEST          UINT64_C(0xfed80000) // with the test device
 #define MMIO_TEST_LENGTH   UINT64_C(0x1000)
 #define MMIO_LAPIC         UINT64_C(0xfee00000)

@@ -21,7 +21,6 @@ enum segment_register { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
 #define AR_CODE_DATA BIT32(4) // S
 #define AR_DPL       UINT32_C(0x60)
 #define AR_PRESENT   BIT32(7)
-#define AR_AVAILABLE BIT32(12)
 #define AR_LONG      BIT32(13)
 #define AR_DB        BIT32(14)
 #define AR_GRANULAR  BIT32(15)

@@ -107,12 +107,7 @@ static inline bool vmptrld(const hpa_t *vmcs)
 }
 
 enum invept_type { INVEPT_SINGLE = 1, INVEPT_ALL = 2 };
-enum invvpid_type {
-    INVVPID_ADDRESS = 0,
-    INVVPID_SINGLE = 1,
-    INVVPID_ALL = 2,
-    INVVPID_SINGLE_RETAINING_GLOBALS = 3,
-};
+enum invvpid_type { INVVPID_SINGLE = 1, INVVPID_ALL = 2 };
 
 static inline bool invept(enum invept_type type, uint64_t eptp)
 {

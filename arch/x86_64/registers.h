@@ -33,9 +33,6 @@ DEFINE_REGISTER(dr7)
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_FLUSH_CMD         0x10b
 #define MSR_MCU_OPT_CTRL      0x123
-#define MSR_SYSENTER_CS       0x174
-#define MSR_SYSENTER_ESP      0x175
-#define MSR_SYSENTER_EIP      0x176
 #define MSR_PAT               0x277
 #define MSR_TSC_DEADLINE      0x6e0
 #define MSR_X2APIC            0x800
@@ -45,7 +42,6 @@ DEFINE_REGISTER(dr7)
 #define MSR_LSTAR             0xc0000082
 #define MSR_CSTAR             0xc0000083
 #define MSR_FMASK             0xc0000084
-#define MSR_FS_BASE           0xc0000100
 #define MSR_GS_BASE           0xc0000101
 #define MSR_KERNEL_GS_BASE    0xc0000102
 #define MSR_TSC_AUX           0xc0000103

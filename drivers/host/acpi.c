@@ -56,7 +56,7 @@ static bool open_table(const struct tables *tables, uint64_t physical, struct ac
         return false;
     }
     struct signature name = signature_of(header);
-    table->length = bytes_get32(header + 4);
+    table->length = get32(header + 4);
     if (table->length < ACPI_HEADER_BYTES || table->length > TABLE_BYTES_MAX) {
         notes_warn(notes, "the ACPI table %s at 0x%llx has a length of %u: ignored", name.text,
                    (unsigned long long)physical, table->length);
@@ -91,7 +91,7 @@ static void read_tables(const struct tables *tables, struct acpi_table root, uin
     struct acpi_sleep_type ssdt_s5 = {0};
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *at = root.bytes + ACPI_HEADER_BYTES + i * entry_bytes;
-        uint64_t physical = entry_bytes == 8 ? bytes_get64(at) : bytes_get32(at);
+        uint64_t physical = entry_bytes == 8 ? get64(at) : get32(at);
         struct acpi_table table;
         if (physical == 0 || !open_table(tables, physical, &table))
             continue;
@@ -139,10 +139,10 @@ static status_t read_rsdp(struct acpi_info *info, const uint8_t *rsdp, size_t si
         notes_warn(&info->notes, "the ACPI RSDP has a wrong extended checksum: XSDT not used");
         is_new = false;
     }
-    *root = is_new ? bytes_get64(rsdp + 24) : 0;
+    *root = is_new ? get64(rsdp + 24) : 0;
     *entry_bytes = 8;
     if (*root == 0) {
-        *root = bytes_get32(rsdp + 16);
+        *root = get32(rsdp + 16);
         *entry_bytes = 4;
     }
     return STATUS_OK;
@@ -163,7 +163,7 @@ status_t acpi_parse(struct acpi_info *info, const uint8_t *rsdp, size_t rsdp_siz
     bool is_good = open_table(&tables, root, &table);
     if (!is_good && entry_bytes == 8) {
         // The old table lists the same ones, as far as 32 bits reach.
-        root = bytes_get32(rsdp + 16);
+        root = get32(rsdp + 16);
         entry_bytes = 4;
         is_good = open_table(&tables, root, &table);
     }

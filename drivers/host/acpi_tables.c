@@ -47,7 +47,7 @@ static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t uid, uint
 
 static void add_ioapic(struct acpi_info *info, const uint8_t *entry)
 {
-    struct acpi_ioapic ioapic = {entry[2], bytes_get32(entry + 4), bytes_get32(entry + 8)};
+    struct acpi_ioapic ioapic = {entry[2], get32(entry + 4), get32(entry + 8)};
     for (uint32_t i = 0; i < info->ioapic_count; i++) {
         if (info->ioapics[i].address == ioapic.address ||
             info->ioapics[i].gsi_base == ioapic.gsi_base) {
@@ -67,10 +67,10 @@ static void add_ioapic(struct acpi_info *info, const uint8_t *entry)
 
 static void add_override(struct acpi_info *info, const uint8_t *entry)
 {
-    uint16_t flags = bytes_get16(entry + 8);
+    uint16_t flags = get16(entry + 8);
     struct acpi_override override = {entry[3],
                                      {
-                                         .gsi = bytes_get32(entry + 4),
+                                         .gsi = get32(entry + 4),
                                          .is_level = TRIGGER(flags) == TRIGGER_LEVEL,
                                          .is_active_low = POLARITY(flags) == POLARITY_LOW,
                                      }};
@@ -113,7 +113,7 @@ static void read_madt_entry(struct acpi_info *info, const uint8_t *entry)
     switch (entry[0]) {
     case MADT_LAPIC:
         // 255 is the broadcast id: firmware writes it into entries of absent processors.
-        add_cpu(info, entry[3], entry[2], entry[3] == 255 ? 0 : bytes_get32(entry + 4));
+        add_cpu(info, entry[3], entry[2], entry[3] == 255 ? 0 : get32(entry + 4));
         break;
     case MADT_IOAPIC:
         add_ioapic(info, entry);
@@ -122,18 +122,18 @@ static void read_madt_entry(struct acpi_info *info, const uint8_t *entry)
         add_override(info, entry);
         break;
     case MADT_LAPIC_NMI:
-        add_nmi(info, entry[2] == 255 ? ACPI_ANY_CPU : entry[2], bytes_get16(entry + 3), entry[5]);
+        add_nmi(info, entry[2] == 255 ? ACPI_ANY_CPU : entry[2], get16(entry + 3), entry[5]);
         break;
     case MADT_LAPIC_ADDRESS:
-        info->lapic_address = bytes_get64(entry + 4);
+        info->lapic_address = get64(entry + 4);
         break;
     case MADT_X2APIC: {
-        uint32_t id = bytes_get32(entry + 4);
-        add_cpu(info, id, bytes_get32(entry + 12), id == UINT32_MAX ? 0 : bytes_get32(entry + 8));
+        uint32_t id = get32(entry + 4);
+        add_cpu(info, id, get32(entry + 12), id == UINT32_MAX ? 0 : get32(entry + 8));
         break;
     }
     case MADT_X2APIC_NMI:
-        add_nmi(info, bytes_get32(entry + 4), bytes_get16(entry + 2), entry[8]);
+        add_nmi(info, get32(entry + 4), get16(entry + 2), entry[8]);
         break;
     }
 }
@@ -146,8 +146,8 @@ void acpi_read_madt(struct acpi_info *info, struct acpi_table madt)
         return;
     }
     info->has_madt = true;
-    info->lapic_address = bytes_get32(madt.bytes + 36);
-    info->has_8259 = bytes_get32(madt.bytes + 40) & MADT_PCAT_COMPAT;
+    info->lapic_address = get32(madt.bytes + 36);
+    info->has_8259 = get32(madt.bytes + 40) & MADT_PCAT_COMPAT;
     for (uint32_t at = MADT_ENTRIES; at < madt.length;) {
         const uint8_t *entry = madt.bytes + at;
         uint32_t left = madt.length - at;
@@ -200,7 +200,7 @@ static uint32_t fadt_get(struct acpi_table fadt, uint32_t offset, uint32_t size)
     if (offset + size > fadt.length)
         return 0;
     const uint8_t *at = fadt.bytes + offset;
-    return size == 1 ? at[0] : size == 2 ? bytes_get16(at) : bytes_get32(at);
+    return size == 1 ? at[0] : size == 2 ? get16(at) : get32(at);
 }
 
 // A Generic Address Structure. A width of 0 (some firmware leaves it out) becomes `width`.
@@ -210,7 +210,7 @@ static struct acpi_register read_register(struct acpi_table table, uint32_t offs
     if (offset + REGISTER_BYTES > table.length)
         return none;
     const uint8_t *at = table.bytes + offset;
-    uint64_t address = bytes_get64(at + 4);
+    uint64_t address = get64(at + 4);
     bool is_port = at[0] == ACPI_IO;
     if (address == 0 || at[0] > ACPI_PCI_CONFIG || (is_port && address > 0xffff))
         return none;
@@ -245,7 +245,7 @@ void acpi_read_fadt(struct acpi_info *info, struct acpi_table fadt, uint64_t *ds
         info->reset_value = (uint8_t)fadt_get(fadt, FADT_RESET_VALUE, 1);
     }
     if (FADT_X_DSDT + 8 <= fadt.length)
-        *dsdt = bytes_get64(fadt.bytes + FADT_X_DSDT);
+        *dsdt = get64(fadt.bytes + FADT_X_DSDT);
     if (*dsdt == 0)
         *dsdt = fadt_get(fadt, FADT_DSDT, 4);
     if (info->is_hardware_reduced) {

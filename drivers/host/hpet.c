@@ -4,7 +4,6 @@
 #include "arch/x86_64/io.h"
 
 enum hpet_register {
-    HPET_CAPABILITIES = 0x00,
     HPET_PERIOD = 0x04, // in femtoseconds
     HPET_CONFIGURATION = 0x10,
     HPET_COUNTER = 0xf0,

@@ -4,8 +4,6 @@
 
 #include "drivers/host/screen.h"
 
-#define VGA_TEXT_ADDRESS 0xb8000U
-
 struct vga {
     volatile uint16_t *cells;
     uint32_t pitch; // cells from one line to the next

@@ -21,7 +21,6 @@
 #define ENTRY_VECTOR      BITS(7, 0)
 #define ENTRY_MODE        BITS(10, 8)
 #define ENTRY_LOGICAL     BIT(11)
-#define ENTRY_STATUS      BIT(12)
 #define ENTRY_REMOTE_IRR  BIT(14)
 #define ENTRY_LEVEL       BIT(15)
 #define ENTRY_MASKED      BIT(16)

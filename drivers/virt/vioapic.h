@@ -8,8 +8,6 @@
 struct vm;
 
 #define VIOAPIC_PINS           24
-#define VIOAPIC_BASE           UINT64_C(0xfec00000)
-#define VIOAPIC_SIZE           UINT64_C(0x1000)
 #define VIOAPIC_VERSION        0x11
 #define VIOAPIC_VERSION_DIRECT 0x20 // with an EOI register of its own
 

@@ -10,8 +10,6 @@
 
 // Places in the memory with a meaning that firmware and guests agree on.
 enum vrtc_memory {
-    CMOS_SHUTDOWN = 0x0f,
-    CMOS_EQUIPMENT = 0x14,
     CMOS_BASE_MEMORY = 0x15,     // 2 bytes: KiB below 1 MiB
     CMOS_EXTENDED_MEMORY = 0x17, // 2 bytes: KiB above 1 MiB, at most 65535; again at 30h
     CMOS_EXTENDED_AGAIN = 0x30,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/loader.h"
 #include "loaders/memory_map.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "loaders/image.h"
 
 struct elf_file {

@@ -6,7 +6,7 @@
 
 #include "loaders/acpi.h"
 #include "loaders/aml.h"
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 
 static struct test_vm *test;
 

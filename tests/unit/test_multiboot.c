@@ -3,7 +3,7 @@
 
 #include "tests/unit/loader_vm.h"
 
-#include "loaders/bytes.h"
+#include "lib/bytes.h"
 #include "tests/unit/elf_file.h"
 
 #define MIB      (UINT64_C(1) << 20)
