@@ -13,7 +13,7 @@ HOSTCC := clang
 OUT := $(BUILD)$(if $(DEBUG),/debug)$(if $(COUNT),/count)
 IMAGE := $(OUT)/corbel.elf
 
-WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wswitch-enum -Wundef -Wshadow -Wstrict-prototypes \
+WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wconversion -Wno-sign-conversion -Wswitch-enum -Wundef -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla -Werror
 
 # V=1 shows the commands themselves.

@@ -29,7 +29,6 @@ static enum boot_end end_wanted;
 // Everything below 4 GiB is mapped already; tables may lie above it.
 static const void *map_table(void *context, uint64_t physical, uint64_t length)
 {
-    (void)context;
     if (physical == 0 || physical + length < physical || physical + length > BIT(46))
         return NULL;
     if (physical + length > UINT64_C(4) << 30)

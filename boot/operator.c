@@ -27,7 +27,6 @@ static uint64_t
 // What a person asked for must be complete: the line is waited for.
 static void write_monitor(struct printer *printer, const char *text, size_t length)
 {
-    (void)printer;
     if (!console_has_room(length))
         console_flush();
     mux_write_monitor(&consoles, text, length);

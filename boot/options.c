@@ -10,7 +10,6 @@ static bool is_blank(char c)
 
 static bool set_report(struct boot_options *options, struct span value)
 {
-    (void)value;
     options->report = true;
     return true;
 }

@@ -79,7 +79,6 @@ static void read_own(void)
 void vmx_start_cpu(struct cpu *cpu)
 {
     struct explanation why;
-    (void)cpu;
     apic_timer_init(host_tsc_hz);
     read_own();
     while (!may_enter)

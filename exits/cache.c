@@ -13,8 +13,6 @@ enum invpcid_type { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCI
 
 verdict_t exit_cache(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return next();
 }
 
@@ -22,7 +20,6 @@ verdict_t exit_cache(struct vcpu *vcpu, const struct exit *exit)
 // individual-address INVVPID need not do. More than asked for is always allowed.
 verdict_t exit_invlpg(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     vcpu_note(vcpu, REQUEST_FLUSH_TLB);
     return next();
 }

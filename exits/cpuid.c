@@ -111,7 +111,6 @@ __attribute__((noinline)) static verdict_t find_and_patch(struct vcpu *vcpu)
 
 verdict_t exit_cpuid(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     uint32_t at = cpuid_slot_of((uint32_t)vcpu->gpr[RAX]);
     if (at >= CPUID_SLOTS)
         return find_and_patch(vcpu);

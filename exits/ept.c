@@ -66,7 +66,5 @@ verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)
 // No entry of ours is ever malformed.
 verdict_t exit_ept_misconfiguration(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return stop(STOP_BUG, exit->reason);
 }

@@ -8,14 +8,10 @@
 // The run loop steps over it first: an interrupt that arrives returns behind the HLT.
 verdict_t exit_hlt(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return wait();
 }
 
 verdict_t exit_pause(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return yield();
 }

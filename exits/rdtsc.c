@@ -38,7 +38,5 @@ verdict_t exit_rdtscp(struct vcpu *vcpu, const struct exit *exit)
 
 verdict_t exit_rdpmc(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return fault_gp(0);
 }

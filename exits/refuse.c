@@ -7,40 +7,32 @@
 
 verdict_t exit_undefined(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return fault_ud();
 }
 
 verdict_t exit_resume(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 
 verdict_t exit_triple_fault(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
-    (void)exit;
     return stop(STOP_TRIPLE_FAULT, 0);
 }
 
 verdict_t exit_entry_failed(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
     return stop(STOP_ENTRY_FAILED, (uint32_t)exit->qualification);
 }
 
 verdict_t exit_unknown(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
     return stop(STOP_UNKNOWN_EXIT, exit->reason);
 }
 
 // Qualification bit 0: the guest's context in the VMCS is not valid.
 verdict_t exit_notify(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)vcpu;
     return exit->qualification & BIT(0) ? stop(STOP_UNKNOWN_EXIT, exit->reason) : again();
 }

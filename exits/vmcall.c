@@ -116,7 +116,6 @@ __attribute__((noinline)) static verdict_t known(struct vcpu *vcpu, uint32_t num
 
 verdict_t exit_vmcall(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     uint32_t number = (uint32_t)vcpu->gpr[RAX], feature = feature_of(number);
     if (feature)
         return known(vcpu, number, feature);

@@ -24,7 +24,6 @@ static bool is_valid(uint64_t value, uint64_t allowed)
 // Bochs exits before it checks the privilege level, so it is checked here.
 verdict_t exit_xsetbv(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
     if (!(vcpu->cr4_mirror & CR4_OSXSAVE))
         return fault_ud();

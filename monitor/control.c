@@ -90,7 +90,6 @@ void command_nmi(struct monitor *monitor, const struct words *words)
 
 void command_quit(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     monitor->host->quit();
 }
 
@@ -142,7 +141,6 @@ void command_trace(struct monitor *monitor, const struct words *words)
 
 void command_log(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     char text[128];
     uint64_t position = 0;
     size_t length;

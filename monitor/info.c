@@ -25,7 +25,6 @@ static const char *state_text(enum monitor_state state)
 
 void info_vms(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     say(monitor, "    %-16s %-10s %5s %8s  %s\n", "name", "state", "vCPUs", "memory", "kernel");
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
         struct monitor_vm found = monitor->host->vm(slot);
@@ -76,7 +75,6 @@ void info_cpus(struct monitor *monitor, const struct words *words)
 
 void info_mem(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     uint64_t free, total;
     monitor->host->memory(&free, &total);
     say(monitor, "machine: %lu KiB, %lu KiB of them free\n", total >> 10, free >> 10);
@@ -111,7 +109,6 @@ static void print_cpus(struct monitor *monitor)
 
 void info_sched(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     print_cpus(monitor);
     say(monitor, "%-16s %4s %-10s %4s %6s %4s %6s %14s\n", "VM", "vCPU", "state", "CPU", "pinned",
         "cap", "weight", "received ms");
@@ -131,13 +128,11 @@ void info_sched(struct monitor *monitor, const struct words *words)
 
 void info_capabilities(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     monitor->host->print_capabilities(&monitor->printer);
 }
 
 void info_version(struct monitor *monitor, const struct words *words)
 {
-    (void)words;
     uint64_t seconds = monitor->host->uptime() / 1000000000;
     say(monitor, "%s, up %lu:%02lu:%02lu\n", monitor->host->version, seconds / 3600,
         seconds / 60 % 60, seconds % 60);

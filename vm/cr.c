@@ -9,7 +9,6 @@
 // KVM, below us, lets a guest see it clear.
 uint64_t cr0_owned(const struct vm *vm)
 {
-    (void)vm;
     return CR0_ET | CR0_NE | CR0_NW | CR0_CD;
 }
 

@@ -42,7 +42,6 @@ static bool has(const struct vcpu *vcpu, uint32_t feature)
 static bool read_unknown(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
     struct vm *vm = vcpu->vm;
-    (void)now;
     atomic_fetch_add_explicit(&vm->unknown_msrs, 1, memory_order_relaxed);
     tally_count(&vm->msr_tally, index);
     *value = 0;
@@ -74,29 +73,24 @@ static void move_tsc(struct vcpu *vcpu, uint64_t by, uint64_t now)
 
 static bool read_tsc(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)index;
     *value = guest_tsc(vcpu, now);
     return true;
 }
 
 static bool write_tsc(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
     move_tsc(vcpu, value - guest_tsc(vcpu, now), now);
     return true;
 }
 
 static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
     move_tsc(vcpu, value - vcpu->msr.tsc_adjust, now);
     return true;
 }
 
 static bool read_platform_info(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     *value = (vcpu->vm->cpuid.tsc_hz / 100000000 & 0xff) << 8; // the ratio to 100 MHz
     return true;
 }
@@ -105,8 +99,6 @@ static bool read_platform_info(struct vcpu *vcpu, uint32_t index, uint64_t *valu
 
 static bool write_efer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     uint64_t allowed = (has(vcpu, CPUID_SYSCALL) ? EFER_SCE : 0) |
                        (has(vcpu, CPUID_LM) ? EFER_LME | EFER_LMA : 0) |
                        (has(vcpu, CPUID_NX) ? EFER_NXE : 0);
@@ -135,8 +127,6 @@ static bool are_memory_types(uint64_t value, unsigned count, bool pat)
 
 static bool write_pat(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     if (!are_memory_types(value, 8, true))
         return false;
     vcpu->pat = value;
@@ -146,8 +136,6 @@ static bool write_pat(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_
 
 static bool write_mtrr_default(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     if ((value & ~(MTRR_TYPE | MTRR_DEFAULT_ENABLE)) || !are_memory_types(value, 1, false))
         return false;
     vcpu->msr.mtrr_default = value;
@@ -163,14 +151,12 @@ static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t index)
 
 static bool read_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)now;
     *value = *mtrr_variable(vcpu, index);
     return true;
 }
 
 static bool write_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)now;
     uint64_t pages = BITS(vcpu->vm->cpuid.physical_width - 1, 12);
     bool is_mask = index & 1;
     if (value & ~(pages | (is_mask ? MTRR_VALID : MTRR_TYPE)))
@@ -190,14 +176,12 @@ static uint64_t *mtrr_fixed(struct vcpu *vcpu, uint32_t index)
 
 static bool read_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)now;
     *value = *mtrr_fixed(vcpu, index);
     return true;
 }
 
 static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)now;
     if (!are_memory_types(value, 8, false))
         return false;
     *mtrr_fixed(vcpu, index) = value;
@@ -208,8 +192,6 @@ static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, 
 
 static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     if (value & ~(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED | MISC_ENABLE_IGNORED |
                   MISC_ENABLE_XD_DISABLE))
         return false;
@@ -221,34 +203,21 @@ static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value,
 // declined silently.
 static bool ignore_write(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)vcpu;
-    (void)index;
-    (void)value;
-    (void)now;
     return true;
 }
 
 static bool write_zero(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)vcpu;
-    (void)index;
-    (void)now;
     return value == 0;
 }
 
 static bool refuse_read(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)vcpu;
-    (void)index;
-    (void)value;
-    (void)now;
     return false;
 }
 
 static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     uint64_t allowed = (has(vcpu, CPUID_IBRS) ? SPEC_CTRL_IBRS : 0) |
                        (has(vcpu, CPUID_STIBP) ? SPEC_CTRL_STIBP : 0) |
                        (has(vcpu, CPUID_SSBD) ? SPEC_CTRL_SSBD : 0);
@@ -271,51 +240,37 @@ static bool write_command(struct vcpu *vcpu, uint64_t value, uint32_t request)
 
 static bool write_pred_cmd(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return write_command(vcpu, value, REQUEST_PREDICTION_BARRIER);
 }
 
 static bool write_flush_cmd(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return write_command(vcpu, value, REQUEST_FLUSH_L1D);
 }
 
 static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     *value = vcpu->vm->cpuid.arch_capabilities;
     return true;
 }
 
 static bool write_kvmclock_system(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return kvmclock_set_system(vcpu, value);
 }
 
 static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return kvmclock_set_wall(vcpu, value);
 }
 
 static bool write_kvm_steal(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return kvmsteal_set(vcpu, value);
 }
 
 static bool write_kvm_eoi(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     return lapic_set_eoi_flag(vcpu, value);
 }
 

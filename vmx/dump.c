@@ -53,7 +53,6 @@ static void line_write(struct printer *printer, const char *text, size_t length)
 static uint64_t read_field(void *context, uint32_t field)
 {
     uint64_t value;
-    (void)context;
     (void)vmread_safe(field, &value);
     return value;
 }

@@ -31,7 +31,6 @@ bool ram_fault(struct vcpu *vcpu, gpa_t at, uint64_t qualification)
 {
     struct vmx_vm *machine = vcpu->vm->machine;
     const void *bytes = gmem_at(&vcpu->vm->memory, page_of(at), PAGE_SIZE);
-    (void)qualification;
     if (!bytes)
         return false;
     spin_lock(&machine->ept_lock);

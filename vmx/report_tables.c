@@ -115,7 +115,6 @@ static const char *name_of_control(unsigned word, unsigned bit)
 
 static const char *name_of_ept_vpid(unsigned word, unsigned bit)
 {
-    (void)word;
     return ept_vpid_name(bit);
 }
 

@@ -15,7 +15,6 @@
 
 static uint32_t read_channel(void *context)
 {
-    (void)context;
     out8(PIT_COMMAND, COMMAND_LATCH);
     uint32_t low = in8(PIT_CHANNEL_2);
     uint32_t high = in8(PIT_CHANNEL_2);

@@ -29,7 +29,6 @@ static const uint32_t bridge_header[16] = {
 
 static void bridge_access(struct vpci_function *function, struct access *access)
 {
-    (void)function;
     if (access->write)
         return;
     uint64_t dword = access->offset / 4;
