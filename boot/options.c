@@ -16,19 +16,13 @@ static bool set_report(struct boot_options *options, struct span value)
 
 static bool set_console(struct boot_options *options, struct span value)
 {
-    static const struct {
-        const char *name;
-        uint16_t port;
-    } names[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}, {"none", 0}};
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        if (span_is(value, names[i].name)) {
-            options->console_port = names[i].port;
-            return true;
-        }
-    }
-    // A UART takes eight ports.
+    static const struct span_word names[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8},
+                                             {"com4", 0x2e8}, {"none", 0},     {0}};
+    int named;
     uint64_t port;
-    if (!span_is_number(value, &port) || port == 0 || port > 0xfff8)
+    if (span_means(value, names, &named))
+        port = (uint64_t)named;
+    else if (!span_is_number(value, &port) || port == 0 || port > 0xfff8) // it takes eight ports
         return false;
     options->console_port = (uint16_t)port;
     return true;
@@ -36,36 +30,28 @@ static bool set_console(struct boot_options *options, struct span value)
 
 static bool set_end(struct boot_options *options, struct span value)
 {
-    static const struct {
-        const char *name;
-        enum boot_end end;
-    } names[] = {{"off", END_OFF}, {"halt", END_HALT}, {"panic", END_PANIC}};
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        if (span_is(value, names[i].name)) {
-            options->end = names[i].end;
-            return true;
-        }
-    }
-    return false;
+    static const struct span_word names[] = {
+        {"off", END_OFF}, {"halt", END_HALT}, {"panic", END_PANIC}, {0}};
+    int end;
+    if (!span_means(value, names, &end))
+        return false;
+    options->end = (enum boot_end)end;
+    return true;
 }
 
 static bool set_mitigations(struct boot_options *options, struct span value)
 {
-    static const char *const modes[] = {
-        [MITIGATIONS_AUTO] = "auto", [MITIGATIONS_OFF] = "off", [MITIGATIONS_FORCE] = "force"};
-    static const char nosmt[] = ",nosmt";
-    const size_t tail = sizeof(nosmt) - 1;
-    bool alone = value.length > tail && strncmp(value.at + value.length - tail, nosmt, tail) == 0;
-    if (alone)
-        value.length -= tail;
-    for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
-        if (span_is(value, modes[i])) {
-            options->mitigations = (enum mitigations)i;
-            options->nosmt = alone;
-            return true;
-        }
-    }
-    return false;
+    static const struct span_word modes[] = {
+        {"auto", MITIGATIONS_AUTO}, {"off", MITIGATIONS_OFF}, {"force", MITIGATIONS_FORCE}, {0}};
+    struct span mode = value;
+    int meaning;
+    span_split(&value, ',', &mode);
+    bool alone = span_is(value, "nosmt");
+    if (!span_means(mode, modes, &meaning) || (value.length && !alone))
+        return false;
+    options->mitigations = (enum mitigations)meaning;
+    options->nosmt = alone;
+    return true;
 }
 
 static bool set_features(struct boot_options *options, struct span value)
@@ -95,7 +81,7 @@ static const struct option {
 
 static void apply_word(struct boot_options *options, struct span word, struct notes *notes)
 {
-    struct span key, value = word;
+    struct span key = word, value = word;
     span_split(&value, '=', &key);
     bool has_value = key.length < word.length;
     int shown = (int)MIN(word.length, 60U);

@@ -15,6 +15,16 @@ bool span_is(struct span span, const char *word)
     return strlen(word) == span.length && memcmp(span.at, word, span.length) == 0;
 }
 
+bool span_means(struct span span, const struct span_word *words, int *value)
+{
+    for (; words->text; words++)
+        if (span_is(span, words->text)) {
+            *value = words->value;
+            return true;
+        }
+    return false;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

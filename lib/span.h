@@ -12,6 +12,15 @@ struct span {
 
 bool span_is(struct span span, const char *word);
 
+// A word of a list and what it means; the list ends with an empty row.
+struct span_word {
+    const char *text;
+    int value;
+};
+
+// False: the span is none of the words.
+bool span_means(struct span span, const struct span_word *words, int *value);
+
 // Without the blanks at both ends.
 struct span span_trim(struct span span);
 

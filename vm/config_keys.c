@@ -22,25 +22,17 @@ static void set_unsigned(struct config_parser *parser, const char *key, struct s
                      high);
 }
 
-struct word {
-    const char *text;
-    int value;
-};
-
-// One of a list of words, which ends with an empty row; the error names them all.
+// One of a list of words; the error names them all.
 static bool get_word(struct config_parser *parser, const char *key, struct span value,
-                     const struct word *words, int *meaning)
+                     const struct span_word *words, int *meaning)
 {
+    if (span_means(value, words, meaning))
+        return true;
     char list[100] = "";
     size_t used = 0;
-    for (const struct word *word = words; word->text; word++) {
-        if (span_is(value, word->text)) {
-            *meaning = word->value;
-            return true;
-        }
-        used += format_text(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", word->text);
-        used = MIN(used, sizeof(list) - 1);
-    }
+    for (; words->text && used < sizeof(list); words++)
+        used +=
+            format_text(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", words->text);
     config_error(parser, "%s = %.*s: give one of: %s", key, SHOWN(value), list);
     return false;
 }
@@ -117,7 +109,7 @@ static void set_modules(struct config_parser *parser, const char *key, struct sp
 // What follows "flat" in `boot = flat@ADDRESS:MODE`.
 static void set_flat(struct config_parser *parser, struct span value)
 {
-    static const struct word modes[] = {
+    static const struct span_word modes[] = {
         {"real", FLAT_REAL}, {"protected", FLAT_PROTECTED}, {"long", FLAT_LONG}, {0}};
     struct span rest = value, address;
     int mode;
@@ -134,7 +126,7 @@ static void set_flat(struct config_parser *parser, struct span value)
 
 static void set_boot(struct config_parser *parser, const char *key, struct span value)
 {
-    static const struct word words[] = {
+    static const struct span_word words[] = {
         {"auto", BOOT_AUTO},
         {"linux", BOOT_LINUX},
         {"multiboot", BOOT_MULTIBOOT},
@@ -232,7 +224,7 @@ static void set_watchdog(struct config_parser *parser, const char *key, struct s
 // `stats_leaves = reason_cycles, reason_exits, cycles, exits`: what CPUID shows from 4FFFFFFCH on.
 static void set_stats_leaves(struct config_parser *parser, const char *key, struct span value)
 {
-    static const struct word words[] = {
+    static const struct span_word words[] = {
         {"none", 0},
         {"exits", STATS_LEAF_EXITS},
         {"cycles", STATS_LEAF_CYCLES},
@@ -257,17 +249,18 @@ static void set_stats_leaves(struct config_parser *parser, const char *key, stru
         parser->vm->stats_leaf[i] = (uint8_t)meaning[i];
 }
 
-static const struct word actions[] = {
+static const struct span_word actions[] = {
     {"destroy", ACTION_DESTROY}, {"restart", ACTION_RESTART}, {"preserve", ACTION_PRESERVE}, {0}};
-static const struct word switches[] = {{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {0}};
-static const struct word unknowns[] = {{"gp", MSR_UNKNOWN_GP}, {"ignore", MSR_UNKNOWN_IGNORE}, {0}};
-static const struct word stats[] = {{"print", EXIT_STATS_PRINT},
-                                    {"off", EXIT_STATS_OFF},
-                                    {"cpuid", EXIT_STATS_CPUID},
-                                    {"on", EXIT_STATS_PRINT},
-                                    {"yes", EXIT_STATS_PRINT},
-                                    {"no", EXIT_STATS_OFF},
-                                    {0}};
+static const struct span_word switches[] = {{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {0}};
+static const struct span_word unknowns[] = {
+    {"gp", MSR_UNKNOWN_GP}, {"ignore", MSR_UNKNOWN_IGNORE}, {0}};
+static const struct span_word stats[] = {{"print", EXIT_STATS_PRINT},
+                                         {"off", EXIT_STATS_OFF},
+                                         {"cpuid", EXIT_STATS_CPUID},
+                                         {"on", EXIT_STATS_PRINT},
+                                         {"yes", EXIT_STATS_PRINT},
+                                         {"no", EXIT_STATS_OFF},
+                                         {0}};
 
 #define FIELD(name)                                                                                \
     .field = offsetof(struct vm_config, name), .size = sizeof(((struct vm_config *)0)->name)
@@ -277,7 +270,7 @@ static const struct word stats[] = {{"print", EXIT_STATS_PRINT},
 static const struct key {
     const char *name;
     size_t field, size;
-    const struct word *words;
+    const struct span_word *words;
     unsigned low, high;
     void (*set)(struct config_parser *parser, const char *key, struct span value);
 } keys[] = {
