@@ -53,11 +53,11 @@ static void number_cpus(bool nosmt)
     cpus[0].apic_id = own;
     bool has_x2apic = cpuid(1, 0).ecx & BIT32(21);
     for (unsigned i = 0; i < acpi.cpu_count; i++) {
-        if (acpi.cpus[i].apic_id == own || (nosmt && shares_core(acpi.cpus[i].apic_id)))
+        if (acpi.apic_ids[i] == own || (nosmt && shares_core(acpi.apic_ids[i])))
             continue;
-        if (acpi.cpus[i].apic_id > 254 && !has_x2apic) {
+        if (acpi.apic_ids[i] > 254 && !has_x2apic) {
             print_to(consoles_printer(), "acpi: no x2APIC: the CPU with APIC id %u is left out\n",
-                     acpi.cpus[i].apic_id);
+                     acpi.apic_ids[i]);
             continue;
         }
         if (cpu_count == CPUS) {
@@ -66,7 +66,7 @@ static void number_cpus(bool nosmt)
             break;
         }
         cpus[cpu_count].index = cpu_count;
-        cpus[cpu_count++].apic_id = acpi.cpus[i].apic_id;
+        cpus[cpu_count++].apic_id = acpi.apic_ids[i];
     }
 }
 

@@ -67,7 +67,6 @@ status_t elf_open(const struct image *image, struct elf *elf, struct explanation
     elf->segment_count = get16(counts + 2);
     elf->section_size = get16(counts + 4);
     elf->section_count = get16(counts + 6);
-    elf->section_names = get16(counts + 8);
     if (elf->segment_count == 0)
         return explain(why, STATUS_INVALID, "%s: an ELF file without segments; nothing to load",
                        image->name);

@@ -24,7 +24,6 @@ struct elf {
     uint64_t sections_at;
     unsigned section_size;
     unsigned section_count;
-    unsigned section_names; // index
 };
 
 struct elf_segment {

@@ -9,8 +9,6 @@
 #define ACPI_CPUS_MAX      512
 #define ACPI_IOAPICS_MAX   16
 #define ACPI_OVERRIDES_MAX 32
-#define ACPI_NMIS_MAX      64
-#define ACPI_ANY_CPU       UINT32_MAX // in acpi_nmi.processor_uid
 
 // How to read physical memory: returns a pointer to `length` readable bytes at `physical`, valid
 // until the end of the parse, or NULL if they cannot be read.
@@ -23,11 +21,6 @@ struct acpi_register {
     enum acpi_space space;
     uint8_t width; // in bits
     uint64_t address;
-};
-
-struct acpi_cpu {
-    uint32_t apic_id;
-    uint32_t processor_uid;
 };
 
 struct acpi_ioapic {
@@ -48,13 +41,6 @@ struct acpi_override {
     struct acpi_route route;
 };
 
-struct acpi_nmi {
-    uint32_t processor_uid; // or ACPI_ANY_CPU
-    uint8_t lint;           // 0 or 1
-    bool is_level;
-    bool is_active_low;
-};
-
 struct acpi_sleep_type {
     bool is_known;
     uint8_t pm1a;
@@ -66,22 +52,17 @@ struct acpi_info {
 
     // From the MADT. Only processors that may be started now, each APIC id once.
     bool has_madt;
-    struct acpi_cpu cpus[ACPI_CPUS_MAX];
+    uint32_t apic_ids[ACPI_CPUS_MAX];
     uint32_t cpu_count;
-    uint32_t disabled_cpu_count; // absent or offline, not in `cpus`
-    uint64_t lapic_address;
-    bool has_8259;
+    uint32_t disabled_cpu_count; // absent or offline, not among them
     struct acpi_ioapic ioapics[ACPI_IOAPICS_MAX];
     uint32_t ioapic_count;
     struct acpi_override overrides[ACPI_OVERRIDES_MAX];
     uint32_t override_count;
-    struct acpi_nmi nmis[ACPI_NMIS_MAX];
-    uint32_t nmi_count;
 
     // From the FADT.
     bool has_fadt;
     bool is_hardware_reduced; // no PM1 registers, no PM timer
-    uint16_t sci_irq;
     struct acpi_register pm1a_control;
     struct acpi_register pm1b_control;
     struct acpi_register pm_timer;
@@ -91,8 +72,7 @@ struct acpi_info {
     struct acpi_register sleep_control; // hardware-reduced machines only
     uint32_t smi_command;               // port; 0: ACPI mode needs no switching on
     uint8_t acpi_enable;
-    uint16_t boot_architecture; // IAPC_BOOT_ARCH
-    uint8_t rtc_century;        // index into CMOS; 0: the RTC has no century
+    uint8_t rtc_century; // index into CMOS; 0: the RTC has no century
 
     // From the HPET table.
     bool has_hpet;

@@ -10,22 +10,18 @@ enum madt_entry_type {
     MADT_LAPIC = 0,
     MADT_IOAPIC = 1,
     MADT_OVERRIDE = 2,
-    MADT_LAPIC_NMI = 4,
-    MADT_LAPIC_ADDRESS = 5,
     MADT_X2APIC = 9,
-    MADT_X2APIC_NMI = 10,
 };
 
-#define MADT_ENTRIES     44U // offset of the first entry
-#define MADT_PCAT_COMPAT BIT32(0)
-#define CPU_ENABLED      BIT32(0)
-#define ISA_IRQS         16
-#define POLARITY(flags)  ((flags)&3U)
-#define TRIGGER(flags)   ((flags) >> 2 & 3U)
-#define POLARITY_LOW     3U
-#define TRIGGER_LEVEL    3U
+#define MADT_ENTRIES    44U // offset of the first entry
+#define CPU_ENABLED     BIT32(0)
+#define ISA_IRQS        16
+#define POLARITY(flags) ((flags)&3U)
+#define TRIGGER(flags)  ((flags) >> 2 & 3U)
+#define POLARITY_LOW    3U
+#define TRIGGER_LEVEL   3U
 
-static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t uid, uint32_t flags)
+static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t flags)
 {
     // Online-capable processors are not there yet: they may only be started after firmware says so.
     if ((flags & CPU_ENABLED) == 0) {
@@ -34,7 +30,7 @@ static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t uid, uint
     }
     for (uint32_t i = 0; i < info->cpu_count; i++) {
         // The same processor as a LAPIC and an x2APIC entry is usual; it is one.
-        if (info->cpus[i].apic_id == apic_id)
+        if (info->apic_ids[i] == apic_id)
             return;
     }
     if (info->cpu_count == ACPI_CPUS_MAX) {
@@ -42,7 +38,7 @@ static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t uid, uint
                    ACPI_CPUS_MAX, apic_id);
         return;
     }
-    info->cpus[info->cpu_count++] = (struct acpi_cpu){apic_id, uid};
+    info->apic_ids[info->cpu_count++] = apic_id;
 }
 
 static void add_ioapic(struct acpi_info *info, const uint8_t *entry)
@@ -84,27 +80,11 @@ static void add_override(struct acpi_info *info, const uint8_t *entry)
     info->overrides[info->override_count++] = override;
 }
 
-static void add_nmi(struct acpi_info *info, uint32_t uid, uint16_t flags, uint8_t lint)
-{
-    if (lint > 1 || info->nmi_count == ACPI_NMIS_MAX) {
-        notes_warn(&info->notes, "ACPI's NMI at LINT%u of processor %u is not used", lint, uid);
-        return;
-    }
-    info->nmis[info->nmi_count++] = (struct acpi_nmi){
-        .processor_uid = uid,
-        .lint = lint,
-        .is_level = TRIGGER(flags) == TRIGGER_LEVEL,
-        .is_active_low = POLARITY(flags) == POLARITY_LOW,
-    };
-}
-
 // The shortest entry of each type that we read; 0 for types that we do not.
 static uint8_t madt_entry_bytes(uint8_t type)
 {
     static const uint8_t bytes[] = {
-        [MADT_LAPIC] = 8,          [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10,   [MADT_LAPIC_NMI] = 6,
-        [MADT_LAPIC_ADDRESS] = 12, [MADT_X2APIC] = 16, [MADT_X2APIC_NMI] = 12,
-    };
+        [MADT_LAPIC] = 8, [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10, [MADT_X2APIC] = 16};
     return type < sizeof(bytes) ? bytes[type] : 0;
 }
 
@@ -113,7 +93,7 @@ static void read_madt_entry(struct acpi_info *info, const uint8_t *entry)
     switch (entry[0]) {
     case MADT_LAPIC:
         // 255 is the broadcast id: firmware writes it into entries of absent processors.
-        add_cpu(info, entry[3], entry[2], entry[3] == 255 ? 0 : get32(entry + 4));
+        add_cpu(info, entry[3], entry[3] == 255 ? 0 : get32(entry + 4));
         break;
     case MADT_IOAPIC:
         add_ioapic(info, entry);
@@ -121,20 +101,11 @@ static void read_madt_entry(struct acpi_info *info, const uint8_t *entry)
     case MADT_OVERRIDE:
         add_override(info, entry);
         break;
-    case MADT_LAPIC_NMI:
-        add_nmi(info, entry[2] == 255 ? ACPI_ANY_CPU : entry[2], get16(entry + 3), entry[5]);
-        break;
-    case MADT_LAPIC_ADDRESS:
-        info->lapic_address = get64(entry + 4);
-        break;
     case MADT_X2APIC: {
         uint32_t id = get32(entry + 4);
-        add_cpu(info, id, get32(entry + 12), id == UINT32_MAX ? 0 : get32(entry + 8));
+        add_cpu(info, id, id == UINT32_MAX ? 0 : get32(entry + 8));
         break;
     }
-    case MADT_X2APIC_NMI:
-        add_nmi(info, get32(entry + 4), get16(entry + 2), entry[8]);
-        break;
     }
 }
 
@@ -146,8 +117,6 @@ void acpi_read_madt(struct acpi_info *info, struct acpi_table madt)
         return;
     }
     info->has_madt = true;
-    info->lapic_address = get32(madt.bytes + 36);
-    info->has_8259 = get32(madt.bytes + 40) & MADT_PCAT_COMPAT;
     for (uint32_t at = MADT_ENTRIES; at < madt.length;) {
         const uint8_t *entry = madt.bytes + at;
         uint32_t left = madt.length - at;
@@ -169,7 +138,6 @@ void acpi_read_madt(struct acpi_info *info, struct acpi_table madt)
 
 enum fadt_offset {
     FADT_DSDT = 40,
-    FADT_SCI_INT = 46,
     FADT_SMI_CMD = 48,
     FADT_ACPI_ENABLE = 52,
     FADT_PM1A_CONTROL = 64,
@@ -178,7 +146,6 @@ enum fadt_offset {
     FADT_PM1_CONTROL_LENGTH = 89,
     FADT_PM_TIMER_LENGTH = 91,
     FADT_CENTURY = 108,
-    FADT_BOOT_ARCHITECTURE = 109,
     FADT_FLAGS = 112,
     FADT_RESET_REGISTER = 116,
     FADT_RESET_VALUE = 128,
@@ -238,7 +205,6 @@ void acpi_read_fadt(struct acpi_info *info, struct acpi_table fadt, uint64_t *ds
     uint32_t flags = fadt_get(fadt, FADT_FLAGS, 4);
     info->has_fadt = true;
     info->is_hardware_reduced = flags & FLAG_HARDWARE_REDUCED;
-    info->boot_architecture = (uint16_t)fadt_get(fadt, FADT_BOOT_ARCHITECTURE, 2);
     info->rtc_century = (uint8_t)fadt_get(fadt, FADT_CENTURY, 1);
     if (flags & FLAG_RESET_SUPPORTED) {
         info->reset = read_register(fadt, FADT_RESET_REGISTER, 8);
@@ -252,7 +218,6 @@ void acpi_read_fadt(struct acpi_info *info, struct acpi_table fadt, uint64_t *ds
         info->sleep_control = read_register(fadt, FADT_SLEEP_CONTROL, 8);
         return;
     }
-    info->sci_irq = (uint16_t)fadt_get(fadt, FADT_SCI_INT, 2);
     uint32_t smi_command = fadt_get(fadt, FADT_SMI_CMD, 4);
     info->smi_command = smi_command <= 0xffff ? smi_command : 0;
     info->acpi_enable = (uint8_t)fadt_get(fadt, FADT_ACPI_ENABLE, 1);

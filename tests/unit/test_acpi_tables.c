@@ -48,14 +48,10 @@ static void processors_and_interrupt_controllers(void **state)
         assert_int_equal(parse(is_new), STATUS_OK);
         assert_string_equal(info.oem, "TEST?S");
         assert_int_equal(info.cpu_count, 3);
-        assert_int_equal(info.cpus[0].apic_id, 0);
-        assert_int_equal(info.cpus[1].apic_id, 2);
-        assert_int_equal(info.cpus[1].processor_uid, 1);
-        assert_int_equal(info.cpus[2].apic_id, 300);
-        assert_int_equal(info.cpus[2].processor_uid, 7);
+        assert_int_equal(info.apic_ids[0], 0);
+        assert_int_equal(info.apic_ids[1], 2);
+        assert_int_equal(info.apic_ids[2], 300);
         assert_int_equal(info.disabled_cpu_count, 4);
-        assert_int_equal(info.lapic_address, 0x1fee10000);
-        assert_true(info.has_8259);
         assert_int_equal(info.ioapic_count, 2);
         assert_int_equal(info.ioapics[1].id, 4);
         assert_int_equal(info.ioapics[1].address, 0xfec01000);
@@ -67,13 +63,6 @@ static void processors_and_interrupt_controllers(void **state)
         assert_route(9, 9, true, true);
         assert_route(6, 6, false, false);
         assert_true(noted("bus 1 IRQ 6"));
-        assert_int_equal(info.nmi_count, 2);
-        assert_int_equal(info.nmis[0].processor_uid, ACPI_ANY_CPU);
-        assert_int_equal(info.nmis[0].lint, 1);
-        assert_false(info.nmis[0].is_level);
-        assert_int_equal(info.nmis[1].processor_uid, 7);
-        assert_true(info.nmis[1].is_level && info.nmis[1].is_active_low);
-        assert_true(noted("LINT2"));
         assert_true(noted("no FADT"));
         assert_false(info.has_fadt);
     }
@@ -149,7 +138,6 @@ static void the_fadt_of_acpi_1(void **state)
     assert_int_equal(parse(false), STATUS_OK);
     assert_true(info.has_fadt);
     assert_false(info.is_hardware_reduced);
-    assert_int_equal(info.sci_irq, 9);
     assert_int_equal(info.smi_command, 0xb2);
     assert_int_equal(info.acpi_enable, 0xf1);
     assert_int_equal(info.pm1a_control.space, ACPI_IO);
@@ -160,7 +148,6 @@ static void the_fadt_of_acpi_1(void **state)
     assert_false(info.pm_timer_is_32_bit);
     assert_int_equal(info.reset.width, 0);
     assert_int_equal(info.rtc_century, 0x32);
-    assert_int_equal(info.boot_architecture, 3);
     assert_true(info.s5.is_known);
     assert_int_equal(info.s5.pm1a, 5);
     assert_int_equal(info.s5.pm1b, 6);
