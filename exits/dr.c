@@ -1,4 +1,5 @@
-// MOV to and from debug registers, for when they are made to exit. Called through exit_table[].
+// MOV to and from debug registers. They exit where they are made to, and while a guest is known to
+// have no breakpoints (vm/debug.h). Called through exit_table[].
 // SDM: "MOV-Move to/from Debug Registers", "Debug Registers", "Exit Qualification for MOV DR".
 
 #include "exits/handlers.h"
@@ -25,8 +26,9 @@ static verdict_t general_detect(struct vcpu *vcpu)
     if (!event_raise(vcpu, VECTOR_DB, false, 0))
         return stop(STOP_TRIPLE_FAULT, 0);
     vcpu->dr6 |= DR6_BD;
+    vcpu->rflags |= RFLAGS_RF; // a fault
     vcpu->dr7 &= ~DR7_GD;
-    vcpu->dirty |= STATE_DEBUG | STATE_DR;
+    vcpu->dirty |= STATE_FLOW | STATE_DEBUG | STATE_DR;
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
@@ -77,6 +79,7 @@ verdict_t exit_mov_dr(struct vcpu *vcpu, const struct exit *exit)
         return fault_gp(0);
     if (vcpu->dr7 & DR7_GD)
         return general_detect(vcpu);
+    vcpu->dirty |= STATE_BREAKPOINTS;
 
     bool is_64bit = vcpu_in_64bit(vcpu);
     if (!(exit->qualification & ACCESS_READ)) {

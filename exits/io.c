@@ -5,6 +5,7 @@
 #include "exits/handlers.h"
 #include "exits/io.h"
 #include "exits/string_io.h"
+#include "vm/debug.h"
 #include "vm/vm.h"
 
 // By operand size: the bits that are the operand's, and what an IN keeps of RAX. As for any
@@ -54,4 +55,12 @@ verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)
         access_port(vcpu, exit, port, size, &access);
     }
     return next();
+}
+
+// Strings have looked at theirs, element by element.
+void io_breakpoints(struct vcpu *vcpu, const struct exit *exit)
+{
+    uint64_t size = (exit->qualification & IO_SIZE) + 1;
+    if (!(exit->qualification & IO_STRING))
+        debug_trap(vcpu, debug_port(vcpu, FIELD_GET(IO_PORT, exit->qualification), size));
 }

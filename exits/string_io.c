@@ -6,6 +6,7 @@
 #include "exits/string_io.h"
 
 #include "exits/io.h"
+#include "vm/debug.h"
 #include "vm/linear.h"
 #include "vm/vm.h"
 
@@ -24,6 +25,7 @@ struct string_io {
     enum segment_register segment;
     bool is_in;
     bool is_rep;
+    uint64_t met; // breakpoints (vm/debug.h)
 };
 
 // A register as an operand of the address size: 4 bytes clear the upper half, 2 bytes keep the
@@ -63,6 +65,7 @@ static bool move_element(struct string_io *io, verdict_t *fault)
         !linear_prepare(vcpu, linear, io->size, access, &span, fault) ||
         !linear_mark(vcpu, &span, fault))
         return false;
+    io->met = debug_data(vcpu, linear, io->size, io->is_in) | debug_port(vcpu, io->port, io->size);
     if (!io->is_in)
         linear_load(vcpu, &span, &value, io->now);
     port_access(io, &value);
@@ -77,8 +80,8 @@ static bool move_element(struct string_io *io, verdict_t *fault)
 verdict_t string_io(struct vcpu *vcpu, const struct exit *exit)
 {
     bool is_stepped = vcpu->rflags & RFLAGS_TF;
-    uint32_t missing = linear_missing(vcpu) | (FACT_INSTRUCTION_INFO & ~vcpu->fetched) |
-                       (is_stepped ? STATE_DEBUG & ~vcpu->fetched : 0);
+    uint32_t needs = FACT_INSTRUCTION_INFO | (is_stepped ? (uint32_t)STATE_DEBUG : 0);
+    uint32_t missing = linear_missing(vcpu) | debug_missing(vcpu) | (needs & ~vcpu->fetched);
     if (missing)
         return need(missing);
 
@@ -96,17 +99,17 @@ verdict_t string_io(struct vcpu *vcpu, const struct exit *exit)
     io.segment = io.is_in ? ES : (enum segment_register)MIN(segment, (uint64_t)GS);
 
     uint64_t left = io.is_rep ? vcpu->gpr[RCX] & io.address_mask : 1;
-    uint64_t chunk = MIN(left, is_stepped ? UINT64_C(1) : CHUNK);
-    for (uint64_t i = 0; i < chunk; i++) {
+    for (uint64_t done = 0; left > 0 && done < CHUNK; done++, left--) {
         verdict_t fault;
+        if (io.met || (is_stepped && done))
+            break;
         if (!move_element(&io, &fault))
             return fault;
     }
-    if (left == chunk)
+    debug_trap(vcpu, io.met);
+    if (left == 0)
         return next();
-    if (is_stepped) { // a trap after each element
-        vcpu->pending_debug |= PENDING_DEBUG_BS;
-        vcpu->dirty |= STATE_DEBUG;
-    }
+    debug_step(vcpu, false);
+    debug_hold_string(vcpu);
     return again();
 }

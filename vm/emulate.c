@@ -3,6 +3,7 @@
 
 #include "vm/emulate.h"
 
+#include "vm/debug.h"
 #include "vm/emulation.h"
 #include "vm/vm.h"
 
@@ -35,7 +36,8 @@ static verdict_t execute(struct emulation *emulation)
 
 verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
 {
-    uint32_t missing = linear_missing(vcpu) | (NEEDS & ~vcpu->fetched);
+    uint32_t needs = NEEDS | (vcpu->rflags & RFLAGS_TF ? (uint32_t)STATE_DEBUG : 0);
+    uint32_t missing = linear_missing(vcpu) | debug_missing(vcpu) | (needs & ~vcpu->fetched);
     if (missing)
         return need(missing);
 
@@ -45,6 +47,7 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     emulation.rflags = vcpu->rflags;
     emulation.address_offset = 0;
     emulation.alignment = 0;
+    emulation.met = 0;
     uint8_t bytes[INSTRUCTION_MAX];
     unsigned count = 0;
     enum decode_result result;

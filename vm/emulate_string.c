@@ -3,6 +3,7 @@
 // "String Operations", "REP/REPE/REPZ".
 
 #include "vm/alu.h"
+#include "vm/debug.h"
 #include "vm/emulation.h"
 
 #define CHUNK 4096 // bytes for one exit
@@ -51,7 +52,7 @@ static uint64_t elements_ahead(const struct string *string, enum segment_registe
     uint64_t count = MIN(in_page, in_size);
     gva_t linear;
     verdict_t fault;
-    if (span->parts > 1 || count <= 1)
+    if (span->parts > 1 || count <= 1 || (emulation->vcpu->dirty & STATE_BREAKPOINTS))
         return 1;
     uint64_t lowest = downward ? offset - (count - 1) * size : offset;
     return segment_linear(emulation->vcpu, segment, lowest, (unsigned)(count * size), write,
@@ -144,6 +145,7 @@ static bool comparison_ends(const struct emulation *emulation)
 // Flags are committed with the last iteration only, as for any instruction that is interrupted.
 verdict_t emulate_string(struct emulation *emulation)
 {
+    struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
     struct string string;
     string.emulation = emulation;
@@ -156,11 +158,17 @@ verdict_t emulate_string(struct emulation *emulation)
         uint64_t count = pointer(&string, RCX);
         if (count == 0)
             return emulation_done(emulation);
+        emulation->met = 0;
         if (!iterate(&string))
             return emulation->fault;
         register_write(emulation, RCX, instruction->address_size, count - 1);
         if (count == 1 || comparison_ends(emulation))
             return emulation_done(emulation);
+        if (emulation->met || (vcpu->rflags & RFLAGS_TF))
+            break;
     }
+    debug_trap(vcpu, emulation->met);
+    debug_step(vcpu, false);
+    debug_hold_string(vcpu);
     return again();
 }

@@ -12,6 +12,7 @@ struct emulation {
     unsigned alignment;      // bytes; a memory operand that lacks it raises #GP(0). 0: any will do
     struct linear_span memory; // the operand of ModRM.rm, after operand_prepare()
     struct instruction instruction;
+    uint64_t met;    // breakpoints, by the operands prepared so far (vm/debug.h)
     verdict_t fault; // where a function below returned false
 };
 

@@ -105,7 +105,12 @@ enum state_group {
     STATE_MSR = BIT32(10),     // the passed-through MSRs of struct msr_live: likewise
     STATE_TSC = BIT32(11),     // tsc_offset: always valid; dirty when the handler changed it
     STATE_ALL = BIT32(12) - 1,
-    STATE_WATCH = BIT32(12), // no state: in `dirty`, this vCPU's exits are noted (vm/watch.h)
+    // No state. In `dirty`, where they stay until somebody takes them out:
+    STATE_WATCH = BIT32(12),       // this vCPU's exits are noted (vm/watch.h)
+    STATE_BREAKPOINTS = BIT32(13), // it may have breakpoints (vm/debug.h)
+    STATE_STICKY = STATE_WATCH | STATE_BREAKPOINTS,
+    // In `fetched`: what this exit emulated is followed by a debug trap.
+    STATE_TRAP = BIT32(14),
 };
 
 // Facts of one exit; they share a word with the groups above in a row's `needs`.

@@ -3,6 +3,7 @@
 // "Alignment Checking".
 
 #include "lib/string.h"
+#include "vm/debug.h"
 #include "vm/emulation.h"
 #include "vm/vm.h"
 
@@ -49,6 +50,7 @@ bool memory_prepare(struct emulation *emulation, enum segment_register segment, 
     }
     if (!linear_prepare(vcpu, linear, size, access, span, &emulation->fault))
         return false;
+    emulation->met |= debug_data(vcpu, linear, size, write);
     bool checks_alignment = user && (vcpu->cr0 & CR0_AM) && (vcpu->rflags & RFLAGS_AC) && size <= 8;
     if (checks_alignment && !is_aligned(linear.value, size)) {
         emulation->fault = fault_code(VECTOR_AC, 0);
@@ -161,5 +163,6 @@ verdict_t emulation_done(struct emulation *emulation)
         vcpu->rflags = emulation->rflags;
         vcpu->dirty |= STATE_FLOW;
     }
+    debug_trap(vcpu, emulation->met);
     return next_len(emulation->instruction.length);
 }

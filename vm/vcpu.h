@@ -99,7 +99,8 @@ struct table_register { // GDTR, IDTR
 #define RFLAGS_ID    BIT(21)
 
 // Pending debug exceptions. SDM: "Guest Non-Register State".
-#define PENDING_DEBUG_BS BIT(14)
+#define PENDING_DEBUG_BREAKPOINT BIT(12) // one of bits 3:0 was enabled
+#define PENDING_DEBUG_BS         BIT(14)
 
 #define DEBUGCTL_BTF BIT(1) // single-step on branches
 
@@ -229,14 +230,15 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
 }
 
-// Whether the instruction that was just emulated leaves a step's debug trap. It comes before
-// interrupts and NMIs, and a VM entry that injects one would drop it. Without TF nothing that we
-// emulate leaves one, though a hypervisor below may keep bits from before. SDM: "Delivery of
+// Whether the instruction that was just emulated leaves a debug trap. It comes before interrupts
+// and NMIs, and a VM entry that injects one would drop it. Where the CPU made it pending itself,
+// only a step counts: a hypervisor below may keep breakpoints' bits from before. SDM: "Delivery of
 // Pending Debug Exceptions after VM Entry".
 static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
 {
-    return (vcpu->rflags & RFLAGS_TF) && (vcpu->fetched & STATE_DEBUG) &&
-           (vcpu->pending_debug & PENDING_DEBUG_BS);
+    return (vcpu->fetched & (STATE_TRAP | STATE_DEBUG)) &&
+           ((vcpu->fetched & STATE_TRAP) ||
+            ((vcpu->rflags & RFLAGS_TF) && (vcpu->pending_debug & PENDING_DEBUG_BS)));
 }
 
 // After an instruction that the CPU itself emulated: STATE_DEBUG is needed to tell. Few step, and

@@ -5,6 +5,8 @@
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
+#include "exits/io.h"
+#include "vm/debug.h"
 #include "vm/kvmclock.h"
 #include "vmx/apicv.h"
 #include "vmx/instructions.h"
@@ -72,6 +74,30 @@ static bool serve_timers(struct vmx_vcpu *v)
     return true;
 }
 
+void requests_set_primary(struct vmx_vcpu *v, uint32_t primary)
+{
+    if (primary == v->primary)
+        return;
+    v->primary = primary;
+    vmwrite(VMCS_PRIMARY_CONTROLS, primary);
+}
+
+void requests_follow_breakpoints(struct vmx_vcpu *v, const struct exit *exit)
+{
+    struct vcpu *vcpu = &v->guest;
+    uint32_t always = (uint32_t)v->vm->word[WORD_PRIMARY] & PRIMARY_MOV_DR_EXITING;
+    if (exit->reason == EXIT_IO) {
+        state_fetch(v, debug_missing(vcpu));
+        io_breakpoints(vcpu, exit);
+    }
+    if (exit->reason == EXIT_MOV_DR) {
+        requests_set_primary(v, (v->primary & ~PRIMARY_MOV_DR_EXITING) | always);
+    } else if ((vcpu->fetched & STATE_DEBUG) && !debug_has_breakpoints(vcpu)) {
+        requests_set_primary(v, v->primary | PRIMARY_MOV_DR_EXITING);
+        vcpu->dirty &= ~(uint32_t)STATE_BREAKPOINTS;
+    }
+}
+
 static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
 {
     uint32_t primary =
@@ -83,10 +109,7 @@ static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
     if (nmi)
         primary |= machine_uses(FEATURE_VIRTUAL_NMIS) ? PRIMARY_NMI_WINDOW_EXITING
                                                       : PRIMARY_INTERRUPT_WINDOW_EXITING;
-    if (primary != v->primary) {
-        v->primary = primary;
-        vmwrite(VMCS_PRIMARY_CONTROLS, primary);
-    }
+    requests_set_primary(v, primary);
 }
 
 static void set_threshold(struct vmx_vcpu *v)

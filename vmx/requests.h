@@ -10,6 +10,14 @@
 // entry that the last call prepared did not take place.
 enum run_end requests_serve(struct vmx_vcpu *vcpu, bool called_off);
 
+// Writes the primary controls, if they change.
+void requests_set_primary(struct vmx_vcpu *vcpu, uint32_t primary);
+
+// After an exit of a guest that may have breakpoints (STATE_BREAKPOINTS): its IN and OUT are looked
+// at here, so that the hot path need not. When DR7 was seen without any, MOV DR exits again.
+__attribute__((cold)) void requests_follow_breakpoints(struct vmx_vcpu *vcpu,
+                                                       const struct exit *exit);
+
 // The preemption timer counts only while the guest runs: sets it right after a long time in root
 // operation.
 __attribute__((cold)) void requests_rearm_timer(struct vmx_vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
+#include "vm/debug.h"
 #include "vm/watch.h"
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
@@ -103,10 +104,7 @@ COLD static void end_instruction(struct vcpu *vcpu)
     if (!(vcpu->rflags & RFLAGS_TF))
         return;
     state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
-    if (!(vcpu->debugctl & DEBUGCTL_BTF)) {
-        vcpu->pending_debug |= PENDING_DEBUG_BS;
-        vcpu->dirty |= STATE_DEBUG;
-    }
+    debug_step(vcpu, false);
 }
 
 // RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
@@ -308,10 +306,12 @@ COLD static void watch_exit(struct vmx_vcpu *v, uint64_t tsc)
         entry->length = (uint8_t)MIN(entry->length, vmread32(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
-// Something changed, or the operator watches this vCPU's exits: then the next entry is called off
-// once, so that it is made where watch_exit() follows it.
+// Something changed; or the guest may have breakpoints; or the operator watches this vCPU's exits:
+// then the next entry is called off once, so that it is made where watch_exit() follows it.
 COLD static void leave_slowly(struct vmx_vcpu *v, uint64_t at, const struct exit *exit)
 {
+    if ((v->guest.dirty & STATE_BREAKPOINTS) && at != STATS_AT(STATS_OTHER))
+        requests_follow_breakpoints(v, exit);
     state_write_back(v);
     if (!v->guest.watch || at == STATS_AT(STATS_OTHER))
         return;
@@ -322,7 +322,7 @@ COLD static void leave_slowly(struct vmx_vcpu *v, uint64_t at, const struct exit
 // ... and ends: what changed goes to the VMCS, the time to the reason of the exit.
 static inline void leave(struct vmx_vcpu *v, uint64_t at, const struct exit *exit)
 {
-    if (v->guest.dirty & (STATE_ALL | STATE_WATCH))
+    if (v->guest.dirty & (STATE_ALL | STATE_STICKY))
         leave_slowly(v, at, exit);
     uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low, cost = vmx_cost(cycles);
     v->timer_slack -= cycles;

@@ -88,7 +88,7 @@ static hpa_t address_of(const void *pointer)
 static void write_controls(struct vmx_vcpu *vcpu)
 {
     const uint64_t *word = vcpu->vm->word;
-    vcpu->primary = (uint32_t)word[WORD_PRIMARY];
+    vcpu->primary = (uint32_t)word[WORD_PRIMARY] | PRIMARY_MOV_DR_EXITING; // vm/debug.h
     vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
     vmwrite(VMCS_EXIT_CONTROLS, word[WORD_VMEXIT]);
     vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_VMENTRY]);

@@ -241,5 +241,5 @@ void state_write_back(struct vmx_vcpu *v)
         write_debug_registers(vcpu);
     if (dirty & STATE_MSR)
         write_live_msrs(v);
-    vcpu->dirty &= STATE_WATCH;
+    vcpu->dirty &= STATE_STICKY;
 }

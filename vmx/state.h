@@ -8,5 +8,5 @@
 // Fetches the groups that are not valid yet. The vCPU must be loaded on this CPU.
 void state_fetch(struct vmx_vcpu *vcpu, uint32_t groups);
 
-// Writes back what is dirty; afterwards nothing is but STATE_WATCH.
+// Writes back what is dirty; afterwards only STATE_STICKY is left.
 void state_write_back(struct vmx_vcpu *vcpu);

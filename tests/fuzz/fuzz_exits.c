@@ -188,7 +188,7 @@ struct input {
     uint64_t pdpte[4];
 };
 
-enum { SMALL_ADDRESSES = 1, REAL_MODE = 2, FLAT = 4, LONG_MODE = 8 };
+enum { SMALL_ADDRESSES = 1, REAL_MODE = 2, FLAT = 4, LONG_MODE = 8, HAS_BREAKPOINTS = 16 };
 
 static void shape(const struct input *in)
 {
@@ -235,7 +235,7 @@ static void shape(const struct input *in)
         truth.segment[i] =
             (struct segment){.limit = UINT32_MAX, .access = i == CS ? 0xc09b : 0xc093};
     truth.requests = 0;
-    truth.dirty = 0;
+    truth.dirty = in->flags & HAS_BREAKPOINTS ? STATE_BREAKPOINTS : 0;
     vcpu_mirror_cr4(&truth);
 }
 
@@ -282,7 +282,7 @@ static void check_unchanged(const struct exit *exit)
 static void check(const struct exit *exit, const struct exit_row *row, verdict_t verdict,
                   uint32_t fetched)
 {
-    require((vcpu.dirty & ~(fetched | ALWAYS_VALID)) == 0);
+    require((vcpu.dirty & STATE_ALL & ~(fetched | ALWAYS_VALID)) == 0);
     for (unsigned i = 0; i < ARRAY_LENGTH(members); i++)
         if (!(vcpu.dirty & members[i].group))
             require(memcmp((uint8_t *)&before + members[i].offset,

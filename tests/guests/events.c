@@ -3,6 +3,7 @@
 // selftest/ has them one by one. SDM: "Priority Among Concurrent Events", "Debug Exceptions",
 // "Double Fault Exception".
 // bare: compared
+// differs: RF is pushed set between = the emulator pushes it clear
 // cpus: 1
 // again: trap = all
 #include "tests/guests/lib/interrupts.h"
@@ -11,6 +12,7 @@
 #define TIMER       0x60
 #define DR6_CLEAR   UINT64_C(0xffff0ff0)
 #define DR6_B0      BIT(0)
+#define DR6_B1      BIT(1)
 #define DR6_BS      BIT(14)
 #define DR7_CLEAR   BIT(10)
 #define DR7_L0      BIT(0)
@@ -162,6 +164,80 @@ static void check_held(void)
     check(seen_count == 1 && seen[0].vector == LOW, "an interrupt behind MOV SS and CPUID");
 }
 
+// ---- breakpoints at ports and in devices' memory ----
+
+#define DR7_PORT      BIT(17)                       // breakpoint 0: I/O of one byte
+#define DR7_DEVICE    (BIT(20) | BITS(23, 22))      // breakpoint 1: writes of 4 bytes
+#define DR7_DEVICE_RW (BITS(21, 20) | BITS(23, 22)) // ... and reads
+#define DEVICE        (UINT64_C(0xfee00000) + APIC_DIVIDE)
+
+static uint8_t bytes[4];
+
+// One instruction with breakpoints at port 21H and at a register of the local APIC; `flags` go to
+// RFLAGS first. RIP behind it.
+#define WATCHED(behind, flags, setup, instruction)                                                 \
+    do {                                                                                           \
+        forget();                                                                                  \
+        __asm__ volatile("lea 1f(%%rip), %%r12; mov $0xfee003e0, %%ebx; " setup                    \
+                         "pushf; orl $" flags ", (%%rsp); popf; " instruction                      \
+                         "; 1: nop; mov %%r12, %0"                                                 \
+                         : "=m"(behind)                                                            \
+                         : "D"(bytes)                                                              \
+                         : "rax", "rbx", "rcx", "rdx", "rsi", "r12", "cc", "memory");              \
+    } while (0)
+
+static void check_met(const char *what, uint64_t rip, uint64_t dr6)
+{
+    check(seen_count == 1 && seen[0].rip == rip && seen[0].dr6 == (DR6_CLEAR | dr6),
+          "%s (%u, %#llx)", what, seen_count, (unsigned long long)seen[0].dr6);
+}
+
+static void check_ports(void)
+{
+    uint64_t behind;
+    WATCHED(behind, "0", "", "in $0x21, %%al");
+    check_met("a breakpoint at a port that is read", behind, DR6_B0);
+    WATCHED(behind, "0", "in $0x21, %%al; ", "out %%al, $0x21");
+    check(seen_count == 2 && seen[1].rip == behind, "... that is written");
+    WATCHED(behind, "0", "", "in $0x20, %%ax");
+    check_met("... that a wider access takes in", behind, DR6_B0);
+    WATCHED(behind, "0x100", "", "in $0x21, %%al");
+    check_met("... and a single step, in one", behind, DR6_B0 | DR6_BS);
+    WATCHED(behind, "0", "", "in $0xa1, %%al");
+    check(seen_count == 0, "no breakpoint at another port");
+    WATCHED(behind, "0", "mov $0x21, %%edx; mov $2, %%ecx; ", "rep insb");
+    check(seen_count == 2 && seen[0].rip == behind - 2 && seen[1].rip == behind,
+          "REP INS: one behind each element");
+    check((seen[0].rflags & RFLAGS_RF) && !(seen[1].rflags & RFLAGS_RF),
+          "RF is pushed set between elements");
+    write_cr4(read_cr4() & ~CR4_DE);
+}
+
+static void check_devices(void)
+{
+    uint64_t behind;
+    WATCHED(behind, "0", "", "movl $11, (%%rbx)");
+    check_met("a breakpoint at a device's register that is written", behind, DR6_B1);
+    WATCHED(behind, "0x100", "", "movl $11, (%%rbx)");
+    check_met("... and a single step, in one", behind, DR6_B1 | DR6_BS);
+    WATCHED(behind, "0", "", "mov (%%rbx), %%eax");
+    check(seen_count == 0, "a read does not meet a breakpoint for writes");
+    write_dr7(DR7_CLEAR | DR7_L1 | DR7_DEVICE_RW);
+    WATCHED(behind, "0", "", "mov (%%rbx), %%eax");
+    check_met("... but one for reads and writes", behind, DR6_B1);
+}
+
+static void check_breakpoints(void)
+{
+    write_cr4(read_cr4() | CR4_DE);
+    write_dr0(0x21);
+    write_dr1(DEVICE);
+    write_dr7(DR7_CLEAR | DR7_L0 | DR7_L1 | DR7_PORT | DR7_DEVICE);
+    check_ports();
+    check_devices();
+    write_dr7(DR7_CLEAR);
+}
+
 // ---- the resume flag ----
 
 static void note_and_resume(struct trap_frame *frame)
@@ -310,6 +386,7 @@ void guest_main(uint32_t magic, uint64_t information)
     check_together();
     check_halt();
     check_held();
+    check_breakpoints();
     check_resume();
     check_pushed();
     check_nmi();

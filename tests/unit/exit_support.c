@@ -185,6 +185,7 @@ static void assert_unchanged(const struct vcpu *before, const struct vcpu *after
         memcpy((uint8_t *)&expected + allowed[i].offset, (const uint8_t *)after + allowed[i].offset,
                allowed[i].size);
     expected.dirty = after->dirty;
+    expected.fetched = after->fetched;
     expected.requests = after->requests;
     const uint8_t *is = (const uint8_t *)after, *should = (const uint8_t *)&expected;
     for (size_t i = 0; i < sizeof(expected); i++)
@@ -201,7 +202,7 @@ verdict_t exit_run_listed(const struct exit *exit, const struct change *allowed,
         fetched |= STATE_FLOW;
     if (fetched & STATE_SEGMENTS)
         fetched |= STATE_MODE;
-    VCPU->dirty = 0;
+    VCPU->dirty &= STATE_STICKY;
     truth = *VCPU;
 
     verdict_t verdict;
@@ -217,8 +218,8 @@ verdict_t exit_run_listed(const struct exit *exit, const struct change *allowed,
         fetched |= verdict.value | (verdict.value & STATE_SEGMENTS ? STATE_MODE : 0);
     }
     assert_unchanged(&before, VCPU, allowed, count);
-    assert_int_equal(VCPU->dirty & ~(fetched | ALWAYS_VALID), 0);
-    exit_dirty = VCPU->dirty;
+    exit_dirty = VCPU->dirty & STATE_ALL;
+    assert_int_equal(exit_dirty & ~(fetched | ALWAYS_VALID), 0);
     exit_requests = VCPU->requests;
     keep(&truth, VCPU, fetched);
     *VCPU = truth;

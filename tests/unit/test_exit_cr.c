@@ -253,7 +253,8 @@ static verdict_t debug(uint64_t number, bool is_read, enum gpr gpr)
 {
     struct exit exit = {.reason = EXIT_MOV_DR,
                         .qualification = number | (is_read ? BIT(4) : 0) | (uint64_t)gpr << 8};
-    return exit_run(&exit, FIELD(dr), FIELD(dr6), FIELD(dr7), FIELD(gpr), FIELD(events));
+    return exit_run(&exit, FIELD(dr), FIELD(dr6), FIELD(dr7), FIELD(gpr), FIELD(events),
+                    FIELD(rflags));
 }
 
 static void debug_registers_read_back_what_they_hold(void **state)
@@ -299,6 +300,7 @@ static void general_detect_comes_before_the_access(void **state)
     assert_int_equal(VCPU->gpr[RBX], rbx);
     assert_int_equal(VCPU->dr7, 0x400);
     assert_int_equal(VCPU->dr6, 0xffff0ff0 | BIT(13));
+    assert_true(VCPU->rflags & RFLAGS_RF);
     assert_int_equal(VCPU->events.pending.info, EVENT_VALID | EVENT_EXCEPTION << 8 | VECTOR_DB);
     assert_int_equal(exit_requests, REQUEST_EVENT);
 }

@@ -3,6 +3,9 @@
 
 #include "tests/unit/exit_support.h"
 
+#include "exits/io.h"
+#include "vm/debug.h"
+
 #define OUT(port, size)      ((uint64_t)(port) << 16 | ((size)-1))
 #define IN(port, size)       (OUT(port, size) | BIT(3))
 #define STRING               BIT(4)
@@ -122,7 +125,7 @@ static verdict_t string(uint64_t qualification, uint32_t info)
     struct exit exit = {
         .reason = EXIT_IO, .qualification = qualification | STRING, .instruction_info = info};
     return exit_run(&exit, FIELD(gpr[RSI]), FIELD(gpr[RDI]), FIELD(gpr[RCX]), FIELD(cr2),
-                    FIELD(cr2_dirty), FIELD(pending_debug));
+                    FIELD(cr2_dirty), FIELD(pending_debug), FIELD(rflags));
 }
 
 static void rep_outs_runs_in_bounded_chunks(void **state)
@@ -134,8 +137,10 @@ static void rep_outs_runs_in_bounded_chunks(void **state)
     VCPU->gpr[RCX] = 150;
     unsigned exits = 1;
     verdict_t verdict;
-    while ((verdict = string(OUT(0x100, 1) | REP, INFO(4, DS))).kind == VERDICT_AGAIN)
+    while ((verdict = string(OUT(0x100, 1) | REP, INFO(4, DS))).kind == VERDICT_AGAIN) {
+        assert_true(VCPU->rflags & RFLAGS_RF); // its breakpoint is not met again
         exits++;
+    }
     assert_verdict(verdict, next());
     assert_int_equal(writes, 150);
     assert_in_range(exits, 2, 10);
@@ -215,9 +220,53 @@ static void single_stepping_traps_after_each_element(void **state)
     assert_verdict(string(OUT(0x100, 1) | REP, INFO(4, DS)), again());
     assert_int_equal(writes, 1);
     assert_int_equal(VCPU->pending_debug, PENDING_DEBUG_BS);
-    assert_int_equal(exit_dirty, STATE_DEBUG);
+    assert_int_equal(exit_dirty, STATE_FLOW | STATE_DEBUG);
     assert_verdict(string(OUT(0x100, 1) | REP, INFO(4, DS)), next());
     assert_int_equal(writes, 2);
+
+    VCPU->debugctl = DEBUGCTL_BTF; // no branch
+    VCPU->pending_debug = 0;
+    VCPU->gpr[RCX] = 2;
+    assert_verdict(string(OUT(0x100, 1) | REP, INFO(4, DS)), again());
+    assert_int_equal(VCPU->pending_debug, 0);
+}
+
+static void string_io_meets_breakpoints_at_the_port_and_in_memory(void **state)
+{
+    (void)state;
+    VCPU->cr4 |= CR4_DE;
+    VCPU->dr7 = 0x400 | BIT(0) | BIT(2) | BIT(17) | BITS(21, 20); // port; reads and writes
+    VCPU->dr[0] = 0x100;
+    VCPU->dr[1] = 0x8001;
+    VCPU->gpr[RSI] = 0x8000;
+    VCPU->gpr[RCX] = 3;
+    VCPU->dirty = STATE_BREAKPOINTS;
+    assert_verdict(string(OUT(0x104, 1) | REP, INFO(4, DS)), again());
+    assert_int_equal(writes, 2);
+    assert_int_equal(VCPU->pending_debug, BIT(1) | PENDING_DEBUG_BREAKPOINT);
+    assert_int_equal(exit_dirty, STATE_FLOW | STATE_DEBUG);
+    VCPU->pending_debug = 0;
+    VCPU->dirty = STATE_BREAKPOINTS;
+    assert_verdict(string(OUT(0x100, 1) | REP, INFO(4, DS)), next());
+    assert_int_equal(VCPU->pending_debug, BIT(0) | PENDING_DEBUG_BREAKPOINT);
+}
+
+static void in_and_out_meet_breakpoints_at_their_ports(void **state)
+{
+    (void)state;
+    struct exit exit = {.reason = EXIT_IO, .qualification = IN(0x0fd, 4)};
+    VCPU->cr4 |= CR4_DE;
+    VCPU->dr7 = 0x400 | BIT(0) | BIT(17);
+    VCPU->dr[0] = 0x100;
+    VCPU->dirty = STATE_BREAKPOINTS;
+    VCPU->fetched = STATE_ALL;
+    io_breakpoints(VCPU, &exit);
+    assert_int_equal(VCPU->pending_debug, BIT(0) | PENDING_DEBUG_BREAKPOINT);
+    assert_true(vcpu_trap_waits(VCPU));
+    VCPU->pending_debug = 0;
+    exit.qualification = OUT(0x101, 1);
+    io_breakpoints(VCPU, &exit);
+    assert_int_equal(VCPU->pending_debug, 0);
 }
 
 // ---- EPT violations ----
@@ -388,6 +437,9 @@ int main(void)
         cmocka_unit_test_setup(rep_with_nothing_to_do_does_nothing, set_up_protected),
         cmocka_unit_test_setup(a_fault_comes_before_the_port_is_read, set_up_protected),
         cmocka_unit_test_setup(single_stepping_traps_after_each_element, set_up_protected),
+        cmocka_unit_test_setup(string_io_meets_breakpoints_at_the_port_and_in_memory,
+                               set_up_protected),
+        cmocka_unit_test_setup(in_and_out_meet_breakpoints_at_their_ports, set_up_protected),
         cmocka_unit_test_setup(code_and_tables_outside_memory_end_a_kernel, set_up),
         cmocka_unit_test_setup(user_code_gets_a_fault_instead, set_up),
         cmocka_unit_test_setup(delivery_into_nothing_is_a_triple_fault, set_up),
