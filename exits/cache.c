@@ -32,7 +32,7 @@ static bool is_valid(const struct vcpu *vcpu, uint64_t type, const uint64_t desc
         return true;
     if (descriptor[0] && !(vcpu->cr4 & CR4_PCIDE))
         return false;
-    return type != INVPCID_ADDRESS || is_canonical(descriptor[1], 48);
+    return type != INVPCID_ADDRESS || is_canonical(descriptor[1], vcpu->vm->cpuid.linear_width);
 }
 
 verdict_t exit_invpcid(struct vcpu *vcpu, const struct exit *exit)

@@ -86,7 +86,7 @@ __attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const 
     if (row->write)
         return write_by_row(vcpu, exit, row);
     if (row->writable == 0 || (value & ~row->writable) ||
-        (row->is_canonical && !is_canonical(value, 48)))
+        (row->is_canonical && !is_canonical(value, vcpu->vm->cpuid.linear_width)))
         return refused();
     *field_of(vcpu, row) = value;
     vcpu->dirty |= row->groups;

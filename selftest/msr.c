@@ -66,7 +66,8 @@ static void check_unknown(void)
     check(reads(MSR_FEATURE_CONTROL, 1) && refuses(MSR_FEATURE_CONTROL, 5),
           "IA32_FEATURE_CONTROL is locked without VMX");
     check(refuses_read(0x79) && accepts(0x79, 0), "IA32_BIOS_UPDT_TRIG can only be written");
-    check(reads(0x179, 0), "no machine-check banks");
+    check(reads(0x179, 0x104) && reads(0x401, 0) && reads(0x40d, 0) && refuses_read(0x410),
+          "four empty machine-check banks");
 }
 
 // A register that must read back what it takes, and refuses what it may not hold.
@@ -85,6 +86,8 @@ static const struct held {
     {"IA32_MTRR_PHYSMASK0", 0x201, 0xf80000800, 0xf80000801},
     {"IA32_MTRR_FIX64K_00000", 0x250, UINT64_C(0x0606060606060606), 3},
     {"IA32_MCG_STATUS", 0x17a, 0, 8},
+    {"IA32_MC3_CTL", 0x40c, UINT64_MAX, 1},
+    {"IA32_MC3_STATUS", 0x40d, 0, 1},
 };
 
 static void check_held(void)

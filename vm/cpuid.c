@@ -209,10 +209,11 @@ static void add_limits(struct cpuid_policy *policy, const struct cpuid_leaves *h
     find(leaves, 7, 0)->eax = cpuid_find(host, 7, 0)->eax >= 1 ? 1 : 0;
     cpuid_add(leaves, (struct cpuid_leaf){.leaf = 0x80000000, .eax = MAX_EXTENDED});
 
-    // Four levels of EPT reach 48 bits, four levels of the guest's own tables translate 48.
+    // Four levels of EPT reach 48 bits.
     uint32_t width = cpuid_find(host, 0x80000008, 0)->eax & 0xff;
     policy->physical_width = width == 0 ? 36 : MIN(width, 48U);
-    find(leaves, 0x80000008, 0)->eax = policy->physical_width | 48 << 8;
+    policy->linear_width = find(leaves, 7, 0)->ecx & BIT32(CPUID_BIT_BIT(CPUID_LA57)) ? 57 : 48;
+    find(leaves, 0x80000008, 0)->eax = policy->physical_width | policy->linear_width << 8;
 }
 
 status_t cpuid_build(struct cpuid_policy *policy, const struct cpuid_leaves *host,

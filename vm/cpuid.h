@@ -139,6 +139,8 @@ struct cpuid_policy {
     uint64_t arch_capabilities;
     uint64_t tsc_hz;
     unsigned physical_width; // bits of a guest-physical address
+    unsigned linear_width;   // ... of a linear address, by what the CPU can do: MSRs, descriptors
+                             // and invalidations go by it whatever CR4.LA57 says
 };
 
 // Executes CPUID on the CPU that calls it.

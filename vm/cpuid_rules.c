@@ -50,10 +50,10 @@ static const struct rule rules[] = {
                      B(17) | B(18) | B(19) | B(20) | B(21) | B(23) | B(24) | B(26) | B(27) | B(28) |
                      B(29) | B(30) | B(31),
              .set = B(1)},
-     // PREFETCHWT1 VBMI UMIP PKU WAITPKG VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID
-     // CLDEMOTE MOVDIRI MOVDIR64B
+     // PREFETCHWT1 VBMI UMIP PKU WAITPKG VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ LA57
+     // RDPID CLDEMOTE MOVDIRI MOVDIR64B
      .ecx = {.pass = B(0) | B(1) | B(2) | B(3) | B(5) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) |
-                     B(14) | B(22) | B(25) | B(27) | B(28)},
+                     B(14) | B(16) | B(22) | B(25) | B(27) | B(28)},
      // 4VNNIW 4FMAPS FSRM VP2INTERSECT MD_CLEAR SERIALIZE AVX512_FP16 IBRS STIBP L1D_FLUSH ARCH_CAP
      // SSBD
      .edx = {.pass = B(2) | B(3) | B(4) | B(8) | B(10) | B(14) | B(23) | B(26) | B(27) | B(28) |

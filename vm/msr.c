@@ -13,9 +13,10 @@
 #define MISC_ENABLE_NO_BTS       BIT(11)
 #define MISC_ENABLE_NO_PEBS      BIT(12)
 #define MISC_ENABLE_FIXED        (MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS)
+#define MISC_ENABLE_READ_ONLY    (BIT(7) | MISC_ENABLE_FIXED) // BIT(7): no counters
 #define MISC_ENABLE_XD_DISABLE   BIT(34)
-// What may be written although it changes nothing: thermal monitor, SpeedStep and its lock,
-// MONITOR, prefetchers.
+// What is kept as written although it changes nothing: thermal monitor, SpeedStep and its lock,
+// MONITOR, the limit of CPUID, prefetchers.
 #define MISC_ENABLE_IGNORED                                                                        \
     (BIT(3) | BIT(7) | BIT(16) | BIT(18) | BIT(20) | BIT(22) | BIT(23) | BIT(38) | BIT(39))
 
@@ -26,6 +27,10 @@
 #define MTRR_CAPABILITIES   (BIT(10) | BIT(8) | MTRR_VARIABLE) // write-combining, fixed ranges
 
 #define DEBUGCTL_BTF BIT(1)
+
+#define MCE_FIRST UINT32_C(0x400)
+#define MCE_LAST  (MCE_FIRST + MCE_BANKS * MCE_REGISTERS - 1)
+#define MCG_CTL_P BIT(8)
 
 #define COMMAND BIT(0) // of PRED_CMD and FLUSH_CMD
 
@@ -188,6 +193,45 @@ static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, 
     return true;
 }
 
+// ---- machine checks: the banks are there, and nothing is ever in them ----
+
+enum mce_register { MCE_CTL, MCE_STATUS, MCE_ADDR, MCE_MISC };
+
+static bool read_mce(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
+{
+    (void)now;
+    *value = vcpu->msr.mce[index - MCE_FIRST];
+    return true;
+}
+
+// All errors of a bank are reported, or none.
+static bool is_switch(uint64_t value)
+{
+    return value == 0 || value == UINT64_MAX;
+}
+
+// The address and what goes with it belong to a valid status: a guest may leave anything there, as
+// on other hypervisors.
+static bool write_mce(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)now;
+    enum mce_register which = index % MCE_REGISTERS;
+    if ((which == MCE_STATUS && value) || (which == MCE_CTL && !is_switch(value)))
+        return false;
+    vcpu->msr.mce[index - MCE_FIRST] = value;
+    return true;
+}
+
+static bool write_mcg_ctl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+{
+    (void)index;
+    (void)now;
+    if (!is_switch(value))
+        return false;
+    vcpu->msr.mcg_ctl = value;
+    return true;
+}
+
 // ---- model and speculation ----
 
 static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
@@ -195,7 +239,7 @@ static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value,
     if (value & ~(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED | MISC_ENABLE_IGNORED |
                   MISC_ENABLE_XD_DISABLE))
         return false;
-    vcpu->msr.misc_enable = (value & MISC_ENABLE_FAST_STRINGS) | MISC_ENABLE_FIXED;
+    vcpu->msr.misc_enable = (value & ~MISC_ENABLE_READ_ONLY) | MISC_ENABLE_FIXED;
     return true;
 }
 
@@ -336,8 +380,10 @@ const struct msr_row msr_rows[] = {
     {ONE(0x79), .write = ignore_write, .read = refuse_read},                    // BIOS_UPDT_TRIG
     {ONE(0x8b), .constant = UINT64_C(0x7fffffff) << 32, .write = ignore_write}, // BIOS_SIGN_ID
     {ONE(0xce), .read = read_platform_info},
-    {ONE(0x179)}, // MCG_CAP: no banks
+    {ONE(0x179), .constant = MCG_CTL_P | MCE_BANKS}, // MCG_CAP
     {ONE(0x17a), IN_MEMORY(mcg_status), .writable = BITS(2, 0)},
+    {ONE(0x17b), IN_MEMORY(mcg_ctl), .write = write_mcg_ctl},
+    {RANGE(MCE_FIRST, MCE_LAST), .read = read_mce, .write = write_mce},
 
     {ONE(MSR_KVM_SYSTEM_TIME), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
     {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
@@ -375,6 +421,9 @@ void msr_reset(struct vcpu *vcpu)
     memset(&vcpu->msr, 0, sizeof(vcpu->msr));
     vcpu->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
     vcpu->msr.mtrr_default = MTRR_DEFAULT_ENABLE | MTRR_WRITE_BACK;
+    vcpu->msr.mcg_ctl = UINT64_MAX;
+    for (unsigned i = 0; i < MCE_BANKS; i++)
+        vcpu->msr.mce[i * MCE_REGISTERS + MCE_CTL] = UINT64_MAX;
     for (unsigned i = 0; i < MTRR_FIXED; i++)
         vcpu->msr.mtrr_fixed[i] = UINT64_C(0x0606060606060606);
     *mtrr_fixed(vcpu, 0x259) = 0; // A0000H to BFFFFH: uncacheable

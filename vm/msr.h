@@ -19,11 +19,16 @@ struct msr_live {
 #define MTRR_VARIABLE 8
 #define MTRR_FIXED    11
 
+#define MCE_BANKS     4
+#define MCE_REGISTERS 4 // of a bank: CTL, STATUS, ADDR, MISC
+
 // In memory only.
 struct msr_state {
     uint64_t tsc_adjust;
     uint64_t misc_enable;
     uint64_t mcg_status;
+    uint64_t mcg_ctl;
+    uint64_t mce[MCE_BANKS * MCE_REGISTERS];
     uint64_t umwait_control;
     uint64_t mtrr_default;
     uint64_t mtrr_fixed[MTRR_FIXED];

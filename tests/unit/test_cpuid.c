@@ -387,6 +387,21 @@ static void widths_fit_the_page_tables(void **state)
     assert_int_equal(vm.cpuid.physical_width, 40);
     assert_int_equal(cpuid(0x80000000, 0).eax, 0x80000008);
     assert_int_equal(cpuid(0x80000007, 0).edx, 0x100);
+    assert_int_equal(vm.cpuid.linear_width, 48);
+}
+
+static void five_levels_of_page_tables_are_the_cpus(void **state)
+{
+    (void)state;
+    struct cpuid_inputs with = inputs();
+    struct cpuid_leaves wide = host;
+    for (unsigned i = 0; i < wide.count; i++)
+        if (wide.leaf[i].leaf == 7 && wide.leaf[i].subleaf == 0)
+            wide.leaf[i].ecx |= BIT32(16);
+    assert_int_equal(cpuid_build(&vm.cpuid, &wide, &with), STATUS_OK);
+    assert_true(cpuid_has(&vm.cpuid, CPUID_LA57));
+    assert_int_equal(cpuid(0x80000008, 0).eax, 0x3928);
+    assert_int_equal(vm.cpuid.linear_width, 57);
 }
 
 static void execute_server(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result)
@@ -426,6 +441,7 @@ int main(void)
         cmocka_unit_test(the_map_of_exit_statistics_is_a_setting),
         cmocka_unit_test(exit_statistics_hide_nothing_else),
         cmocka_unit_test(widths_fit_the_page_tables),
+        cmocka_unit_test(five_levels_of_page_tables_are_the_cpus),
         cmocka_unit_test(collecting_finds_every_subleaf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,10 @@ static void bad_values_are_refused(void **state)
         {0x201, BIT(10)},
         {0x250, 7},
         {0x17a, 8},
+        {0x17b, 1},
+        {0x400, 1},
+        {0x40d, 1},
+        {0x410, 0},
         {0x1a0, BIT(1)},
         {0xfe, 0},
         {0x3a, 5},
@@ -142,7 +146,9 @@ static void constants_describe_the_machine(void **state)
     assert_int_equal(value_of(0x3a), 1);
     assert_int_equal(value_of(0xfe), 0x508);
     assert_int_equal(value_of(0x17), 0);
-    assert_int_equal(value_of(0x179), 0);
+    assert_int_equal(value_of(0x179), 0x104);
+    assert_int_equal(value_of(0x400), UINT64_MAX);
+    assert_int_equal(value_of(0x40d), 0);
     assert_int_equal(value_of(0x8b) >> 32, 0x7fffffff);
     assert_int_equal(value_of(0xce), 20 << 8);
     assert_int_equal(value_of(0x10a), 0x2b);
@@ -156,10 +162,24 @@ static void constants_describe_the_machine(void **state)
     assert_verdict(rdmsr(0x79, &value), fault_gp(0));
 }
 
+static void linear_addresses_are_as_wide_as_the_cpu_can_do(void **state)
+{
+    (void)state;
+    const uint64_t wide = UINT64_C(0xff00000000000000), low = UINT64_C(0x00ffffffffffffff);
+    refused(0xc0000082, wide);
+    machine.vm.cpuid.linear_width = 57; // whatever CR4.LA57 says
+    assert_verdict(wrmsr(0xc0000082, wide), next());
+    assert_verdict(wrmsr(0xc0000102, low), next());
+    refused(0xc0000082, low + 1);
+    refused(0x175, UINT64_C(0xfe00000000000000));
+}
+
 static void misc_enable_keeps_its_fixed_bits(void **state)
 {
     (void)state;
     assert_verdict(wrmsr(0x1a0, BIT(18) | BIT(16)), next());
+    assert_int_equal(value_of(0x1a0), 0x1800 | BIT(18) | BIT(16));
+    assert_verdict(wrmsr(0x1a0, BIT(7)), next());
     assert_int_equal(value_of(0x1a0), 0x1800);
 }
 
@@ -353,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup(registers_hold_what_is_written, set_up),
         cmocka_unit_test_setup(bad_values_are_refused, set_up),
         cmocka_unit_test_setup(constants_describe_the_machine, set_up),
+        cmocka_unit_test_setup(linear_addresses_are_as_wide_as_the_cpu_can_do, set_up),
         cmocka_unit_test_setup(misc_enable_keeps_its_fixed_bits, set_up),
         cmocka_unit_test_setup(efer_follows_the_rules, set_up),
         cmocka_unit_test_setup(tsc_adjust_and_the_tsc_move_together, set_up),
