@@ -3,7 +3,7 @@
 // "APIC-Access VM Exits", "APIC-Write VM Exits", "Virtualized-EOI".
 
 #include "exits/handlers.h"
-#include "vm/emulate.h"
+#include "exits/system.h"
 #include "vm/vm.h"
 
 #define ACCESS_OFFSET BITS(11, 0)
@@ -18,7 +18,7 @@ verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
     if (exit->idt_info & EVENT_VALID) // its descriptor tables or stack are no memory
         return stop(STOP_TRIPLE_FAULT, 0);
     if (type == ACCESS_READ || type == ACCESS_WRITE)
-        return emulate(vcpu, exit);
+        return system_emulate(vcpu, exit);
     if (vcpu->cpl == 3) // it cannot end its VM, whatever it did
         return fault_ud();
     return stop(STOP_BAD_MEMORY, (uint32_t)(vcpu->lapic.base >> 12)); // as exits/ept.c

@@ -5,6 +5,7 @@
 #include "exits/handlers.h"
 #include "exits/operand.h"
 #include "lib/string.h"
+#include "vm/debug.h"
 #include "vm/descriptor.h"
 #include "vm/vm.h"
 
@@ -34,6 +35,7 @@ static verdict_t store_table(struct vcpu *vcpu, const struct exit *exit,
     if (!operand_linear(vcpu, exit, size, true, &linear, &fault) ||
         !linear_write(vcpu, linear, bytes, size, vcpu->cpl == 3, exit_now(vcpu, exit), &fault))
         return fault;
+    debug_trap(vcpu, debug_data(vcpu, linear, size, true));
     return next();
 }
 
@@ -56,8 +58,9 @@ static verdict_t load_table(struct vcpu *vcpu, const struct exit *exit,
     memcpy(&base, bytes + sizeof(limit), sizeof(base));
     if (!is_64bit && !(exit->instruction_info & OPERAND_32BIT))
         base &= BASE_24BIT;
-    if (!is_canonical(base, 48))
+    if (!is_canonical(base, vcpu->vm->cpuid.linear_width))
         return fault_gp(0);
+    debug_trap(vcpu, debug_data(vcpu, linear, size, false));
     *table = (struct table_register){.base = base, .limit = limit};
     vcpu->dirty |= STATE_SEGMENTS;
     return next();
@@ -65,7 +68,7 @@ static verdict_t load_table(struct vcpu *vcpu, const struct exit *exit,
 
 verdict_t exit_gdtr_idtr(struct vcpu *vcpu, const struct exit *exit)
 {
-    uint32_t missing = linear_missing(vcpu);
+    uint32_t missing = linear_missing(vcpu) | debug_missing(vcpu);
     if (missing)
         return need(missing);
     switch ((enum table_instruction)FIELD_GET(OPERAND_IDENTITY, (uint64_t)exit->instruction_info)) {
@@ -92,6 +95,7 @@ static verdict_t store_selector(struct vcpu *vcpu, const struct exit *exit, uint
             !linear_write(vcpu, linear, &selector, sizeof(selector), vcpu->cpl == 3,
                           exit_now(vcpu, exit), &fault))
             return fault;
+        debug_trap(vcpu, debug_data(vcpu, linear, sizeof(selector), true));
         return next();
     }
     bool is_16bit;
@@ -124,7 +128,7 @@ static verdict_t load_system(struct vcpu *vcpu, const struct exit *exit, uint16_
                         ? type == TYPE_TSS32_AVAILABLE || (!is_wide && type == TYPE_TSS16_AVAILABLE)
                         : type == TYPE_LDT;
     struct segment segment = descriptor_segment(selector, &descriptor);
-    if (!is_right || !is_canonical(segment.base, 48))
+    if (!is_right || !is_canonical(segment.base, vcpu->vm->cpuid.linear_width))
         return fault_gp(error);
     if (!(access & AR_PRESENT))
         return fault_code(VECTOR_NP, error);
@@ -164,7 +168,7 @@ static verdict_t load_selector(struct vcpu *vcpu, const struct exit *exit, bool 
 
 verdict_t exit_ldtr_tr(struct vcpu *vcpu, const struct exit *exit)
 {
-    uint32_t missing = linear_missing(vcpu);
+    uint32_t missing = linear_missing(vcpu) | debug_missing(vcpu);
     if (missing)
         return need(missing);
     switch (

@@ -3,7 +3,7 @@
 // exit_table[]. SDM: "Exit Qualification for EPT Violations", "EPT Misconfigurations".
 
 #include "exits/handlers.h"
-#include "vm/emulate.h"
+#include "exits/system.h"
 #include "vm/vm.h"
 #include "vm/walk.h"
 
@@ -48,7 +48,7 @@ static verdict_t serve(struct vcpu *vcpu, const struct exit *exit)
         return stop(STOP_TRIPLE_FAULT, 0);
     if (is_walk || (exit->qualification & VIOLATION_FETCH))
         return no_memory(vcpu, exit);
-    return emulate(vcpu, exit);
+    return system_emulate(vcpu, exit);
 }
 
 verdict_t exit_ept_violation(struct vcpu *vcpu, const struct exit *exit)

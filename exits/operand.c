@@ -3,14 +3,6 @@
 
 #include "exits/operand.h"
 
-#define INFO_SCALE        BITS(1, 0)
-#define INFO_ADDRESS_SIZE BITS(9, 7) // 2, 4 or 8 bytes as 0, 1, 2
-#define INFO_SEGMENT      BITS(17, 15)
-#define INFO_INDEX        BITS(21, 18)
-#define INFO_NO_INDEX     BIT32(22)
-#define INFO_BASE         BITS(26, 23)
-#define INFO_NO_BASE      BIT32(27)
-
 #define ESCAPE              0x0f
 #define OPERAND_SIZE_PREFIX 0x66
 #define IS_REX_W(byte)      (((byte)&0xf8) == 0x48)

@@ -4,6 +4,15 @@
 
 #include "vm/linear.h"
 
+// Of a memory operand; the displacement is the qualification.
+#define INFO_SCALE        BITS(1, 0)
+#define INFO_ADDRESS_SIZE BITS(9, 7) // 2, 4 or 8 bytes as 0, 1, 2
+#define INFO_SEGMENT      BITS(17, 15)
+#define INFO_INDEX        BITS(21, 18)
+#define INFO_NO_INDEX     BIT32(22)
+#define INFO_BASE         BITS(26, 23)
+#define INFO_NO_BASE      BIT32(27)
+
 #define OPERAND_REGISTER_1  BITS(6, 3)
 #define OPERAND_IS_REGISTER BIT32(10)
 #define OPERAND_32BIT       BIT32(11)

@@ -5,11 +5,6 @@
 
 #define VM86_ACCESS (AR_PRESENT | AR_DPL | AR_CODE_DATA | TYPE_WRITABLE | TYPE_ACCESSED)
 
-static unsigned dpl_of(uint32_t access)
-{
-    return (unsigned)FIELD_GET(AR_DPL, access);
-}
-
 static bool refuse(verdict_t *fault, enum exception vector, uint16_t selector)
 {
     *fault = fault_code(vector, SELECTOR_ERROR(selector));
@@ -32,24 +27,6 @@ static bool load_ldt(struct vcpu *vcpu, uint16_t selector, uint64_t now, verdict
     return true;
 }
 
-// Whether the segment register takes a descriptor with these access rights. CPL is the new CS's
-// RPL.
-static bool is_allowed(enum segment_register which, uint16_t selector, uint32_t access,
-                       unsigned cpl)
-{
-    unsigned rpl = selector & SELECTOR_RPL, dpl = dpl_of(access);
-    bool is_code = access & TYPE_CODE;
-    if (!(access & AR_CODE_DATA))
-        return false;
-    if (which == CS)
-        return is_code && (access & TYPE_CONFORMING ? dpl <= rpl : dpl == rpl);
-    if (which == SS)
-        return !is_code && (access & TYPE_WRITABLE) && dpl == cpl && rpl == cpl;
-    if (is_code && !(access & TYPE_READABLE))
-        return false;
-    return (is_code && (access & TYPE_CONFORMING)) || (dpl >= rpl && dpl >= cpl);
-}
-
 static bool load_segment(struct vcpu *vcpu, enum segment_register which, uint16_t selector,
                          uint64_t now, verdict_t *fault)
 {
@@ -58,12 +35,8 @@ static bool load_segment(struct vcpu *vcpu, enum segment_register which, uint16_
         return which == CS || which == SS ? refuse(fault, VECTOR_TS, selector) : true;
     if (!descriptor_read(vcpu, selector, false, VECTOR_TS, now, &descriptor, fault))
         return false;
-    uint32_t access = descriptor_access(&descriptor);
-    if (!is_allowed(which, selector, access, vcpu->cpl))
-        return refuse(fault, VECTOR_TS, selector);
-    if (!(access & AR_PRESENT))
-        return refuse(fault, which == SS ? VECTOR_SS : VECTOR_NP, selector);
-    if (!descriptor_mark(vcpu, &descriptor, TYPE_ACCESSED, 0, now, fault))
+    if (!descriptor_check(&descriptor, which, selector, vcpu->cpl, VECTOR_TS, fault) ||
+        !descriptor_mark(vcpu, &descriptor, TYPE_ACCESSED, 0, now, fault))
         return false;
     vcpu->segment[which] = descriptor_segment(selector, &descriptor);
     return true;

@@ -23,6 +23,7 @@ struct decoder {
     bool address_prefix;
     bool lock;
     bool vex_256;
+    bool is_protected;
     uint8_t segment; // overriding, or REGISTER_NONE
     uint8_t modrm;
     struct instruction *instruction;
@@ -49,13 +50,12 @@ static uint64_t next_number(struct decoder *decoder, unsigned size)
 
 static bool take_legacy_prefix(struct decoder *decoder, uint8_t byte)
 {
-    bool is_64bit = decoder->bits == 64;
     switch (byte) {
     case 0x26:
     case 0x2e:
     case 0x36:
     case 0x3e:
-        if (!is_64bit) // 64-bit mode knows only FS and GS
+        if (decoder->bits != 64) // 64-bit mode knows only FS and GS
             decoder->segment = byte >> 3 & 3;
         return true;
     case 0x64:
@@ -105,12 +105,11 @@ static unsigned operand_size(const struct decoder *decoder, unsigned flags)
 {
     if (flags & OPCODE_BYTE)
         return 1;
-    if (decoder->rex & REX_W)
+    if ((decoder->rex & REX_W) || ((flags & OPCODE_NEAR) && decoder->bits == 64))
         return 8;
     if (flags & OPCODE_NARROW)
         return 4;
-    bool is_16bit = (decoder->bits == 16) != decoder->operand_prefix;
-    if (is_16bit)
+    if ((decoder->bits == 16) != decoder->operand_prefix)
         return 2;
     return decoder->bits == 64 && (flags & OPCODE_WIDE) ? 8 : 4;
 }
@@ -199,9 +198,12 @@ static void take_immediate(struct decoder *decoder, unsigned flags)
 {
     struct instruction *instruction = decoder->instruction;
     enum form form = instruction->form;
-    if (form == FORM_RM_IMM || form == FORM_RM_REG_IMM || form == FORM_REG_RM_IMM)
+    if (form == FORM_RM_IMM || form == FORM_RM_REG_IMM || form == FORM_REG_RM_IMM ||
+        form == FORM_IMM) {
+        unsigned size = (flags & OPCODE_IMM8 ? 1 : 0) + (flags & OPCODE_IMM16 ? 2 : 0);
         instruction->immediate =
-            next_number(decoder, flags & OPCODE_IMM8 ? 1 : MIN(instruction->operand_size, 4));
+            next_number(decoder, size ? size : MIN(instruction->operand_size, 4));
+    }
     if (form == FORM_LOAD_OFFSET || form == FORM_STORE_OFFSET) {
         instruction->displacement = next_number(decoder, instruction->address_size);
         instruction->is_memory = true;
@@ -232,18 +234,19 @@ static enum decode_result check(const struct decoder *decoder, unsigned flags)
     bool destination_is_memory = instruction->is_memory && instruction->form != FORM_REG_RM;
     if (decoder->lock && !((flags & OPCODE_LOCK) && destination_is_memory))
         return DECODE_INVALID;
-    if (instruction->operation == OP_MOV_FROM_SEGMENT && (decoder->modrm >> 3 & 7) > GS)
-        return DECODE_INVALID;
-    return DECODE_OK;
+    unsigned segment = decoder->modrm >> 3 & 7;
+    bool is_wrong =
+        (instruction->operation == OP_MOV_FROM_SEGMENT && segment > GS) ||
+        (instruction->operation == OP_MOV_TO_SEGMENT && (segment > GS || segment == CS)) ||
+        (instruction->operation == OP_SYSTEM && !instruction->condition && !decoder->is_protected);
+    return is_wrong ? DECODE_INVALID : DECODE_OK;
 }
 
 // The rest of an instruction of the one-byte and two-byte maps, and MOVBE.
 static enum decode_result decode_integer(struct decoder *decoder, uint8_t opcode, struct opcode row)
 {
     struct instruction *instruction = decoder->instruction;
-    bool has_modrm =
-        row.operation == OP_GROUP ||
-        (row.form != FORM_STRING && row.form != FORM_LOAD_OFFSET && row.form != FORM_STORE_OFFSET);
+    bool has_modrm = row.operation == OP_GROUP || row.form < FORM_LOAD_OFFSET;
     if (row.operation == OP_NONE || !prefixes_allow(decoder, row.flags))
         return DECODE_UNKNOWN;
     if (has_modrm)
@@ -264,7 +267,12 @@ static enum decode_result decode_integer(struct decoder *decoder, uint8_t opcode
     instruction->source_size = (uint8_t)source_size(instruction, row.flags);
     if (has_modrm)
         take_modrm(decoder);
-    if (row.operation == OP_MOV_FROM_SEGMENT && instruction->is_memory)
+    if (row.form == FORM_OPCODE) {
+        instruction->form = FORM_RM;
+        instruction->rm = (uint8_t)((opcode & 7) | (decoder->rex & REX_B ? 8 : 0));
+    }
+    if (row.operation == OP_MOV_TO_SEGMENT ||
+        (row.operation == OP_MOV_FROM_SEGMENT && instruction->is_memory))
         instruction->operand_size = instruction->source_size = 2;
     take_immediate(decoder, row.flags);
     return check(decoder, row.flags);
@@ -283,6 +291,7 @@ static enum decode_result decode_vector(struct decoder *decoder, const struct ve
     // VEX.vvvv must stay unused, except in loads of one half: the other comes from there.
     bool merges = row->form == FORM_REG_RM && (row->flags & (VECTOR_LOW_HALF | VECTOR_HIGH_HALF));
     if (decoder->lock || (instruction->vex_register != 0 && !merges) ||
+        (instruction->is_vex && (row->flags & VECTOR_MMX)) ||
         (decoder->vex_256 && row->size != 16 && !row->any_length))
         return DECODE_INVALID;
     instruction->operation = OP_VECTOR;
@@ -357,7 +366,7 @@ static enum decode_result decode_vex(struct decoder *decoder, bool is_long)
     return row ? decode_vector(decoder, row) : DECODE_UNKNOWN;
 }
 
-enum decode_result decode(const uint8_t *bytes, unsigned count, unsigned bits, bool has_vex,
+enum decode_result decode(const uint8_t *bytes, unsigned count, unsigned bits, bool is_protected,
                           struct instruction *instruction)
 {
     *instruction = (struct instruction){
@@ -365,11 +374,12 @@ enum decode_result decode(const uint8_t *bytes, unsigned count, unsigned bits, b
     struct decoder decoder = {.bytes = bytes,
                               .count = count,
                               .bits = bits,
+                              .is_protected = is_protected,
                               .segment = REGISTER_NONE,
                               .instruction = instruction};
     uint8_t opcode = take_prefixes(&decoder);
     instruction->address_size = address_size(&decoder);
-    bool may_be_vex = has_vex && (opcode & 0xfe) == 0xc4 &&
+    bool may_be_vex = is_protected && (opcode & 0xfe) == 0xc4 &&
                       (bits == 64 || decoder.at == count || bytes[decoder.at] >= 0xc0);
     enum decode_result result;
     if (decoder.truncated)

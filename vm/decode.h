@@ -6,6 +6,7 @@
 
 // The operations and what people call them. ADD to CMP and ROL to SAR stand in the order of the
 // opcode bits that choose among them; SAL is the same as SHL, IMUL goes to RDX:RAX.
+// SYSTEM is SLDT to LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it.
 // clang-format off
 #define VM_OPERATIONS(OPERATION) \
     OPERATION(ADD, "ADD") \
@@ -53,15 +54,23 @@
     OPERATION(XADD, "XADD") \
     OPERATION(CMPXCHG, "CMPXCHG") \
     OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B") \
+    OPERATION(CACHE_LINE, "CLFLUSH") \
     OPERATION(PUSH, "PUSH") \
     OPERATION(POP, "POP") \
-    OPERATION(CACHE_LINE, "CLFLUSH") \
+    OPERATION(ENTER, "ENTER") \
+    OPERATION(LEAVE, "LEAVE") \
+    OPERATION(CALL, "CALL") \
+    OPERATION(RET, "RET") \
+    OPERATION(JMP, "JMP") \
+    OPERATION(JMP_FAR, "far JMP") \
+    OPERATION(MOV_TO_SEGMENT, "MOV to a segment register") \
+    OPERATION(SYSTEM, "system-register access") \
     OPERATION(MOVS, "MOVS") \
     OPERATION(STOS, "STOS") \
     OPERATION(LODS, "LODS") \
     OPERATION(CMPS, "CMPS") \
     OPERATION(SCAS, "SCAS") \
-    OPERATION(VECTOR, "SSE/AVX move")
+    OPERATION(VECTOR, "MMX/SSE/AVX move")
 // clang-format on
 
 #define OPERATION_ENUMERATOR(name, text) OP_##name,
@@ -86,6 +95,9 @@ enum form {
     FORM_LOAD_OFFSET, // accumulator and an absolute offset; decoded as FORM_REG_RM and FORM_RM_REG
     FORM_STORE_OFFSET,
     FORM_STRING,
+    FORM_OPCODE, // the register is in the opcode; decoded as FORM_RM
+    FORM_IMM,
+    FORM_BARE,
 };
 
 enum repeat { REPEAT_NONE, REPEAT_NOT_EQUAL, REPEAT_EQUAL }; // none, F2, F3
@@ -95,6 +107,7 @@ enum vector_flags {
     VECTOR_ALIGNED = 1 << 0,   // memory must be aligned to its size
     VECTOR_LOW_HALF = 1 << 1,  // only the low 8 bytes of the register take part
     VECTOR_HIGH_HALF = 1 << 2, // only bytes 8 to 15
+    VECTOR_MMX = 1 << 3,       // an MMX register; never with VEX
 };
 
 #define REGISTER_NONE 0xff
@@ -135,7 +148,7 @@ enum decode_result {
     DECODE_UNKNOWN,   // valid perhaps, but nothing that we emulate
 };
 
-// Decodes one instruction of a code segment of `bits` (16, 32, 64). `has_vex`: C4 and C5 begin VEX
-// prefixes there (protected mode, not virtual-8086).
+// Decodes one instruction of a code segment of `bits` (16, 32, 64). `is_protected`: not in real or
+// virtual-8086 mode, which know neither VEX prefixes nor SLDT to LTR.
 MUST_CHECK enum decode_result decode(const uint8_t *bytes, unsigned count, unsigned bits,
-                                     bool has_vex, struct instruction *instruction);
+                                     bool is_protected, struct instruction *instruction);

@@ -54,3 +54,39 @@ bool descriptor_mark(struct vcpu *vcpu, struct descriptor *descriptor, uint8_t s
     descriptor->low = marked;
     return true;
 }
+
+static unsigned dpl_of(uint32_t access)
+{
+    return (unsigned)FIELD_GET(AR_DPL, access);
+}
+
+// Whether the segment register takes a descriptor with these access rights. CPL is the new CS's
+// RPL.
+static bool is_allowed(enum segment_register which, uint16_t selector, uint32_t access,
+                       unsigned cpl)
+{
+    unsigned rpl = selector & SELECTOR_RPL, dpl = dpl_of(access);
+    bool is_code = access & TYPE_CODE;
+    if (!(access & AR_CODE_DATA))
+        return false;
+    if (which == CS)
+        return is_code && (access & TYPE_CONFORMING ? dpl <= rpl : dpl == rpl);
+    if (which == SS)
+        return !is_code && (access & TYPE_WRITABLE) && dpl == cpl && rpl == cpl;
+    if (is_code && !(access & TYPE_READABLE))
+        return false;
+    return (is_code && (access & TYPE_CONFORMING)) || (dpl >= rpl && dpl >= cpl);
+}
+
+bool descriptor_check(const struct descriptor *descriptor, enum segment_register which,
+                      uint16_t selector, unsigned cpl, enum exception wrong, verdict_t *fault)
+{
+    uint32_t access = descriptor_access(descriptor), error = SELECTOR_ERROR(selector);
+    if (!is_allowed(which, selector, access, cpl))
+        *fault = fault_code(wrong, error);
+    else if (!(access & AR_PRESENT))
+        *fault = fault_code(which == SS ? VECTOR_SS : VECTOR_NP, error);
+    else
+        return true;
+    return false;
+}

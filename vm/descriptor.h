@@ -37,6 +37,12 @@ MUST_CHECK bool descriptor_read(struct vcpu *vcpu, uint16_t selector, bool is_wi
                                 enum exception outside, uint64_t now, struct descriptor *descriptor,
                                 verdict_t *fault);
 
+// Whether CS, SS or a data segment register takes it, under a selector that is not null. For CS the
+// selector's RPL is the CPL to be. False: *fault is `wrong`, #NP or #SS with the selector.
+MUST_CHECK bool descriptor_check(const struct descriptor *descriptor, enum segment_register which,
+                                 uint16_t selector, unsigned cpl, enum exception wrong,
+                                 verdict_t *fault);
+
 // The segment that it describes, as the VMCS wants it.
 struct segment descriptor_segment(uint16_t selector, const struct descriptor *descriptor);
 

@@ -9,13 +9,12 @@
 
 #define NEEDS (STATE_FLOW | STATE_CONTROL | STATE_MODE | STATE_STACK)
 
-// User code cannot end its VM: what we do not know it may not use.
-static verdict_t unknown(const struct vcpu *vcpu)
+verdict_t emulation_unknown(const struct vcpu *vcpu)
 {
     return vcpu->cpl == 3 ? fault_ud() : stop(STOP_UNEMULATED, 0);
 }
 
-static bool is_protected(const struct vcpu *vcpu)
+bool emulation_is_protected(const struct vcpu *vcpu)
 {
     return (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
 }
@@ -25,13 +24,29 @@ static verdict_t execute(struct emulation *emulation)
     enum operation operation = emulation->instruction.operation;
     if (operation < OP_MOV)
         return emulate_arithmetic(emulation);
-    if (operation < OP_MOVS)
+    if (operation < OP_PUSH)
         return emulate_transfer(emulation);
+    if (operation < OP_MOVS)
+        return emulate_control(emulation);
     if (operation < OP_VECTOR)
         return emulate_string(emulation);
     if (!(emulation->vcpu->fetched & STATE_FPU))
         return need(STATE_FPU);
     return emulate_vector(emulation);
+}
+
+bool emulate_decode(struct vcpu *vcpu, struct instruction *instruction, verdict_t *fault)
+{
+    uint8_t bytes[INSTRUCTION_MAX];
+    unsigned count = 0;
+    enum decode_result result;
+    do {
+        if (!linear_fetch(vcpu, bytes, &count, fault))
+            return false;
+        result = decode(bytes, count, code_bits(vcpu), emulation_is_protected(vcpu), instruction);
+    } while (result == DECODE_TRUNCATED);
+    *fault = result == DECODE_INVALID ? fault_ud() : emulation_unknown(vcpu);
+    return result == DECODE_OK;
 }
 
 verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
@@ -48,17 +63,7 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     emulation.address_offset = 0;
     emulation.alignment = 0;
     emulation.met = 0;
-    uint8_t bytes[INSTRUCTION_MAX];
-    unsigned count = 0;
-    enum decode_result result;
-    do {
-        if (!linear_fetch(vcpu, bytes, &count, &emulation.fault))
-            return emulation.fault;
-        result = decode(bytes, count, code_bits(vcpu), is_protected(vcpu), &emulation.instruction);
-    } while (result == DECODE_TRUNCATED);
-    if (result == DECODE_INVALID)
-        return fault_ud();
-    if (result == DECODE_UNKNOWN)
-        return unknown(vcpu);
+    if (!emulate_decode(vcpu, &emulation.instruction, &emulation.fault))
+        return emulation.fault;
     return execute(&emulation);
 }

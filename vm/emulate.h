@@ -1,6 +1,7 @@
 // The instruction emulator: executes one guest instruction that touches memory which is not RAM.
 #pragma once
 
+#include "vm/decode.h"
 #include "vm/exit.h"
 
 // Fetches, decodes and executes the instruction at CS:RIP; its operands may be registers, RAM and
@@ -14,3 +15,7 @@
 //   paging
 //              structures outside RAM. User code gets #UD for the former.
 verdict_t emulate(struct vcpu *vcpu, const struct exit *exit);
+
+// The first part of it alone, with what vm/linear.h needs. False: *fault is the verdict.
+MUST_CHECK bool emulate_decode(struct vcpu *vcpu, struct instruction *instruction,
+                               verdict_t *fault);

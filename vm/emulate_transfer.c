@@ -138,40 +138,6 @@ static verdict_t execute_compare_exchange_pair(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_push(struct emulation *emulation)
-{
-    struct vcpu *vcpu = emulation->vcpu;
-    unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
-    uint64_t top = (vcpu->gpr[RSP] - size) & size_mask(width);
-    struct linear_span stack;
-    if (!operand_prepare(emulation, size, false) ||
-        !memory_prepare(emulation, SS, top, size, true, &stack) ||
-        !linear_mark(vcpu, &stack, &emulation->fault))
-        return emulation->fault;
-    uint64_t value = operand_read(emulation, size);
-    linear_store(vcpu, &stack, &value, emulation->now);
-    register_write(emulation, RSP, width, top);
-    return emulation_done(emulation);
-}
-
-// The destination's address is computed with RSP already incremented.
-static verdict_t execute_pop(struct emulation *emulation)
-{
-    struct vcpu *vcpu = emulation->vcpu;
-    unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
-    uint64_t top = vcpu->gpr[RSP] & size_mask(width), value = 0;
-    struct linear_span stack;
-    if (emulation->instruction.base == RSP)
-        emulation->address_offset = size;
-    if (!memory_prepare(emulation, SS, top, size, false, &stack) ||
-        !operand_prepare(emulation, size, true) || !linear_mark(vcpu, &stack, &emulation->fault))
-        return emulation->fault;
-    linear_load(vcpu, &stack, &value, emulation->now);
-    register_write(emulation, RSP, width, top + size);
-    operand_write(emulation, size, value);
-    return emulation_done(emulation);
-}
-
 // Checked as a read of a byte; there is no cache to flush in front of a device.
 static verdict_t execute_cache_line(struct emulation *emulation)
 {
@@ -188,8 +154,6 @@ static executor *const executors[OPERATIONS] = {
     [OP_XADD] = execute_exchange,
     [OP_CMPXCHG] = execute_compare_exchange,
     [OP_CMPXCHG_PAIR] = execute_compare_exchange_pair,
-    [OP_PUSH] = execute_push,
-    [OP_POP] = execute_pop,
     [OP_CMOV] = execute_conditional_move,
     [OP_SET] = execute_set,
     [OP_CACHE_LINE] = execute_cache_line,

@@ -1,5 +1,5 @@
-// The emulator's SSE and AVX moves between a register and memory. The registers are those of the
-// XSAVE image in the vCPU; a component that XSTATE_BV calls initial is zero, whatever its bytes
+// The emulator's MMX, SSE and AVX moves between a register and memory. The registers are those of
+// the XSAVE image in the vCPU; a component that XSTATE_BV calls initial is zero, whatever its bytes
 // say. SDM: "XSAVE Area", "SIMD Exceptions", "VEX Prefix".
 
 #include "lib/string.h"
@@ -8,7 +8,7 @@
 
 #define HALF 16 // bytes of an XMM register
 
-enum component { COMPONENT_SSE = 1, COMPONENT_AVX = 2, COMPONENT_ZMM_HIGH = 6 };
+enum component { COMPONENT_X87 = 0, COMPONENT_SSE = 1, COMPONENT_AVX = 2, COMPONENT_ZMM_HIGH = 6 };
 
 #define XMM_OFFSET       160
 #define XMM_BYTES        256
@@ -20,6 +20,12 @@ static uint64_t present_components(const struct vcpu *vcpu)
     uint64_t present;
     memcpy(&present, (const uint8_t *)vcpu->fpu + XSTATE_BV_OFFSET, sizeof(present));
     return present;
+}
+
+static void set_present(struct vcpu *vcpu, enum component component)
+{
+    uint64_t present = present_components(vcpu) | BIT(component);
+    memcpy((uint8_t *)vcpu->fpu + XSTATE_BV_OFFSET, &present, sizeof(present));
 }
 
 static uint8_t *half_register(const struct vcpu *vcpu, enum component component, unsigned number)
@@ -40,11 +46,9 @@ static void read_half(const struct vcpu *vcpu, enum component component, unsigne
 static void write_half(struct vcpu *vcpu, enum component component, unsigned number,
                        const uint8_t *value)
 {
-    uint64_t present = present_components(vcpu);
-    if (!(present & BIT(component))) {
+    if (!(present_components(vcpu) & BIT(component))) {
         memset(half_register(vcpu, component, 0), 0, XMM_BYTES);
-        present |= BIT(component);
-        memcpy((uint8_t *)vcpu->fpu + XSTATE_BV_OFFSET, &present, sizeof(present));
+        set_present(vcpu, component);
     }
     memcpy(half_register(vcpu, component, number), value, HALF);
 }
@@ -69,6 +73,91 @@ static bool is_usable(const struct vcpu *vcpu, bool is_vex, verdict_t *fault_out
     *fault_out = enabled ? fault(VECTOR_NM) : fault_ud();
     return false;
 }
+
+// ---- MMX registers ----
+
+#define FCW_OFFSET    0
+#define FSW_OFFSET    2
+#define FTW_OFFSET    4
+#define STACK_OFFSET  32
+#define STACK_STRIDE  16
+#define STACK_SLOTS   8
+#define FCW_INITIAL   0x37f
+#define FSW_EXCEPTION BIT32(7)
+#define FSW_TOP       BITS(13, 11)
+
+static uint16_t fpu_word(const struct vcpu *vcpu, unsigned offset)
+{
+    uint16_t word;
+    memcpy(&word, (const uint8_t *)vcpu->fpu + offset, sizeof(word));
+    return word;
+}
+
+static void set_fpu_word(struct vcpu *vcpu, unsigned offset, uint16_t word)
+{
+    memcpy((uint8_t *)vcpu->fpu + offset, &word, sizeof(word));
+}
+
+// An MMX instruction makes all registers valid and sets TOP to 0. The image has them in the order
+// of the stack, MMX registers have fixed places.
+static void enter_mmx(struct vcpu *vcpu)
+{
+    uint8_t *stack = (uint8_t *)vcpu->fpu + STACK_OFFSET, old[STACK_SLOTS * STACK_STRIDE];
+    uint64_t present = present_components(vcpu);
+    if (!(present & BIT(COMPONENT_X87))) {
+        set_fpu_word(vcpu, FCW_OFFSET, FCW_INITIAL);
+        set_fpu_word(vcpu, FSW_OFFSET, 0);
+        memset(stack, 0, sizeof(old));
+        set_present(vcpu, COMPONENT_X87);
+    }
+    uint64_t status = fpu_word(vcpu, FSW_OFFSET);
+    unsigned top = (unsigned)FIELD_GET(FSW_TOP, status);
+    memcpy(old, stack, sizeof(old));
+    for (unsigned i = 0; i < STACK_SLOTS; i++)
+        memcpy(stack + i * STACK_STRIDE, old + (i - top) % STACK_SLOTS * STACK_STRIDE,
+               STACK_STRIDE);
+    set_fpu_word(vcpu, FSW_OFFSET, (uint16_t)(status & ~FSW_TOP));
+    ((uint8_t *)vcpu->fpu)[FTW_OFFSET] = 0xff;
+    vcpu->dirty |= STATE_FPU;
+}
+
+static bool is_mmx_usable(const struct vcpu *vcpu, verdict_t *fault_out)
+{
+    bool is_pending = (present_components(vcpu) & BIT(COMPONENT_X87)) &&
+                      (fpu_word(vcpu, FSW_OFFSET) & FSW_EXCEPTION);
+    if (vcpu->cr0 & CR0_EM)
+        *fault_out = fault_ud();
+    else if (vcpu->cr0 & CR0_TS)
+        *fault_out = fault(VECTOR_NM);
+    else if (is_pending)
+        *fault_out = fault(VECTOR_MF);
+    else
+        return true;
+    return false;
+}
+
+static verdict_t move_mmx(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    const struct instruction *instruction = &emulation->instruction;
+    bool is_load = instruction->form == FORM_REG_RM;
+    uint8_t *slot = (uint8_t *)vcpu->fpu + STACK_OFFSET + (instruction->reg & 7U) * STACK_STRIDE;
+    uint64_t value = 0;
+    if (!is_mmx_usable(vcpu, &emulation->fault) ||
+        !operand_prepare(emulation, instruction->operand_size, !is_load))
+        return emulation->fault;
+    enter_mmx(vcpu);
+    if (is_load) {
+        linear_load(vcpu, &emulation->memory, &value, emulation->now);
+        memcpy(slot, &value, sizeof(value));
+        memset(slot + sizeof(value), 0xff, 2); // exponent and sign
+    } else {
+        linear_store(vcpu, &emulation->memory, slot, emulation->now);
+    }
+    return emulation_done(emulation);
+}
+
+// ---- SSE and AVX registers ----
 
 static void load(struct emulation *emulation)
 {
@@ -106,6 +195,8 @@ verdict_t emulate_vector(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     bool is_load = instruction->form == FORM_REG_RM;
+    if (instruction->vector & VECTOR_MMX)
+        return move_mmx(emulation);
     if (!is_usable(emulation->vcpu, instruction->is_vex, &emulation->fault))
         return emulation->fault;
     if (instruction->vector & VECTOR_ALIGNED)

@@ -49,8 +49,16 @@ MUST_CHECK bool operand_replace_16(struct emulation *emulation, const uint64_t o
 // The instruction is complete: commits its flags and steps over it.
 verdict_t emulation_done(struct emulation *emulation);
 
+// What becomes of an instruction that we do not know: user code cannot end its VM, so it may not
+// use it.
+verdict_t emulation_unknown(const struct vcpu *vcpu);
+
+// Neither real nor virtual-8086 mode.
+bool emulation_is_protected(const struct vcpu *vcpu);
+
 // The families of instructions, each in its file.
 verdict_t emulate_arithmetic(struct emulation *emulation);
 verdict_t emulate_transfer(struct emulation *emulation);
+verdict_t emulate_control(struct emulation *emulation);
 verdict_t emulate_string(struct emulation *emulation);
 verdict_t emulate_vector(struct emulation *emulation); // needs STATE_FPU

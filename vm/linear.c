@@ -53,9 +53,9 @@ static bool limit_allows(const struct segment *segment, uint64_t offset, unsigne
     return last <= segment->limit;
 }
 
-static unsigned linear_width(const struct vcpu *vcpu)
+bool linear_is_canonical(const struct vcpu *vcpu, uint64_t address)
 {
-    return vcpu->cr4 & CR4_LA57 ? 57 : 48;
+    return is_canonical(address, vcpu->cr4 & CR4_LA57 ? 57 : 48);
 }
 
 bool segment_linear(const struct vcpu *vcpu, enum segment_register segment, uint64_t offset,
@@ -70,8 +70,8 @@ bool segment_linear(const struct vcpu *vcpu, enum segment_register segment, uint
         }
         uint64_t base = has_base ? descriptor->base : 0;
         *linear = gva(base + offset);
-        unsigned width = linear_width(vcpu);
-        if (!is_canonical(linear->value, width) || !is_canonical(linear->value + size - 1, width))
+        if (!linear_is_canonical(vcpu, linear->value) ||
+            !linear_is_canonical(vcpu, linear->value + size - 1))
             return segment_fault(segment, fault);
         return true;
     }
@@ -196,7 +196,7 @@ bool linear_fetch(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX], unsigned *c
     uint64_t offset = vcpu->rip + *count;
     uint64_t linear = is_64bit ? offset : (code->base + (offset & BITS(31, 0))) & BITS(31, 0);
     uint64_t length = MIN(INSTRUCTION_MAX - *count, PAGE_SIZE - linear % PAGE_SIZE);
-    if (is_64bit ? !is_canonical(linear, linear_width(vcpu)) : offset > code->limit)
+    if (is_64bit ? !linear_is_canonical(vcpu, linear) : offset > code->limit)
         length = 0;
     else if (!is_64bit)
         length = MIN(length, code->limit - offset + 1);
@@ -230,7 +230,7 @@ bool linear_peek(struct vcpu *vcpu, uint64_t linear, gpa_t *physical)
     uint64_t cr2 = vcpu->cr2;
     bool cr2_dirty = vcpu->cr2_dirty;
     bool is_linear =
-        vcpu->efer & EFER_LMA ? is_canonical(linear, linear_width(vcpu)) : linear <= UINT32_MAX;
+        vcpu->efer & EFER_LMA ? linear_is_canonical(vcpu, linear) : linear <= UINT32_MAX;
     bool found = is_linear && (walk_linear(vcpu, gva(linear), 0, &walk, &fault) ||
                                walk_linear(vcpu, gva(linear), WALK_USER, &walk, &fault));
     vcpu->cr2 = cr2;

@@ -31,6 +31,9 @@ MUST_CHECK bool segment_linear(const struct vcpu *vcpu, enum segment_register se
                                uint64_t offset, unsigned size, bool write, gva_t *linear,
                                verdict_t *fault);
 
+// Whether it is, for the paging mode. SDM: "Canonical Addressing".
+bool linear_is_canonical(const struct vcpu *vcpu, uint64_t address);
+
 // A range of linear addresses, translated and ready: it can be read and written without any further
 // fault.
 struct linear_span {

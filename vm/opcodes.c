@@ -12,6 +12,8 @@ enum {
     GROUP_3,
     GROUP_4,
     GROUP_5,
+    GROUP_6,
+    GROUP_7,
     GROUP_8,
     GROUP_9,
     GROUP_11,
@@ -26,6 +28,12 @@ enum {
     [first] = {name, FORM_RM_REG, B | (lock)}, [(first) + 1] = {name, FORM_RM_REG, (lock)},        \
     [(first) + 2] = {name, FORM_REG_RM, B}, [(first) + 3] = {name, FORM_REG_RM, 0}
 
+#define FOUR(first, ...)                                                                           \
+    [first] = __VA_ARGS__, [(first) + 1] = __VA_ARGS__, [(first) + 2] = __VA_ARGS__,               \
+    [(first) + 3] = __VA_ARGS__
+#define EIGHT(first, ...)   FOUR(first, __VA_ARGS__), FOUR((first) + 4, __VA_ARGS__)
+#define SIXTEEN(first, ...) EIGHT(first, __VA_ARGS__), EIGHT((first) + 8, __VA_ARGS__)
+
 const struct opcode opcode_one_byte[256] = {
     ARITHMETIC(0x00, OP_ADD, L),
     ARITHMETIC(0x08, OP_OR, L),
@@ -35,8 +43,12 @@ const struct opcode opcode_one_byte[256] = {
     ARITHMETIC(0x28, OP_SUB, L),
     ARITHMETIC(0x30, OP_XOR, L),
     ARITHMETIC(0x38, OP_CMP, 0),
+    EIGHT(0x50, {OP_PUSH, FORM_OPCODE, OPCODE_WIDE}),
+    EIGHT(0x58, {OP_POP, FORM_OPCODE, OPCODE_WIDE}),
     [0x63] = {OP_MOVSX, FORM_REG_RM, OPCODE_ONLY_64 | OPCODE_SOURCE_32},
+    [0x68] = {OP_PUSH, FORM_IMM, OPCODE_WIDE},
     [0x69] = {OP_IMUL_REG, FORM_REG_RM_IMM, 0},
+    [0x6a] = {OP_PUSH, FORM_IMM, OPCODE_WIDE | OPCODE_IMM8},
     [0x6b] = {OP_IMUL_REG, FORM_REG_RM_IMM, OPCODE_IMM8},
     [0x80] = {OP_GROUP, GROUP_1, B},
     [0x81] = {OP_GROUP, GROUP_1, 0},
@@ -51,6 +63,7 @@ const struct opcode opcode_one_byte[256] = {
     [0x8a] = {OP_MOV, FORM_REG_RM, B},
     [0x8b] = {OP_MOV, FORM_REG_RM, 0},
     [0x8c] = {OP_MOV_FROM_SEGMENT, FORM_RM_REG, 0},
+    [0x8e] = {OP_MOV_TO_SEGMENT, FORM_REG_RM, 0},
     [0x8f] = {OP_GROUP, GROUP_1A, OPCODE_WIDE},
     [0xa0] = {OP_MOV, FORM_LOAD_OFFSET, B},
     [0xa1] = {OP_MOV, FORM_LOAD_OFFSET, 0},
@@ -68,26 +81,26 @@ const struct opcode opcode_one_byte[256] = {
     [0xaf] = {OP_SCAS, FORM_STRING, 0},
     [0xc0] = {OP_GROUP, GROUP_2, B},
     [0xc1] = {OP_GROUP, GROUP_2, 0},
+    [0xc2] = {OP_RET, FORM_IMM, OPCODE_NEAR | OPCODE_IMM16},
+    [0xc3] = {OP_RET, FORM_BARE, OPCODE_NEAR},
     [0xc6] = {OP_GROUP, GROUP_11, B},
     [0xc7] = {OP_GROUP, GROUP_11, 0},
+    [0xc8] = {OP_ENTER, FORM_IMM, OPCODE_WIDE | OPCODE_IMM8 | OPCODE_IMM16},
+    [0xc9] = {OP_LEAVE, FORM_BARE, OPCODE_WIDE},
     [0xd0] = {OP_GROUP, GROUP_2_ONE, B},
     [0xd1] = {OP_GROUP, GROUP_2_ONE, 0},
     [0xd2] = {OP_GROUP, GROUP_2_CL, B},
     [0xd3] = {OP_GROUP, GROUP_2_CL, 0},
+    [0xe8] = {OP_CALL, FORM_IMM, OPCODE_NEAR},
     [0xf6] = {OP_GROUP, GROUP_3, B},
     [0xf7] = {OP_GROUP, GROUP_3, 0},
     [0xfe] = {OP_GROUP, GROUP_4, B},
     [0xff] = {OP_GROUP, GROUP_5, 0},
 };
 
-#define FOUR(first, ...)                                                                           \
-    [first] = __VA_ARGS__, [(first) + 1] = __VA_ARGS__, [(first) + 2] = __VA_ARGS__,               \
-    [(first) + 3] = __VA_ARGS__
-#define SIXTEEN(first, ...)                                                                        \
-    FOUR(first, __VA_ARGS__), FOUR((first) + 4, __VA_ARGS__), FOUR((first) + 8, __VA_ARGS__),      \
-        FOUR((first) + 12, __VA_ARGS__)
-
 const struct opcode opcode_two_byte[256] = {
+    [0x00] = {OP_GROUP, GROUP_6, 0},
+    [0x01] = {OP_GROUP, GROUP_7, 0},
     SIXTEEN(0x40, {OP_CMOV, FORM_REG_RM, 0}),
     SIXTEEN(0x90, {OP_SET, FORM_RM, B}),
     [0xa3] = {OP_BT, FORM_RM_REG, 0},
@@ -145,7 +158,16 @@ const struct opcode opcode_group[][8] = {
     [GROUP_4] = {{OP_INC, FORM_RM, L}, {OP_DEC, FORM_RM, L}},
     [GROUP_5] = {[0] = {OP_INC, FORM_RM, L},
                  [1] = {OP_DEC, FORM_RM, L},
+                 [2] = {OP_CALL, FORM_RM, OPCODE_NEAR},
+                 [4] = {OP_JMP, FORM_RM, OPCODE_NEAR},
+                 [5] = {OP_JMP_FAR, FORM_RM, OPCODE_MEMORY},
                  [6] = {OP_PUSH, FORM_RM, OPCODE_WIDE}},
+#define SYSTEM                                                                                     \
+    {                                                                                              \
+        OP_SYSTEM, FORM_RM, OPCODE_MEMORY                                                          \
+    }
+    [GROUP_6] = {SYSTEM, SYSTEM, SYSTEM, SYSTEM},
+    [GROUP_7] = {SYSTEM, SYSTEM, SYSTEM, SYSTEM, SYSTEM, [6] = SYSTEM},
     [GROUP_8] = {[4] = {OP_BT, FORM_RM_IMM, OPCODE_IMM8},
                  [5] = {OP_BTS, FORM_RM_IMM, OPCODE_IMM8 | L},
                  [6] = {OP_BTR, FORM_RM_IMM, OPCODE_IMM8 | L},
@@ -159,6 +181,7 @@ const struct opcode opcode_group[][8] = {
 #define ALIGNED VECTOR_ALIGNED
 #define LOW     VECTOR_LOW_HALF
 #define HIGH    VECTOR_HIGH_HALF
+#define MMX     VECTOR_MMX
 
 static const struct vector_opcode vector_opcodes[] = {
     {1, 0x10, PREFIX_NONE, FORM_REG_RM, 16, 0, false},       // MOVUPS
@@ -183,6 +206,11 @@ static const struct vector_opcode vector_opcodes[] = {
     {1, 0x29, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   //
     {1, 0x2b, PREFIX_NONE, FORM_RM_REG, 16, ALIGNED, false}, // MOVNTPS
     {1, 0x2b, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   // MOVNTPD
+    {1, 0x6e, PREFIX_NONE, FORM_REG_RM, 0, MMX, false},      // MOVD, MOVQ of MMX registers
+    {1, 0x6f, PREFIX_NONE, FORM_REG_RM, 8, MMX, false},      //
+    {1, 0x7e, PREFIX_NONE, FORM_RM_REG, 0, MMX, false},      //
+    {1, 0x7f, PREFIX_NONE, FORM_RM_REG, 8, MMX, false},      //
+    {1, 0xe7, PREFIX_NONE, FORM_RM_REG, 8, MMX, false},      // MOVNTQ
     {1, 0x6e, PREFIX_66, FORM_REG_RM, 0, 0, false},          // MOVD, MOVQ
     {1, 0x7e, PREFIX_66, FORM_RM_REG, 0, 0, false},          //
     {1, 0x7e, PREFIX_F3, FORM_REG_RM, 8, 0, false},          // MOVQ

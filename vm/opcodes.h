@@ -18,6 +18,8 @@ enum opcode_flags {
     OPCODE_SOURCE_32 = BIT32(11),
     OPCODE_NARROW = BIT32(12), // never 16 bits
     OPCODE_NO_F3 = BIT32(13),  // another instruction with F3
+    OPCODE_NEAR = BIT32(14),   // operand size 64 in 64-bit mode whatever the prefixes
+    OPCODE_IMM16 = BIT32(15),  // immediate of two bytes; with OPCODE_IMM8, of three
 };
 
 struct opcode {

@@ -42,7 +42,7 @@ typedef struct {
     uint8_t has_error; // FAULT: whether an error code is pushed
     uint8_t reserved;
     uint32_t value; // FAULT: error code; STOP: code of the reason; NEED: groups; YIELD: 0, or 1 + a
-                    // vCPU's id
+                    // vCPU's id; NEXT: 1 if it blocks like MOV SS
 } verdict_t;
 _Static_assert(sizeof(verdict_t) == 8, "a verdict returns in RAX");
 
@@ -86,6 +86,12 @@ static inline bool verdict_is_next(verdict_t verdict)
 static inline verdict_t next_len(unsigned length)
 {
     return (verdict_t){.kind = VERDICT_NEXT, .detail = (uint8_t)length};
+}
+
+// The same of an instruction that holds back events behind the next one: MOV SS.
+static inline verdict_t next_len_blocking(unsigned length)
+{
+    return (verdict_t){.kind = VERDICT_NEXT, .detail = (uint8_t)length, .value = 1};
 }
 
 static inline verdict_t again(void)

@@ -7,7 +7,6 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
-#include "vm/debug.h"
 #include "vm/watch.h"
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
@@ -87,26 +86,6 @@ static inline void fetch_instruction(struct vcpu *vcpu)
     vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
 }
 
-// The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes
-// pending.
-COLD static void end_instruction(struct vcpu *vcpu)
-{
-    if (vcpu->interruptibility & BLOCKING_BY_MOV_SS)
-        state_fetch(vmx_vcpu(vcpu), STATE_DEBUG); // what the shadow held back comes now
-    if (vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) {
-        vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
-    }
-    if (vcpu->rflags & RFLAGS_RF) {
-        vcpu->rflags &= ~RFLAGS_RF;
-        vmwrite(VMCS_GUEST_RFLAGS, vcpu->rflags);
-    }
-    if (!(vcpu->rflags & RFLAGS_TF))
-        return;
-    state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
-    debug_step(vcpu, false);
-}
-
 // RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
 COLD static uint64_t wrap(struct vcpu *vcpu, uint64_t rip)
 {
@@ -124,8 +103,16 @@ static inline void step_over(struct vcpu *vcpu, uint64_t length)
     vcpu->rip = rip;
     if ((vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) ||
         (vcpu->rflags & (RFLAGS_TF | RFLAGS_RF)))
-        end_instruction(vcpu);
+        state_end_instruction(vcpu);
     vmwrite_known(VMCS_GUEST_RIP, rip);
+}
+
+// The same by a decoded length, perhaps of a MOV SS.
+COLD static void step_over_blocking(struct vcpu *vcpu, verdict_t verdict)
+{
+    step_over(vcpu, verdict.detail);
+    vcpu->interruptibility |= verdict.value ? BLOCKING_BY_MOV_SS : 0;
+    vcpu->dirty |= verdict.value ? STATE_FLOW : 0;
 }
 
 // The same by the VMCS's length, after an instruction exit: it is not read before it is needed.
@@ -191,7 +178,7 @@ COLD static enum run_end apply(struct vmx_vcpu *v, struct exit *exit, verdict_t 
     case VERDICT_NEXT:
         state_fetch(v, STATE_FLOW);
         if (verdict.detail)
-            step_over(vcpu, verdict.detail);
+            step_over_blocking(vcpu, verdict);
         else if (row->needs & FACT_INSTRUCTION)
             step_over_instruction(vcpu);
         else

@@ -5,6 +5,7 @@
 #include "arch/x86_64/registers.h"
 #include "lib/panic.h"
 #include "vm/cr.h"
+#include "vm/debug.h"
 #include "vmx/instructions.h"
 #include "vmx/speculation.h"
 
@@ -242,4 +243,22 @@ void state_write_back(struct vmx_vcpu *v)
     if (dirty & STATE_MSR)
         write_live_msrs(v);
     vcpu->dirty &= STATE_STICKY;
+}
+
+void state_end_instruction(struct vcpu *vcpu)
+{
+    if (vcpu->interruptibility & BLOCKING_BY_MOV_SS)
+        state_fetch(vmx_vcpu(vcpu), STATE_DEBUG); // what the shadow held back comes now
+    if (vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) {
+        vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
+    }
+    if (vcpu->rflags & RFLAGS_RF) {
+        vcpu->rflags &= ~RFLAGS_RF;
+        vmwrite(VMCS_GUEST_RFLAGS, vcpu->rflags);
+    }
+    if (!(vcpu->rflags & RFLAGS_TF))
+        return;
+    state_fetch(vmx_vcpu(vcpu), STATE_DEBUG);
+    debug_step(vcpu, false);
 }

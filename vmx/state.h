@@ -10,3 +10,7 @@ void state_fetch(struct vmx_vcpu *vcpu, uint32_t groups);
 
 // Writes back what is dirty; afterwards only STATE_STICKY is left.
 void state_write_back(struct vmx_vcpu *vcpu);
+
+// The rare part of stepping over an instruction: shadows end, RF clears, a single-step trap becomes
+// pending.
+__attribute__((cold)) void state_end_instruction(struct vcpu *vcpu);

@@ -18,7 +18,7 @@ emulator_avx_cases:
 %define table .cases
 
 ; CASE flags, {instruction} [, {instruction}]...
-%macro CASE 2-5
+%macro CASE 2-7
     %defstr text %{2:-1}
 section .text
 %%code:
@@ -120,6 +120,27 @@ CASE ALL, {push qword [rdi]}, {pop rdx}
 CASE ALL, {push rdx}, {pop qword [rdi]}
 CASE ALL, {clflush [rdi]}
 
+; The stack is the operand.
+CASE ALL, {xchg rsp, rdi}, {push rdx}, {push -7}, {push qword [r9]}, {xchg rsp, rdi}
+CASE ALL, {xchg rsp, rdi}, {push 0x12345678}, {push ax}, {pop word [r9]}, {xchg rsp, rdi}
+CASE ALL, {xchg rsp, rdi}, {pop rdx}, {pop r8}, {pop qword [r9]}, {xchg rsp, rdi}
+CASE ALL, {xchg rsp, rdi}, {enter 16, 0}, {xchg rsp, rdi}
+CASE ALL, {mov rbp, rdi}, {mov r8, rsp}, {leave}, {xchg rsp, r8}, {mov rdx, rbp}
+CASE ALL, {mov qword [rdi], back_again}, {xchg rsp, rdi}, {ret}
+CASE ALL, {mov qword [rdi], back_again}, {xchg rsp, rdi}, {ret 24}
+CASE ALL, {xchg rsp, rdi}, {call over_there}, {xchg rsp, rdi}
+
+; The operand says where to go, or what a segment or system register becomes.
+CASE ALL, {mov qword [rdi], over_there}, {call [rdi]}
+CASE ALL, {mov qword [rdi], over_there}, {jmp [rdi]}
+CASE ALL, {mov qword [rdi], over_there}, {mov [rdi + 8], cs}, {jmp qword far [rdi]}
+CASE ALL, {mov [rdi], ds}, {mov es, [rdi]}, {mov fs, [rdi]}, {mov edx, es}
+CASE ALL, {mov [rdi], ss}, {mov ss, [rdi]}, {mov edx, ss}
+CASE ALL, {smsw [rdi]}, {lmsw [rdi]}, {smsw rdx}
+CASE ALL, {sgdt [rdi]}, {lgdt [rdi]}, {sgdt [r9]}
+CASE ALL, {sidt [rdi]}, {lidt [rdi]}, {sidt [r9]}
+CASE ALL, {sldt [rdi]}, {lldt [rdi]}, {str [rdi + 2]}
+
 CASE ALL, {mov rsi, r9}, {movsb}
 CASE ALL, {mov rsi, r9}, {mov ecx, 9}, {rep movsw}
 CASE ALL, {mov rsi, rdi}, {mov rdi, r9}, {mov ecx, 5}, {rep movsd}
@@ -146,6 +167,8 @@ CASE ALL, {movups xmm1, [r9]}, {movq [rdi], xmm1}
 CASE ALL, {movss xmm2, [rdi]}, {movups [r9], xmm2}
 CASE ALL, {movups xmm1, [r9]}, {movsd [rdi], xmm1}
 CASE ALL, {movnti [rdi], rax}
+CASE ALL, {movq mm1, [rdi]}, {movq [r9], mm1}, {emms}
+CASE ALL, {movq mm1, [r9]}, {movq [rdi + 3], mm1}, {movd [rdi + 16], mm1}, {emms}
 
 %define table .avx_cases
 CASE ALL, {vmovups ymm1, [rdi]}, {vmovups [r9], ymm1}
@@ -157,6 +180,13 @@ section .cases
 emulator_cases_end:
 section .avx_cases
 emulator_avx_cases_end:
+
+section .text
+back_again:
+    xchg rsp, rdi
+over_there:
+    inc rdx
+    ret
 
 ; void emulator_run(uint64_t registers[9], void (*code)(void)): RAX, RBX, RCX, RDX, RSI, RDI, R8, R9, RFLAGS before and
 ; after.

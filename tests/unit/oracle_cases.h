@@ -181,6 +181,38 @@ static inline bool place_string(const struct machine *machine,
     return true;
 }
 
+// Whether the stack is its memory.
+static inline bool is_stack_only(const struct instruction *instruction)
+{
+    return !instruction->is_memory &&
+           (instruction->operation >= OP_PUSH && instruction->operation <= OP_RET);
+}
+
+static inline bool is_branch(const struct instruction *instruction)
+{
+    return instruction->operation >= OP_CALL && instruction->operation <= OP_JMP;
+}
+
+// RET and JMP through memory find an address that they can go to.
+static inline void place_address(const struct machine *machine, uint64_t at)
+{
+    uint64_t address = draw(UINT64_C(1) << (machine->bits == 16 ? 16 : 31));
+    memcpy(machine->memory + at, &address, sizeof(address));
+    for (unsigned i = 0; i < sizeof(address); i++) {
+        uint64_t to = at + i - DEVICE;
+        *(to < DEVICE_SIZE ? guest.device + to : guest.ram + at + i) = machine->memory[at + i];
+    }
+}
+
+static inline bool place_stack(const struct machine *machine, const struct instruction *instruction)
+{
+    uint64_t at = draw_target(instruction);
+    guest.vcpu.gpr[RSP] = at - segment_base(machine, SS);
+    guest.vcpu.gpr[RBP] = draw_target(instruction) - segment_base(machine, SS);
+    place_address(machine, at);
+    return true;
+}
+
 static inline bool is_legacy_prefix(uint8_t byte)
 {
     return (byte & 0xe7) == 0x26 || (byte >= 0x64 && byte <= 0x67) || byte == 0xf0 ||
@@ -209,9 +241,18 @@ static inline bool is_beyond_the_oracle(const struct machine *machine, const uin
     bool extended_group = instruction->operation == OP_MOV && instruction->form == FORM_RM_IMM &&
                           instruction->reg != 0;
     bool locked_neg = instruction->operation == OP_NEG && instruction->lock;
+    bool needs_descriptors =
+        instruction->operation >= OP_JMP_FAR && instruction->operation <= OP_SYSTEM;
+    // RET whose constant has bit 15 set, and ENTER of another width than its stack or with frames.
+    bool odd_frame =
+        (instruction->operation == OP_RET && (instruction->immediate & 0x8000)) ||
+        (instruction->operation == OP_ENTER &&
+         (instruction->operand_size * 8U != machine->bits || instruction->immediate & 0x1e0000));
+    bool amd_branch = machine->bits == 64 && has_66 && is_branch(instruction);
+    bool mmx = instruction->vector & VECTOR_MMX;
     bool clflushopt = instruction->operation == OP_CACHE_LINE && has_66;
-    return void_rex || mixed || clflushopt || second_test || extended_group || locked_neg ||
-           instruction->operation == OP_MOVBE ||
+    return needs_descriptors || odd_frame || amd_branch || mmx || void_rex || mixed || clflushopt ||
+           second_test || extended_group || locked_neg || instruction->operation == OP_MOVBE ||
            (instruction->form == FORM_RM_REG_IMM && instruction->base == REGISTER_RIP);
 }
 
@@ -238,8 +279,13 @@ static inline bool make_case(const struct machine *machine, uint8_t bytes[15],
     guest.vcpu.rflags = RFLAGS_FIXED | (draw(STATUS + 1) & STATUS) | (draw(2) ? RFLAGS_DF : 0);
     if (instruction->form == FORM_STRING)
         return place_string(machine, instruction);
-    if (!instruction->is_memory || !aim(machine, bytes, instruction, draw_target(instruction)))
+    if (is_stack_only(instruction))
+        return place_stack(machine, instruction);
+    uint64_t target = draw_target(instruction);
+    if (!instruction->is_memory || !aim(machine, bytes, instruction, target))
         return false;
+    if (is_branch(instruction))
+        place_address(machine, target);
     if (instruction->operation >= OP_BT && instruction->operation <= OP_BTC) {
         uint64_t offset = sign_extend(gpr[instruction->reg], instruction->operand_size * 8U);
         return (int64_t)offset < 0x8000 && (int64_t)offset > -0x8000;

@@ -106,11 +106,14 @@ static void load_machine(struct machine *machine, const uint8_t bytes[15])
     machine->vector = -1;
 }
 
-static void run_machine(struct machine *machine, unsigned length)
+// A branch ends elsewhere, perhaps where nothing is: it is counted, as a repetition cannot be.
+static void run_machine(struct machine *machine, const struct instruction *instruction)
 {
-    uint64_t end = machine->code + length;
-    uc_err error = uc_emu_start(machine->engine, machine->code, end, 0, 0);
-    if (error != UC_ERR_OK && machine->vector < 0)
+    uint64_t end = machine->code + instruction->length;
+    uc_err error =
+        uc_emu_start(machine->engine, machine->code, end, 0, is_branch(instruction) ? 1 : 0);
+    bool is_gone = is_branch(instruction) && error == UC_ERR_FETCH_UNMAPPED;
+    if (error != UC_ERR_OK && machine->vector < 0 && !is_gone)
         machine->vector = error == UC_ERR_INSN_INVALID ? VECTOR_UD : 100 + (int)error;
     if (machine->vector >= 0)
         uc_context_restore(machine->engine, machine->fresh);
@@ -148,6 +151,13 @@ static const char *compare(struct machine *machine, const struct instruction *in
             return "XMM register";
     }
     uint64_t theirs = 0;
+    uc_reg_read(machine->engine, machine->bits == 64 ? UC_X86_REG_RIP : UC_X86_REG_EIP, &theirs);
+    theirs -= segment_base(machine, CS);
+    uint64_t mask = size_mask(machine->bits / 8);
+    if ((theirs ^ (vcpu->rip + instruction->length)) & mask) {
+        printf("RIP %#lx and %u, oracle %#lx\n", vcpu->rip, instruction->length, theirs);
+        return "instruction pointer";
+    }
     uc_reg_read(machine->engine, UC_X86_REG_EFLAGS, &theirs);
     if ((theirs ^ vcpu->rflags) & flags) {
         printf("flags %#lx, oracle %#lx, defined %#lx\n", vcpu->rflags, theirs, flags);
@@ -195,7 +205,7 @@ static bool run_case(struct machine *machine)
                         verdict.detail != VECTOR_UD);
     const char *difference = NULL;
     if (comparable) {
-        run_machine(machine, instruction.length);
+        run_machine(machine, &instruction);
         difference = compare(machine, &instruction, verdict, flags);
         compared[instruction.operation]++;
     }
@@ -229,7 +239,7 @@ static void compare_with_the_oracle(unsigned bits, uc_mode mode)
     free(machine.memory);
     assert_int_equal(differences, 0);
     for (unsigned i = OP_ADD; i < OPERATIONS; i++)
-        if (compared[i] == 0 && i != OP_MOVBE)
+        if (compared[i] == 0 && i != OP_MOVBE && (i < OP_JMP_FAR || i > OP_SYSTEM))
             fail_msg("operation %u was never compared", i);
 }
 
