@@ -199,7 +199,6 @@ enum mce_register { MCE_CTL, MCE_STATUS, MCE_ADDR, MCE_MISC };
 
 static bool read_mce(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
-    (void)now;
     *value = vcpu->msr.mce[index - MCE_FIRST];
     return true;
 }
@@ -214,7 +213,6 @@ static bool is_switch(uint64_t value)
 // on other hypervisors.
 static bool write_mce(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)now;
     enum mce_register which = index % MCE_REGISTERS;
     if ((which == MCE_STATUS && value) || (which == MCE_CTL && !is_switch(value)))
         return false;
@@ -224,8 +222,6 @@ static bool write_mce(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_
 
 static bool write_mcg_ctl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    (void)index;
-    (void)now;
     if (!is_switch(value))
         return false;
     vcpu->msr.mcg_ctl = value;
