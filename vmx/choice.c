@@ -93,15 +93,17 @@ status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
         bool off = word.length && word.at[0] == '-';
         size_t sign = off || (word.length && word.at[0] == '+');
         struct span name = {word.at + sign, word.length - sign};
-        unsigned i = 0;
-        while (i < VMX_FEATURES && !span_is(name, feature_row[i].option))
-            i++;
-        if (i == VMX_FEATURES)
+        uint32_t features = span_is(name, "all") ? choice_default() : 0;
+        for (unsigned i = 0; i < VMX_FEATURES; i++)
+            if (span_is(name, feature_row[i].option))
+                features = FEATURE(i);
+        if (!features)
             return explain(why, STATUS_NOT_FOUND,
-                           "features=: \"%.*s\" is no feature; the words are those of the report",
+                           "features=: \"%.*s\" is no feature; the words are all, and those of "
+                           "the report",
                            (int)MIN(word.length, 40), word.at);
-        use = off ? use & ~FEATURE(i) : use | FEATURE(i);
-        on = off ? on & ~FEATURE(i) : on | FEATURE(i);
+        use = off ? use & ~features : use | features;
+        on = off ? on & ~features : on | features;
     }
     *wanted = use;
     *requested = on;

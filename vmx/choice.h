@@ -61,7 +61,7 @@ uint32_t choice_default(void);
 
 // Reads the option `features=`: names with a leading '-' (off) or '+' or nothing (on), separated by
 // commas, applied to `wanted` (start with choice_default()) and collected in `requested` when on.
-// STATUS_NOT_FOUND: no such word.
+// "all" is choice_default(). STATUS_NOT_FOUND: no such word.
 MUST_CHECK status_t choice_parse(const char *option, uint32_t *wanted, uint32_t *requested,
                                  struct explanation *why);
 

@@ -21,7 +21,7 @@ static void every_word_is_allowed_by_the_cpu(void **state)
 {
     (void)state;
     const struct vmx_raw *cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake, &kvm_host};
-    const char *options[] = {"", "-vpid,-ept_ad", "user_wait,-tpr_shadow"};
+    const char *options[] = {"", "-vpid,-ept_ad", "user_wait,-tpr_shadow", "-all"};
     for (unsigned i = 0; i < ARRAY_LENGTH(cpus); i++) {
         for (unsigned j = 0; j < ARRAY_LENGTH(options); j++) {
             struct vmx_choice choice = chosen(cpus[i], options[j]);
@@ -131,6 +131,11 @@ static void an_unknown_word_of_the_option_is_named(void **state)
     assert_int_equal(choice_parse(",", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("-", &wanted, &requested, &why), STATUS_NOT_FOUND);
     assert_int_equal(choice_parse("--vpid", &wanted, &requested, &why), STATUS_NOT_FOUND);
+    wanted = choice_default() | FEATURE(FEATURE_USER_WAIT);
+    assert_int_equal(choice_parse("-all,vpid", &wanted, &requested, &why), STATUS_OK);
+    assert_int_equal(wanted, FEATURE(FEATURE_USER_WAIT) | FEATURE(FEATURE_VPID));
+    assert_int_equal(choice_parse("+all", &wanted, &requested, &why), STATUS_OK);
+    assert_int_equal(wanted & choice_default(), choice_default());
     wanted = 0;
     for (int i = 0; i < VMX_FEATURES; i++) {
         uint32_t before = wanted;
