@@ -6,6 +6,7 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
+#include "lib/print.h"
 #include "lib/string.h"
 #include "loaders/files.h"
 #include "loaders/loader.h"
@@ -114,6 +115,20 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
     return status;
 }
 
+// ---- the board ----
+
+static status_t make_board(struct instance *instance, struct explanation *why)
+{
+    struct vm *vm = &instance->vm;
+    if (vm->config.testdev) {
+        instance->test_memory = frames_allocate(MMIO_TEST_LENGTH, PAGE_SIZE);
+        if (!instance->test_memory)
+            return explain(why, STATUS_NO_MEMORY, "%s: no memory for testdev", vm->config.name);
+        memset(instance->test_memory, 0, MMIO_TEST_LENGTH);
+    }
+    return board_build(&instance->board, vm, instance->test_memory, why);
+}
+
 // ---- starting ----
 
 // Now is VM time 0 and guest TSC 0.
@@ -152,9 +167,7 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
         status = setup_vm(&instance->machine, why);
     for (unsigned i = 0; i < vm->vcpu_count && status == STATUS_OK; i++)
         status = make_vcpu(instance, i, why);
-    if (status == STATUS_OK)
-        status = board_build(&instance->board, vm, why);
-    return status;
+    return status == STATUS_OK ? make_board(instance, why) : status;
 }
 
 struct instance *instance_create(const struct vm_config *config, const struct vm_host *host,
@@ -225,12 +238,31 @@ static bool copy(struct instance *instance, uint64_t until)
     return instance->copy_count == 0;
 }
 
+// The modules are files of fw_cfg, too. A VM that starts anew has them already.
+static status_t offer_modules(struct instance *instance, const struct guest_files *files,
+                              struct explanation *why)
+{
+    struct vfwcfg *fwcfg = &instance->board.fwcfg;
+    status_t status = STATUS_OK;
+    if (!instance->vm.config.testdev || fwcfg->file_count)
+        return STATUS_OK;
+    for (unsigned i = 0; i < files->module_count && status == STATUS_OK; i++) {
+        const struct image *module = &files->module[i];
+        char name[sizeof("opt/") + CONFIG_PATH];
+        format_text(name, sizeof(name), "opt/%s", module->name);
+        status = vfwcfg_add_file(fwcfg, name, module->bytes, (uint32_t)module->size, why);
+    }
+    return status;
+}
+
 static status_t load(struct instance *instance, const struct vms_inputs *inputs,
                      struct explanation *why)
 {
     struct vm *vm = &instance->vm;
     struct guest_files files;
     status_t status = files_find(&vm->config, inputs->images, inputs->image_count, &files, why);
+    if (status == STATUS_OK)
+        status = offer_modules(instance, &files, why);
     if (status == STATUS_OK)
         status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
                              files.module, files.module_count, why);
@@ -307,6 +339,8 @@ void instance_destroy(struct instance *instance)
         const struct gmem_region *region = &vm->memory.region[i];
         frames_free(region->bytes, region->size);
     }
+    if (instance->test_memory)
+        frames_free(instance->test_memory, MMIO_TEST_LENGTH);
     setup_release_vm(&instance->machine);
     frames_free(instance, align_up(sizeof(struct instance), PAGE_SIZE));
 }

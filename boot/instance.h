@@ -24,6 +24,7 @@ struct instance {
     struct vm vm;
     struct vmx_vm machine;
     struct board board;
+    uint8_t *test_memory;  // of its test devices, or NULL
     uint64_t wall_clock;   // seconds since 1970 at VM time 0
     uint64_t paused_at;    // host TSC, while it is paused
     bool is_held;          // paused for a moment, by vms_hold()

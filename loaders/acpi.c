@@ -97,14 +97,14 @@ static void describe_isa_device(struct aml *aml, const char *name, const char *i
     describe_device(aml, name, id, uid, &resources);
 }
 
-// A root bridge with one bus; its windows are all that no device of the board claims.
+// A root bridge with one bus, its own ports, and the windows for what is on it.
 static void describe_pci(struct aml *aml)
 {
     struct aml_resources resources = {0};
     aml_bus_range(&resources, 0, 0);
     aml_ports(&resources, PORT_PCI_ADDRESS, 8);
     aml_port_window(&resources, 0, PORT_PCI_ADDRESS - 1);
-    aml_port_window(&resources, PORT_PCI_DATA + 4, 0xffff);
+    aml_port_window(&resources, PORT_PCI_WINDOW, 0xffff);
     aml_memory_window(&resources, (uint32_t)PCI_MMIO_START, (uint32_t)PCI_MMIO_END);
     describe_device(aml, "PCI0", "PNP0A03", 0, &resources);
 }

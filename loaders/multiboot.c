@@ -3,6 +3,7 @@
 
 #include "loaders/multiboot.h"
 
+#include "lib/print.h"
 #include "lib/string.h"
 #include "lib/bytes.h"
 #include "loaders/elf.h"
@@ -162,11 +163,20 @@ static status_t write_memory_map(struct loading *loading, uint8_t *info)
     return status;
 }
 
+// With the test devices the file's name stands before the command line, as QEMU has it.
+static status_t place_cmdline(struct loading *loading, uint64_t *at)
+{
+    const struct vm_config *config = &loading->vm->config;
+    char text[CONFIG_PATH + CONFIG_CMDLINE];
+    format_text(text, sizeof(text), "%s%s%s", config->testdev ? config->kernel : "",
+                config->testdev ? " " : "", config->cmdline);
+    return loading_place_text(loading, text, "command line", at);
+}
+
 static status_t write_texts(struct loading *loading, uint8_t *info)
 {
     uint64_t cmdline, name;
-    status_t status =
-        loading_place_text(loading, loading->vm->config.cmdline, "command line", &cmdline);
+    status_t status = place_cmdline(loading, &cmdline);
     if (status == STATUS_OK)
         status = loading_place_text(loading, MULTIBOOT_LOADER_NAME, "boot information", &name);
     if (status != STATUS_OK)

@@ -1,7 +1,7 @@
 // The guest's board on paper: ports, interrupt inputs and memory addresses that the devices
 // (drivers/virt), the ACPI tables (loaders) and the memory map must agree on. It is a small PC: two
-// 8259s, one I/O APIC, ACPI hardware registers, an empty PCI bus. The comments give the length
-// where it is not one port.
+// 8259s, one I/O APIC, ACPI hardware registers, a PCI bus with little on it. The comments give the
+// length where it is not one port.
 #pragma once
 
 #include "lib/bits.h"
@@ -18,9 +18,6 @@
 #define PORT_DMA_PAGE    0x80 // 16; 80h itself is the POST code
 #define PORT_SYSTEM_A    0x92 // A20 gate and fast reset
 #define PORT_DMA2        0xc0 // 32: channels 4-7, every second port
-#define PORT_DEBUG       0xe9 // debug console
-#define PORT_PAGE_FLUSH  0xe4 // 4: the page at the address written must be mapped anew
-#define PORT_DEBUG_EXIT  0xf4 // 4: a write ends the VM with its value
 #define PORT_DELAY       0xed
 #define PORT_COM1        0x3f8 // 8 each
 #define PORT_COM2        0x2f8
@@ -29,7 +26,16 @@
 #define PORT_PCI_ADDRESS 0xcf8  // 4, dword accesses
 #define PORT_RESET       0xcf9  // one byte inside the address register
 #define PORT_PCI_DATA    0xcfc  // 4
-#define PORT_SHUTDOWN    0x8900 // the letters of "Shutdown" power the VM off
+#define PORT_PCI_WINDOW  0xc000 // 16384: where PCI functions can have ports
+
+// Ports of the test devices, QEMU's numbers.
+#define PORT_TEST_DATA  0xe0   // 4: what is written is read back
+#define PORT_PAGE_FLUSH 0xe4   // 4: the page at the address written must be mapped anew
+#define PORT_TEST_ALIAS 0xe8   // 4: the data again, but for bytes at E9h
+#define PORT_DEBUG      0xe9   // debug console
+#define PORT_DEBUG_EXIT 0xf4   // 4: a write ends the VM with its value
+#define PORT_TEST_LINES 0x2000 // VIOAPIC_PINS: the level of each interrupt input
+#define PORT_SHUTDOWN   0x8900 // the letters of "Shutdown" power the VM off
 
 // ACPI hardware registers, as the FADT says.
 #define PORT_PM1_EVENT   0x600 // 4: PM1a status and enable
@@ -47,26 +53,32 @@
 // 0 apart.
 #define IRQ_PIT      0
 #define IRQ_KEYBOARD 1
+#define IRQ_CASCADE  2 // of the 8259s: no device's
 #define IRQ_COM2     3
 #define IRQ_COM1     4
 #define IRQ_RTC      8
 #define IRQ_SCI      9 // level-triggered, active high
 #define IRQ_MOUSE    12
+#define ISA_IRQS     16
 #define GSI_PIT      2 // MADT: interrupt source override of IRQ 0, edge, active high
 
 // The I/O APIC and the local APICs.
 #define MMIO_IOAPIC        UINT64_C(0xfec00000)
 #define MMIO_IOAPIC_LENGTH UINT64_C(0x1000)
-#define MMIO_TEST          UINT64_C(0xfed80000) // with the test device
-#define MMIO_TEST_LENGTH   UINT64_C(0x1000)
 #define MMIO_LAPIC         UINT64_C(0xfee00000)
 #define MMIO_LAPIC_LENGTH  UINT64_C(0x1000)
+#define MMIO_TEST          UINT64_C(0xff000000) // with the test devices
+#define MMIO_TEST_LENGTH   UINT64_C(0x10000)
 
 // RAM: from 0 up to at most LOW_MEMORY_END; the rest of a large VM's memory begins at 4 GiB. What
 // lies between is for PCI and the APICs.
 #define LOW_MEMORY_END    UINT64_C(0xc0000000)
 #define HIGH_MEMORY_START UINT64_C(0x100000000)
 
-// The PCI host bridge: bus 0, device 0, function 0, and nothing else.
+// The PCI bus: a host bridge and, with the test devices, the function for tests.
 #define PCI_MMIO_START UINT64_C(0xc0000000)
 #define PCI_MMIO_END   UINT64_C(0xfebfffff) // inclusive
+
+#define PCI_TEST_SLOT   3
+#define PCI_TEST_MEMORY 0xfeb00000 // where it is after power-on
+#define PCI_TEST_PORTS  PORT_PCI_WINDOW

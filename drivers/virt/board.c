@@ -4,11 +4,13 @@
 
 #include "vm/platform.h"
 
-// An ISA interrupt reaches both controllers; the guest masks the one that it does not use.
+// An ISA interrupt reaches both controllers; the guest masks the one that it does not use. Inputs
+// behind those are the I/O APIC's alone.
 static void set_isa_irq(void *controller, unsigned irq, bool level)
 {
     struct board *board = controller;
-    vpic_set(&board->pic, irq, level);
+    if (irq < ISA_IRQS)
+        vpic_set(&board->pic, irq, level);
     vioapic_set(&board->ioapic, irq == IRQ_PIT ? GSI_PIT : irq, level);
 }
 
@@ -67,6 +69,28 @@ static void init_rtc(struct board *board, struct vm *vm)
     set_memory_number(rtc, CMOS_CPUS, 1, vm->vcpu_count ? vm->vcpu_count - 1 : 0);
 }
 
+static status_t init_test_devices(struct board *board, struct vm *vm, uint8_t *memory,
+                                  struct explanation *why)
+{
+    vtestdev_init(&board->testdev, vm, memory);
+    vfwcfg_init(&board->fwcfg, vm);
+    vpcitest_init(&board->pci_test);
+    for (unsigned i = 0; i < VIOAPIC_PINS; i++)
+        if (i != IRQ_CASCADE)
+            board->testdev.line[i] = isa_irq(board, i);
+    add_device(board, &board->testdev.device);
+    add_device(board, &board->testdev.memory);
+    add_device(board, &board->fwcfg.device);
+    add_device(board, &board->pci_test.device);
+    status_t status = vpci_add(&board->pci, PCI_TEST_SLOT, &board->pci_test.function, why);
+    if (status == STATUS_OK)
+        status = bus_insert(&vm->mmio, MMIO_TEST, MMIO_TEST_LENGTH, &board->testdev.memory, why);
+    return status != STATUS_OK
+               ? status
+               : bus_insert_part(&vm->mmio, PCI_MMIO_START, PCI_MMIO_END - PCI_MMIO_START + 1, 0,
+                                 &board->pci.device, why);
+}
+
 static void init_devices(struct board *board, struct vm *vm)
 {
     vpic_init(&board->pic, vm);
@@ -89,15 +113,6 @@ static void init_devices(struct board *board, struct vm *vm)
     add_device(board, &board->keyboard_controller.device);
     add_device(board, &board->pci.device);
     add_device(board, &board->chipset.device);
-    vtestdev_init(&board->testdev, vm);
-    vfwcfg_init(&board->fwcfg, vm);
-    if (vm->config.testdev) {
-        add_device(board, &board->testdev.device);
-        add_device(board, &board->testdev.memory);
-        add_device(board, &board->fwcfg.device);
-    }
-    add_device(board, &board->pic.device);
-    add_device(board, &board->ioapic.device);
 }
 
 struct claim {
@@ -123,14 +138,17 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
         {PORT_KBD_COMMAND, 1, 0, keyboard},
         {PORT_RTC, 4, PORT_RTC, &board->rtc.device},
         {PORT_PM1_EVENT, VPM_LENGTH, PORT_PM1_EVENT, &board->pm.device},
-        {PORT_PCI_ADDRESS, 8, PORT_PCI_ADDRESS, &board->pci.device},
+        {PORT_PCI_ADDRESS, 8, 0, &board->pci.device},
+        {PORT_PCI_WINDOW, 0x4000, 0, for_tests ? &board->pci.device : NULL},
         {PORT_DMA1, 16, 0, chipset},
         {PORT_DMA_PAGE, 16, 0, chipset},
         {PORT_SYSTEM_A, 1, 0, chipset},
         {PORT_DMA2, 32, 0, chipset},
         {PORT_DELAY, 1, 0, chipset},
-        {PORT_DEBUG, 1, 0, for_tests ? chipset : NULL},
+        {PORT_TEST_DATA, 4, 0, testdev},
         {PORT_PAGE_FLUSH, 4, 0, testdev},
+        {PORT_TEST_ALIAS, 4, 0, testdev},
+        {PORT_TEST_LINES, VIOAPIC_PINS, 0, testdev},
         {PORT_DEBUG_EXIT, 4, 0, testdev},
         {PORT_SHUTDOWN, 1, 0, testdev},
         {PORT_FW_CFG, 2, PORT_FW_CFG, for_tests ? &board->fwcfg.device : NULL},
@@ -149,7 +167,8 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
     return STATUS_OK;
 }
 
-status_t board_build(struct board *board, struct vm *vm, struct explanation *why)
+status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
+                     struct explanation *why)
 {
     *board = (struct board){.uart_count = 0};
     vm->board = board;
@@ -157,11 +176,14 @@ status_t board_build(struct board *board, struct vm *vm, struct explanation *why
     vm->mmio.name = "MMIO";
     atomic_store(&vm->device_deadline, NEVER);
     init_devices(board, vm);
-    status_t status = claim_ports(board, vm, why);
+    status_t status =
+        vm->config.testdev ? init_test_devices(board, vm, test_memory, why) : STATUS_OK;
+    add_device(board, &board->pic.device); // last: resets lower their inputs
+    add_device(board, &board->ioapic.device);
+    if (status == STATUS_OK)
+        status = claim_ports(board, vm, why);
     if (status == STATUS_OK)
         status = bus_insert(&vm->mmio, MMIO_IOAPIC, MMIO_IOAPIC_LENGTH, &board->ioapic.device, why);
-    if (status == STATUS_OK && vm->config.testdev)
-        status = bus_insert(&vm->mmio, MMIO_TEST, MMIO_TEST_LENGTH, &board->testdev.memory, why);
     if (status != STATUS_OK)
         return status;
     bus_freeze(&vm->ports);

@@ -10,6 +10,7 @@
 #include "drivers/virt/vi8042.h"
 #include "drivers/virt/vioapic.h"
 #include "drivers/virt/vpci.h"
+#include "drivers/virt/vpcitest.h"
 #include "drivers/virt/vpic.h"
 #include "drivers/virt/vpit.h"
 #include "drivers/virt/vpm.h"
@@ -35,8 +36,9 @@ struct board {
     struct vi8042 keyboard_controller;
     struct vpci pci;
     struct vchipset chipset;
-    struct vtestdev testdev; // this and the next only if the configuration has a test device
+    struct vtestdev testdev; // this and the next two only if the configuration has test devices
     struct vfwcfg fwcfg;
+    struct vpcitest pci_test;
     struct vuart uart[BOARD_UARTS];
     struct board_console console[BOARD_UARTS];
     unsigned uart_count;
@@ -46,9 +48,11 @@ struct board {
 
 // Builds the board that vm->config asks for: inserts its devices on vm->ports and vm->mmio, freezes
 // both, fills vm->irqchip, vm->board and vm->device_deadline. `board` is memory of the caller's
-// that lives as long as the VM. vm->host and vm->config must be set. Any result but STATUS_OK is
+// that lives as long as the VM, and so is `test_memory`, MMIO_TEST_LENGTH bytes of zeros, which
+// only the test devices need. vm->host and vm->config must be set. Any result but STATUS_OK is
 // explained.
-MUST_CHECK status_t board_build(struct board *board, struct vm *vm, struct explanation *why);
+MUST_CHECK status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
+                                struct explanation *why);
 
 // Every device back to its state after power-on, for a VM that starts anew. No vCPU may run. VM
 // time goes on: devices take no time that lies before what they have seen.

@@ -8,9 +8,6 @@
 #define SYSTEM_A_RESET 0x01 // rising: resets the CPU
 #define SYSTEM_A_A20   0x02 // kept, but A20 is always open
 
-#define DEBUG_PRESENT 0xe9 // what a read tells who asks for the debug console
-#define DEBUG_CONSOLE 4    // as vm->host->console_write() counts
-
 enum vdma_register { // from 8 on; below are address and count of each channel
     DMA_STATUS = 8,
     DMA_REQUEST,
@@ -88,14 +85,6 @@ static void write_system_a(struct vchipset *chipset, uint8_t value)
         vm_stop(chipset->device.vm, STOP_RESET, 0);
 }
 
-static void access_debug(struct vm *vm, struct access *access)
-{
-    if (!access->write)
-        access->value = DEBUG_PRESENT;
-    else // a port without a status register: what finds no room is lost
-        (void)vm->host->console_write(vm, DEBUG_CONSOLE, (uint8_t)access->value);
-}
-
 static bool vchipset_access(struct vdev *device, struct access *access)
 {
     struct vchipset *chipset = CONTAINER_OF(device, struct vchipset, device);
@@ -105,8 +94,6 @@ static bool vchipset_access(struct vdev *device, struct access *access)
             write_system_a(chipset, (uint8_t)access->value);
         else
             access->value = chipset->system_a;
-    } else if (port == PORT_DEBUG) {
-        access_debug(device->vm, access);
     } else if (port == PORT_DELAY) {
         access->value = access->write ? access->value : 0xff;
     } else if (port >= PORT_DMA2) {

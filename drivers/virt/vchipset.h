@@ -1,6 +1,5 @@
 // The small registers of a PC's chipset that are latches, or less: port 92h, the POST code and DMA
-// page registers, the DMA controllers (nothing on this board uses them), the delay port and the
-// debug console.
+// page registers, the DMA controllers (nothing on this board uses them), and the delay port.
 #pragma once
 
 #include "vm/bus.h"

@@ -5,7 +5,7 @@
 
 #include "vm/bus.h"
 
-#define VFWCFG_FILES     8
+#define VFWCFG_FILES     8  // as many as a VM has modules
 #define VFWCFG_NAME      56 // bytes of a name in the directory, its NUL included
 #define VFWCFG_ENTRY     64
 #define VFWCFG_DIRECTORY (4 + VFWCFG_FILES * VFWCFG_ENTRY)

@@ -1,18 +1,23 @@
-// Ports by which test guests end their VM: an exit code at PORT_DEBUG_EXIT, and the word
-// "Shutdown", letter by letter, at PORT_SHUTDOWN; PORT_PAGE_FLUSH, which takes a page of their RAM
-// out of the nested page tables until the next access; and a page of plain registers at MMIO_TEST,
-// which behaves like RAM except that each access is an exit. On the board only if the configuration
-// asks for it.
+// The devices by which test guests talk to the machine that runs them, at the addresses of QEMU's
+// pc-testdev, isa-debug-exit and isa-debugcon: ports that end the VM, by an exit code or by the
+// word "Shutdown"; a console; a latch of four bytes, at two places; ports that drive the interrupt
+// inputs; one that takes a page of RAM out of the nested page tables until the next access; and
+// memory where each access is an exit. On the board only if the configuration asks for it.
 #pragma once
 
 #include "vm/bus.h"
+#include "drivers/virt/vioapic.h"
+#include "vm/irq.h"
 #include "vm/platform.h"
 
 struct vtestdev {
     struct vdev device; // the offset is the port
-    unsigned matched;   // letters of "Shutdown" so far
+    uint32_t latch;
+    unsigned matched; // letters of "Shutdown" so far
+    struct irq_line line[VIOAPIC_PINS];
     struct vdev memory;
-    uint8_t bytes[MMIO_TEST_LENGTH];
+    uint8_t *bytes; // MMIO_TEST_LENGTH of them
 };
 
-void vtestdev_init(struct vtestdev *testdev, struct vm *vm);
+// The memory stays the caller's and must outlive the VM.
+void vtestdev_init(struct vtestdev *testdev, struct vm *vm, uint8_t *bytes);

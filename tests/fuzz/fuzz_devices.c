@@ -13,6 +13,7 @@ static struct vm vm;
 static struct vcpu vcpu;
 static struct lapic_page page;
 static struct board board;
+static uint8_t test_memory[MMIO_TEST_LENGTH];
 static uint64_t now;
 static unsigned console_room;
 
@@ -74,10 +75,12 @@ static void check_board(void)
 static void access_port(struct input *input, bool write)
 {
     static const uint16_t starts[] = {
-        PORT_PIC_MASTER,  PORT_PIC_SLAVE, PORT_ELCR,      PORT_PIT,  PORT_SYSTEM_B, PORT_KBD_DATA,
-        PORT_KBD_COMMAND, PORT_RTC,       PORT_PM1_EVENT, PORT_GPE0, PORT_COM1,     PORT_COM2,
-        PORT_DMA1,        PORT_DMA_PAGE,  PORT_SYSTEM_A,  PORT_DMA2, PORT_DEBUG,    PORT_DELAY,
-        PORT_PCI_ADDRESS, PORT_PCI_DATA,  PORT_PM_TIMER,
+        PORT_PIC_MASTER, PORT_PIC_SLAVE,   PORT_ELCR,       PORT_PIT,         PORT_SYSTEM_B,
+        PORT_KBD_DATA,   PORT_KBD_COMMAND, PORT_RTC,        PORT_PM1_EVENT,   PORT_GPE0,
+        PORT_COM1,       PORT_COM2,        PORT_DMA1,       PORT_DMA_PAGE,    PORT_SYSTEM_A,
+        PORT_DMA2,       PORT_DEBUG,       PORT_DELAY,      PORT_PCI_ADDRESS, PORT_PCI_DATA,
+        PORT_PM_TIMER,   PORT_TEST_DATA,   PORT_DEBUG_EXIT, PORT_TEST_LINES,  PORT_FW_CFG,
+        PORT_PCI_WINDOW,
     };
     unsigned which = (unsigned)take(input, 1);
     unsigned offset = (unsigned)take(input, 1);
@@ -91,12 +94,11 @@ static void access_port(struct input *input, bool write)
     check(access.offset == port && access.value <= size_mask(size));
 }
 
-static void access_ioapic(struct input *input, bool write)
+static void access_memory(struct input *input, uint64_t at, bool write)
 {
     uint64_t offset = take(input, 1);
     uint8_t size = (uint8_t)(1U << take(input, 1) % 4);
-    struct access access = {
-        .offset = MMIO_IOAPIC + offset, .size = size, .now = now, .write = write};
+    struct access access = {.offset = at + offset, .size = size, .now = now, .write = write};
     access.value = write ? take(input, size) : 0;
     vm_mmio_access(&vcpu, &access);
     check(access.value <= size_mask(size));
@@ -123,10 +125,14 @@ static void step(struct input *input)
     now += take(input, what >> 4 & 3) << (what >> 6 << 3); // from nothing to half a minute
     switch (what & 15) {
     case 0:
-        access_ioapic(input, true);
-        break;
     case 1:
-        access_ioapic(input, false);
+        access_memory(input, MMIO_IOAPIC, what & 1);
+        break;
+    case 10:
+        access_memory(input, MMIO_TEST + MMIO_TEST_LENGTH - 256, take(input, 1) & 1);
+        break;
+    case 12:
+        access_memory(input, PCI_TEST_MEMORY + (take(input, 1) << 4), take(input, 1) & 1);
         break;
     case 2:
     case 3:
@@ -174,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vcpu.vm = &vm;
     lapic_init(&vcpu, &page);
     now = console_room = 0;
-    check(board_build(&board, &vm, NULL) == STATUS_OK);
+    check(board_build(&board, &vm, test_memory, NULL) == STATUS_OK);
     while (input.left > 0)
         step(&input);
     // However far in the future: one tick catches up.

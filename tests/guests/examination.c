@@ -292,7 +292,8 @@ void guest_main(uint32_t magic, uint64_t address)
 {
     (void)magic;
     const struct information *information = (const struct information *)address;
-    const char *cmdline = (const char *)(uint64_t)information->cmdline; // "0 none"
+    const char *cmdline = (const char *)(uint64_t)information->cmdline; // "examination.elf 0 none"
+    cmdline = strchr(cmdline, ' ') + 1;
     memcpy(setting, cmdline + 2, MIN(strlen(cmdline + 2), sizeof(setting) - 1));
     wait_for_turn((unsigned)(cmdline[0] - '0'));
     saved_cr3 = read_cr3();

@@ -7,6 +7,7 @@ static struct vm vm;
 static struct vcpu vcpus[2];
 static struct lapic_page pages[2];
 static struct board board;
+static uint8_t test_memory[MMIO_TEST_LENGTH];
 static uint64_t now;
 static unsigned kicks[2];
 static char console[2][64];
@@ -73,7 +74,7 @@ static int fresh_board(void **state)
     }
     struct explanation why = {{0}};
     now = 1000;
-    assert_int_equal(board_build(&board, &vm, &why), STATUS_OK);
+    assert_int_equal(board_build(&board, &vm, NULL, &why), STATUS_OK);
     return 0;
 }
 
@@ -261,7 +262,8 @@ static int board_for_tests(void **state)
     memset(&vm.ports, 0, sizeof(vm.ports));
     memset(&vm.mmio, 0, sizeof(vm.mmio));
     vm.config.testdev = true;
-    assert_int_equal(board_build(&board, &vm, &why), STATUS_OK);
+    memset(test_memory, 0, sizeof(test_memory));
+    assert_int_equal(board_build(&board, &vm, test_memory, &why), STATUS_OK);
     return 0;
 }
 
@@ -270,6 +272,10 @@ static void test_device_ends_the_vm(void **state)
     out(0xf4, 4, 0x12345678);
     assert_int_equal(vm.stop_reason, STOP_DEBUG_EXIT);
     assert_int_equal(vm.stop_code, 0x12345678);
+    board_for_tests(state);
+    assert_int_equal(in(0xf4, 4), 0);
+    out(0xf7, 1, 9);
+    assert_int_equal(vm.stop_code, 9);
     board_for_tests(state);
     for (const char *letter = "ShutShutdow"; *letter; letter++)
         out(0x8900, 1, (uint8_t)*letter);
@@ -287,7 +293,62 @@ static void test_device_flushes_pages_of_ram(void **state)
     out(0xe4, 4, 0x11abc);
     assert_int_equal(dropped, 0x11000);
     out(0xe4, 4, 0x12000); // no RAM
+    out(0xe4, 2, 0x10000); // no whole address
+    out(0xe6, 4, 0x10000);
     assert_int_equal(dropped, 0x11000);
+}
+
+static void test_data_is_a_latch_of_four_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(in(0xe0, 4), 0);
+    out(0xe0, 4, 0x44332211);
+    assert_int_equal(in(0xe0, 4), 0x44332211);
+    assert_int_equal(in(0xe1, 2), 0x3322);
+    out(0xe2, 2, 0xbbaa);
+    out(0xe0, 1, 0x99);
+    assert_int_equal(in(0xe8, 4), 0xbbaa2299);
+    assert_int_equal(in(0xe8, 1), 0x99);
+    assert_int_equal(in(0xe9, 1), 0xe9); // the console's
+    assert_int_equal(in(0xe9, 2), 0xaa22);
+    assert_int_equal(in(0xeb, 1), 0xbb);
+    out(0xea, 2, 0x7766);
+    assert_int_equal(in(0xe0, 4), 0x77662299);
+    out(0xe2, 4, 0x01020304); // half of it is another port's
+    assert_int_equal(in(0xe2, 4), 0xffff0304);
+    board_reset(&vm);
+    assert_int_equal(in(0xe0, 4), 0);
+}
+
+static bool ioapic_input(unsigned pin)
+{
+    return board.ioapic.inputs >> pin & 1;
+}
+
+static void test_lines_reach_the_controllers(void **state)
+{
+    (void)state;
+    for (unsigned line = 0; line < VIOAPIC_PINS; line++) {
+        board_for_tests(state);
+        bool is_timer = line == IRQ_PIT, is_cascade = line == IRQ_CASCADE;
+        unsigned pin = is_timer ? GSI_PIT : line;
+        uint32_t others = board.ioapic.inputs & ~BIT32(pin);
+        out(0x2000 + line, 1, 0x80);
+        assert_int_equal(ioapic_input(pin), !is_cascade || ioapic_input(GSI_PIT));
+        if (line < 16 && !is_cascade)
+            assert_int_equal(board.pic.chip[line / 8].lines >> line % 8 & 1, 1);
+        assert_int_equal(board.ioapic.inputs & ~BIT32(pin), others);
+        out(0x2000 + line, 1, 0);
+        if (!is_cascade)
+            assert_false(ioapic_input(pin));
+        out(0x2000 + line, 1, 1);
+        board_reset(&vm);
+        assert_int_equal(board.ioapic.inputs & ~BIT32(GSI_PIT), others & ~BIT32(GSI_PIT));
+    }
+    out(0x2000, 2, 0x0101); // bytes only
+    out(0x2000 + VIOAPIC_PINS, 1, 1);
+    assert_int_equal(in(0x2005, 1), 0xff);
+    assert_int_equal(vm.unclaimed_ports, 3);
 }
 
 static void test_device_is_not_on_every_board(void **state)
@@ -392,6 +453,8 @@ int main(void)
         cmocka_unit_test_setup(guests_end_themselves, fresh_board),
         cmocka_unit_test_setup(test_device_ends_the_vm, board_for_tests),
         cmocka_unit_test_setup(test_device_flushes_pages_of_ram, board_for_tests),
+        cmocka_unit_test_setup(test_data_is_a_latch_of_four_bytes, board_for_tests),
+        cmocka_unit_test_setup(test_lines_reach_the_controllers, board_for_tests),
         cmocka_unit_test_setup(test_memory_is_memory, board_for_tests),
         cmocka_unit_test_setup(test_device_is_not_on_every_board, fresh_board),
         cmocka_unit_test_setup(debug_console_prints, board_for_tests),

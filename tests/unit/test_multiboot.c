@@ -140,6 +140,16 @@ static void an_empty_command_line_has_an_address(void **state)
     assert_int_equal(get32(info + 20), 0);
 }
 
+static void test_kernels_find_their_name_first(void **state)
+{
+    (void)state;
+    test->vm.config.testdev = true;
+    strcpy(test->vm.config.kernel, "t.elf");
+    assert_int_equal(loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why), STATUS_OK);
+    const uint8_t *info = test_ram(test, test->vcpu[0].gpr[RBX], 120);
+    assert_string_equal((char *)test_ram(test, get32(info + 16), 18), "t.elf hello world");
+}
+
 static void a_64_bit_elf_file_is_taken_too(void **state)
 {
     (void)state;
@@ -247,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_boot_information_is_complete, begin, end),
         cmocka_unit_test_setup_teardown(an_initrd_is_the_first_module, begin, end),
         cmocka_unit_test_setup_teardown(an_empty_command_line_has_an_address, begin, end),
+        cmocka_unit_test_setup_teardown(test_kernels_find_their_name_first, begin, end),
         cmocka_unit_test_setup_teardown(a_64_bit_elf_file_is_taken_too, begin, end),
         cmocka_unit_test_setup_teardown(load_addresses_in_the_header_are_followed, begin, end),
         cmocka_unit_test_setup_teardown(contradicting_addresses_are_refused, begin, end),
