@@ -5,6 +5,7 @@
 // The local APIC by software, and with each half of its virtualization:
 // again: features=-apic_access,-x2apic_virt
 // again: features=-vid
+// lacks: vnmi: NMI waits for the IRET = Corbel notices it at the next interrupt window
 // again: features=-apicv
 #include "selftest/groups.h"
 

@@ -6,6 +6,7 @@
 // differs: RF is pushed set between = the emulator pushes it clear
 // cpus: 1
 // again: trap = all
+// lacks: vnmi: IRET unblocks NMIs = Corbel notices it at the next interrupt window
 #include "tests/guests/lib/interrupts.h"
 
 #define LOW         0x50
