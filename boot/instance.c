@@ -13,6 +13,7 @@
 #include "loaders/memory_map.h"
 #include "mm/frames.h"
 #include "vmx/guard.h"
+#include "vm/feature.h"
 #include "vm/platform.h"
 #include "vm/watch.h"
 #include "vmx/setup.h"
@@ -144,6 +145,22 @@ static void start_clock(struct instance *instance, const struct vms_inputs *inpu
     }
 }
 
+// What vms.conf asks for, and no guest can have.
+static void tell_missing_features(struct vm *vm)
+{
+    const struct vm_config *config = &vm->config;
+    for (unsigned i = 0; i < config->feature_count; i++) {
+        const struct config_feature *feature = &config->feature[i];
+        struct explanation told;
+        if (!feature->enable || cpuid_shows(&vm->cpuid, feature->index))
+            continue;
+        (void)explain(&told, STATUS_UNSUPPORTED,
+                      "vms.conf:%u: cpuid: +%s: guests cannot have it on this machine; take it out",
+                      config->line, cpu_features[feature->index].name);
+        vm->host->log(vm, told.text);
+    }
+}
+
 static status_t build(struct instance *instance, const struct vms_inputs *inputs,
                       struct explanation *why)
 {
@@ -162,6 +179,7 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
     status_t status = cpuid_build(&vm->cpuid, inputs->host_cpuid, &cpuid);
     if (status != STATUS_OK)
         return explain(why, status, "%s: too many CPUID leaves", vm->config.name);
+    tell_missing_features(vm);
     status = make_memory(instance, why);
     if (status == STATUS_OK)
         status = setup_vm(&instance->machine, why);

@@ -161,6 +161,9 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_leaves *leaves, uint32_t 
 // Whether the guest's CPUID announces the feature (a CPUID_BIT).
 bool cpuid_has(const struct cpuid_policy *policy, uint32_t feature);
 
+// The same for one of vm/feature.h's, by its index there.
+bool cpuid_shows(const struct cpuid_policy *policy, unsigned index);
+
 // Bytes of an XSAVE area in the standard format with the components of `xcr0`.
 uint32_t cpuid_xsave_size(const struct cpuid_policy *policy, uint64_t xcr0);
 

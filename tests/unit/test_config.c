@@ -235,6 +235,9 @@ static void each_mistake_has_its_line(void **state)
          "vms.conf:2: cpuid: unknown feature \"x2apci\"; did you mean \"x2apic\"?"},
         {"[vm a]\ncpuid = -quantum",
          "vms.conf:2: cpuid: unknown feature \"quantum\"; use the names of /proc/cpuinfo"},
+        {"[vm a]\ncpuid = "
+         "-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-avx,-pku",
+         "vms.conf:2: cpuid lists more than 16 features; remove some"},
         {"[vm a]\nmsr_unknown = x", "vms.conf:2: msr_unknown = x: give one of: gp, ignore"},
         {"[vm a]\ntestdev = 1", "vms.conf:2: testdev = 1: give one of: on, off, yes, no"},
         {"[vm a]\ntrap = 32", "vms.conf:2: trap: unknown exit \"32\"; an exception is a name such "
