@@ -22,12 +22,11 @@ static char end_text[64] = "stopped no VM could be started";
 
 // ---- services for the guest half ----
 
-// The guest waits for a slow line instead of losing text; vms_console_room() lets it go on.
+// The guest waits for a slow line instead of losing text; vms_console_room() lets it go on. Its
+// debug console is its first port's.
 static bool console_write_byte(struct vm *vm, unsigned port, uint8_t byte)
 {
-    if (port == 1)
-        return uart2_write(vm, byte);
-    return port != 0 || mux_write(&consoles, vm->id - 1, byte);
+    return port == 1 ? uart2_write(vm, byte) : mux_write(&consoles, vm->id - 1, byte);
 }
 
 static uint64_t wall_clock(struct vm *vm)
