@@ -5,7 +5,6 @@
 // memory where each access is an exit. On the board only if the configuration asks for it.
 #pragma once
 
-#include "vm/bus.h"
 #include "drivers/virt/vioapic.h"
 #include "vm/irq.h"
 #include "vm/platform.h"
