@@ -27,7 +27,7 @@ help:
 	@echo "make iso        $(BUILD)/corbel.iso: Corbel with one Linux VM (BIOS, UEFI and USB sticks)"
 	@echo "make run        boots that ISO on an emulator, its serial port on this terminal (RUN='--cpus 2 ...')"
 	@echo "make usb DEV=/dev/sdX   a USB stick whose VMs any computer can edit (asks first)"
-	@echo "make test       everything below up to system, with a total"
+	@echo "make test       everything below up to system, with a total (NESTED=1: and test-nested-quick)"
 	@echo "make lint       layers, sizes, format, scripts"
 	@echo "make unit       unit tests (T=test_name for one)"
 	@echo "make fuzz       fuzzing, FUZZ_SECONDS for each target (default 8; T=fuzz_name for one)"
@@ -329,7 +329,7 @@ lint: deps-lint
 	@$(MAKE) --no-print-directory $(PURE_OBJECTS) $(OUT)/target/font.o
 	@tools/lint -o $(OUT)/target $(PURE_ALL)
 
-TEST_PARTS := lint unit fuzz guests system
+TEST_PARTS := lint unit fuzz guests system $(if $(NESTED),test-nested-quick)
 test: deps-all
 	@tools/test-all $(TEST_PARTS)
 
