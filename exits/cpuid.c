@@ -45,6 +45,7 @@ static bool answer_stats(const struct vcpu *vcpu, uint32_t number, uint32_t reas
         leaf->edx = UINT32_MAX;
         return true;
     }
+    reason = (uint32_t)index_below(reason, EXIT_REASONS);
     for (uint32_t i = by_reason ? reason : 0; i <= (by_reason ? reason : EXIT_REASONS - 1); i++)
         stats_add(&total, &vcpu->stats, i);
     if (shows & STATS_LEAF_EXITS)
@@ -91,19 +92,26 @@ static void answer(struct vcpu *vcpu, uint32_t eax, uint32_t ebx, uint32_t ecx, 
     vcpu->gpr[RDX] = edx;
 }
 
+_Static_assert((CPUID_SLOTS & (CPUID_SLOTS - 1)) == 0, "an AND keeps an index below it");
+
+static inline const struct cpuid_slot *slot_at(const struct cpuid_policy *policy, uint32_t at)
+{
+    return &policy->slot[index_and(at, CPUID_SLOTS - 1)];
+}
+
 // A leaf with sub-leaves or with something of the vCPU's own. Out of line: the others need no
 // stack.
 __attribute__((noinline)) static verdict_t find_and_patch(struct vcpu *vcpu)
 {
     const struct cpuid_policy *policy = &vcpu->vm->cpuid;
     uint32_t at = cpuid_slot_of((uint32_t)vcpu->gpr[RAX]), subleaf = (uint32_t)vcpu->gpr[RCX];
-    const struct cpuid_slot *slot = at < CPUID_SLOTS ? &policy->slot[at] : &policy->beyond;
+    const struct cpuid_slot *slot = at < CPUID_SLOTS ? slot_at(policy, at) : &policy->beyond;
 
     struct cpuid_leaf leaf = policy->leaves.leaf[policy->zero];
     if (slot->count == 0)
         leaf = policy->leaves.leaf[slot->first];
     else if (subleaf < slot->count)
-        leaf = policy->leaves.leaf[slot->first + subleaf];
+        leaf = policy->leaves.leaf[slot->first + index_below(subleaf, slot->count)];
     patch(vcpu, slot->live, subleaf, &leaf);
     answer(vcpu, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
     return next();
@@ -114,7 +122,7 @@ verdict_t exit_cpuid(struct vcpu *vcpu, const struct exit *exit)
     uint32_t at = cpuid_slot_of((uint32_t)vcpu->gpr[RAX]);
     if (at >= CPUID_SLOTS)
         return find_and_patch(vcpu);
-    const struct cpuid_slot *slot = vcpu->vm->cpuid.slot + at;
+    const struct cpuid_slot *slot = slot_at(&vcpu->vm->cpuid, at);
     if (!slot->is_plain)
         return find_and_patch(vcpu);
     answer(vcpu, slot->eax, slot->ebx, slot->ecx, slot->edx);

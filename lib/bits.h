@@ -37,6 +37,22 @@ static inline bool is_aligned(uint64_t value, uint64_t alignment)
     return (value & (alignment - 1)) == 0;
 }
 
+// An index that a guest chose, after the branch that compared it: speculation may run ahead of that
+// branch, but not of arithmetic. What is not below `count` becomes 0; with a power of two an AND
+// does.
+static inline uint64_t index_below(uint64_t index, uint64_t count)
+{
+    uint64_t mask;
+    __asm__("cmp %2, %1\n\tsbb %0, %0" : "=r"(mask) : "r"(index), "r"(count) : "cc");
+    return index & mask;
+}
+
+static inline uint64_t index_and(uint64_t index, uint32_t mask)
+{
+    __asm__("and %1, %0" : "+r"(index) : "re"((uint64_t)mask) : "cc");
+    return index;
+}
+
 // The number of bytes `size` (1, 2, 4, 8) as a mask over a 64-bit value.
 static inline uint64_t size_mask(unsigned size)
 {

@@ -16,7 +16,7 @@ static uint8_t *piece_at(const struct gmem *memory, uint64_t at, uint64_t *lengt
         uint64_t offset = at - region->start.value; // huge if it lies below
         if (offset < region->size) {
             *length = MIN(*length, region->size - offset);
-            return region->bytes + offset;
+            return region->bytes + index_below(offset, region->size);
         }
     }
     return NULL;

@@ -333,7 +333,10 @@ bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t
         return true;
     }
     uint32_t number = index - MSR_X2APIC_FIRST;
-    if (!lapic_in_x2apic(vcpu) || number >= REGISTERS || !(rules[number].allowed & MR))
+    if (!lapic_in_x2apic(vcpu) || number >= REGISTERS)
+        return false;
+    number = (unsigned)index_below(number, REGISTERS);
+    if (!(rules[number].allowed & MR))
         return false;
     *value = read_register(vcpu, number * 16, now);
     if (number * 16 == LAPIC_ICR)
@@ -355,7 +358,7 @@ static bool write_icr(struct vcpu *vcpu, uint64_t value)
 __attribute__((noinline)) static bool write_x2apic(struct vcpu *vcpu, unsigned number,
                                                    uint64_t value, uint64_t now)
 {
-    const struct rule *rule = &rules[number];
+    const struct rule *rule = &rules[index_below(number, REGISTERS)];
     uint64_t defined = rule->writable | rule->ignored;
     if (!(rule->allowed & MW) || (value & ~defined))
         return false;

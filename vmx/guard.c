@@ -4,11 +4,14 @@
 
 #include "arch/x86_64/registers.h"
 
-#define PRED_CMD_IBPB  BIT(0)
-#define FLUSH_CMD_L1D  BIT(0)
-#define ARCH_CAP_GDS   BIT(25)
-#define EDX_SRBDS_CTRL BIT32(9)
-#define EDX_ARCH_CAP   BIT32(29)
+#define PRED_CMD_IBPB BIT(0)
+#define FLUSH_CMD_L1D BIT(0)
+#define ARCH_CAP_GDS  BIT(25)
+
+#define TSX_CTRL_RTM_DISABLE BIT(0)
+#define TSX_CTRL_CPUID_CLEAR BIT(1)
+#define EDX_SRBDS_CTRL       BIT32(9)
+#define EDX_ARCH_CAP         BIT32(29)
 
 struct speculation machine_speculation;
 uint64_t machine_arch_capabilities;
@@ -37,6 +40,8 @@ void guard_start(struct vmx_cpu *here)
 {
     if (here->guards & GUARD_SPEC_CTRL)
         wrmsr(MSR_SPEC_CTRL, here->spec_ctrl);
+    if (here->guards & GUARD_TSX_OFF)
+        (void)wrmsr_safe(MSR_TSX_CTRL, TSX_CTRL_RTM_DISABLE | TSX_CTRL_CPUID_CLEAR);
 }
 
 void guard_switch(struct vmx_cpu *here, const struct vmx_vm *vm)

@@ -21,6 +21,7 @@
 #define SSB_NO             BIT(4)
 #define MDS_NO             BIT(5)
 #define PSCHANGE_MC_NO     BIT(6)
+#define TSX_CTRL           BIT(7)
 #define TAA_NO             BIT(8)
 #define SBDR_SSDP_NO       BIT(13)
 #define FBSDP_NO           BIT(14)
@@ -197,8 +198,14 @@ static void judge_buffers(const struct question *q)
     bool mmio = (q->known & MMIO) && (q->facts->arch_capabilities & MMIO_NO) != MMIO_NO;
     if (matters(q, ISSUE_MDS, !has(q, MDS_NO) && !(q->known & NO_MDS)))
         clear_buffers(q, ISSUE_MDS, md_clear);
-    if (matters(q, ISSUE_TAA, !has(q, TAA_NO) && (q->facts->structured_ebx & EBX_RTM)))
-        clear_buffers(q, ISSUE_TAA, md_clear);
+    if (matters(q, ISSUE_TAA, !has(q, TAA_NO) && (q->facts->structured_ebx & EBX_RTM))) {
+        if (has(q, TSX_CTRL)) { // no guest is told of transactions
+            q->result->guards |= GUARD_TSX_OFF;
+            say(q, ISSUE_TAA, "Mitigation: TSX disabled");
+        } else {
+            clear_buffers(q, ISSUE_TAA, md_clear);
+        }
+    }
     if (matters(q, ISSUE_MMIO, mmio))
         clear_buffers(q, ISSUE_MMIO,
                       has(q, FB_CLEAR) || (md_clear && !has(q, MDS_NO) &&
@@ -294,7 +301,7 @@ static void judge_rest(const struct question *q)
                 ? "Mitigation: Speculative Store Bypass disabled by guests that want it"
                 : "Vulnerable");
     if (matters(q, ISSUE_SPECTRE_V1, true))
-        say(q, ISSUE_SPECTRE_V1, "Vulnerable: no barriers in exit handlers");
+        say(q, ISSUE_SPECTRE_V1, "Mitigation: guests' addresses and indexes are masked");
     if (matters(q, ISSUE_ITS, (q->known & ITS) && !has(q, ITS_NO)))
         say(q, ISSUE_ITS, "Vulnerable");
 }
@@ -370,9 +377,10 @@ void speculation_summary(struct printer *to, const struct speculation *speculati
         uint32_t guard;
         const char *word;
     } words[] = {
-        {GUARD_VERW, "verw"},     {GUARD_IBRS, "ibrs"}, {GUARD_RSB_FILL, "rsb"},
-        {GUARD_RSB_ONE, "pbrsb"}, {GUARD_BHB, "bhb"},   {GUARD_IBPB, "ibpb"},
-        {GUARD_L1D_FLUSH, "l1d"}, {GUARD_4K, "4k"},     {GUARD_CORE, "core"},
+        {GUARD_VERW, "verw"},       {GUARD_IBRS, "ibrs"}, {GUARD_RSB_FILL, "rsb"},
+        {GUARD_RSB_ONE, "pbrsb"},   {GUARD_BHB, "bhb"},   {GUARD_IBPB, "ibpb"},
+        {GUARD_L1D_FLUSH, "l1d"},   {GUARD_4K, "4k"},     {GUARD_CORE, "core"},
+        {GUARD_TSX_OFF, "tsx_off"},
     };
     print_to(to, "     mitigations:%s",
              speculation->spec_ctrl & SPEC_CTRL_IBRS ? " spec_ctrl" : "");

@@ -33,6 +33,7 @@ struct speculation_facts {
 #define GUARD_IBPB       BIT32(5)   // when a CPU goes from one VM to another
 #define GUARD_L1D_FLUSH  BIT32(6)   // when a CPU's loop gives it to a vCPU
 #define GUARD_4K         BIT32(7)   // guest code is mapped by pages of 4K alone
+#define GUARD_TSX_OFF    BIT32(10)  // always: transactions abort
 #define GUARD_SPEC_CTRL  BIT32(8)   // IA32_SPEC_CTRL is there
 #define GUARD_CORE       BIT32(9)   // threads of a core run vCPUs of one VM at a time
 #define GUARDS_OF_SWITCH BITS(4, 0) // those of the world switch: enter.asm

@@ -32,7 +32,9 @@ DEFINE_REGISTER(dr7)
 #define MSR_PRED_CMD          0x49
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_FLUSH_CMD         0x10b
+#define MSR_TSX_CTRL          0x122
 #define MSR_MCU_OPT_CTRL      0x123
+#define MSR_MISC_ENABLE       0x1a0
 #define MSR_PAT               0x277
 #define MSR_TSC_DEADLINE      0x6e0
 #define MSR_X2APIC            0x800

@@ -36,7 +36,7 @@ static struct vfwcfg_item find_item(const struct vfwcfg *fwcfg, unsigned key)
         return (struct vfwcfg_item){fwcfg->directory, sizeof(fwcfg->directory)};
     default:
         if (key >= KEY_FIRST_FILE && key - KEY_FIRST_FILE < fwcfg->file_count)
-            return fwcfg->file[key - KEY_FIRST_FILE];
+            return fwcfg->file[index_below(key - KEY_FIRST_FILE, ARRAY_LENGTH(fwcfg->file))];
         return (struct vfwcfg_item){0};
     }
 }

@@ -112,13 +112,13 @@ static void cascade_lake_keeps_ibrs_on(void **state)
     says(&result, ISSUE_L1TF, "Not affected");
     says(&result, ISSUE_MELTDOWN, "Not affected");
     says(&result, ISSUE_MDS, "Not affected");
-    says(&result, ISSUE_TAA, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
+    says(&result, ISSUE_TAA, "Mitigation: TSX disabled");
     says(&result, ISSUE_ITS, "Vulnerable");
     says(&result, ISSUE_SPECTRE_V2,
          "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; "
          "BHI: SW loop");
     assert_int_equal(result.guards, GUARD_VERW | GUARD_RSB_ONE | GUARD_BHB | GUARD_IBPB |
-                                        GUARD_SPEC_CTRL | GUARD_CORE);
+                                        GUARD_TSX_OFF | GUARD_SPEC_CTRL | GUARD_CORE);
 }
 
 static void ice_lake_needs_no_loop(void **state)
