@@ -11,23 +11,7 @@
 #include "vmx/apicv.h"
 #include "vmx/instructions.h"
 #include "vmx/state.h"
-
-static void flush(struct vmx_vcpu *v, uint32_t requests)
-{
-    if (requests & REQUEST_FLUSH_TLB) {
-        if (machine_uses(FEATURE_INVVPID_SINGLE))
-            (void)invvpid(INVVPID_SINGLE, v->vpid, 0);
-        else if (machine_uses(FEATURE_VPID))
-            (void)invvpid(INVVPID_ALL, 0, 0);
-    }
-    if (requests & REQUEST_FLUSH_EPT) {
-        v->ept_generation = v->vm->ept.generation;
-        if (machine_uses(FEATURE_INVEPT_SINGLE))
-            (void)invept(INVEPT_SINGLE, v->vm->eptp);
-        else
-            (void)invept(INVEPT_ALL, 0);
-    }
-}
+#include "vmx/tlb.h"
 
 // The earliest moment, in VM time, at which this vCPU's local APIC or (vCPU 0 looks after them) a
 // device wants a tick.
@@ -174,8 +158,10 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
     }
     if (requests & REQUEST_APIC)
         apicv_follow(v);
-    if (requests & (REQUEST_FLUSH_TLB | REQUEST_FLUSH_EPT))
-        flush(v, requests);
+    if (requests & REQUEST_FLUSH_TLB)
+        tlb_flush_vpid(v);
+    if (requests & REQUEST_FLUSH_EPT)
+        tlb_flush_ept(v);
     if (requests & REQUEST_PREDICTION_BARRIER)
         wrmsr(MSR_PRED_CMD, 1);
     if (requests & REQUEST_FLUSH_L1D)

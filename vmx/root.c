@@ -7,6 +7,7 @@
 #include "mm/frames.h"
 #include "vmx/guard.h"
 #include "vmx/instructions.h"
+#include "vmx/tlb.h"
 
 struct vmx_cpu vmx_cpus[CPUS];
 struct vmx_capabilities machine_capabilities;
@@ -67,14 +68,7 @@ status_t root_enter(struct explanation *why)
     if (!vmxon(&address))
         return explain(why, STATUS_INVALID, "CPU %u: VMXON failed: is VMX already in use there?",
                        cpu->index);
-    root_flush_all();
+    tlb_flush_all();
     guard_start(vmx);
     return STATUS_OK;
-}
-
-void root_flush_all(void)
-{
-    (void)invept(INVEPT_ALL, 0);
-    if (machine_uses(FEATURE_VPID))
-        (void)invvpid(INVVPID_ALL, 0, 0);
 }

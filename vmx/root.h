@@ -10,6 +10,3 @@ void root_read_capabilities(struct vmx_raw *raw);
 
 // VMXON on this CPU, with control registers that VMX accepts; then nothing stale in its TLB.
 MUST_CHECK status_t root_enter(struct explanation *why);
-
-// Flushes all EPT and VPID mappings that this CPU holds.
-void root_flush_all(void);

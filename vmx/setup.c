@@ -13,6 +13,7 @@
 #include "vmx/instructions.h"
 #include "vmx/root.h"
 #include "vmx/state.h"
+#include "vmx/tlb.h"
 
 extern const uint8_t vmx_exit[], vmx_exit_guarded[];
 void vmx_resume(void);
@@ -214,20 +215,6 @@ void setup_release_vcpu(struct vmx_vcpu *vcpu)
 
 #define REGISTER_STATE (STATE_FPU | STATE_DR | STATE_MSR | STATE_XCR0 | STATE_TSC)
 
-static void flush_for(struct vmx_vcpu *vcpu)
-{
-    // Combined mappings made here by this vCPU earlier, or by another under the same VPID, may be
-    // stale.
-    if (machine_uses(FEATURE_INVVPID_SINGLE))
-        (void)invvpid(INVVPID_SINGLE, vcpu->vpid, 0);
-    else if (machine_uses(FEATURE_VPID))
-        (void)invvpid(INVVPID_ALL, 0, 0);
-    if (machine_uses(FEATURE_INVEPT_SINGLE))
-        (void)invept(INVEPT_SINGLE, vcpu->vm->eptp);
-    else
-        (void)invept(INVEPT_ALL, 0);
-}
-
 void vcpu_load(struct vmx_vcpu *vcpu)
 {
     struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
@@ -246,8 +233,10 @@ void vcpu_load(struct vmx_vcpu *vcpu)
     if (moved)
         write_host_cpu(here);
     if (moved || vcpu->ept_generation != vcpu->vm->ept.generation) {
-        vcpu->ept_generation = vcpu->vm->ept.generation;
-        flush_for(vcpu);
+        // What it left here earlier, or another under the same VPID or on tables at the same place,
+        // may be stale.
+        tlb_flush_vpid(vcpu);
+        tlb_flush_ept(vcpu);
     }
     vcpu->cpu = here;
     vcpu->guards = here->guards;

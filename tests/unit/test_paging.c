@@ -1,0 +1,114 @@
+// Corbel's own page tables over memory as large machines have it: more than 1 TiB, with holes. The
+// file under test is part of the machine half; of it, only what touches memory runs here.
+
+#define _GNU_SOURCE // MAP_FIXED_NOREPLACE
+
+#include "tests/unit/support.h"
+
+#include <sys/mman.h>
+
+#include "mm/paging.c"
+
+#define MIB  UINT64_C(0x100000)
+#define GIB  UINT64_C(0x40000000)
+#define TIB  (1024 * GIB)
+#define POOL (UINT64_C(256) * MIB) // where page tables come from
+#define SIZE (UINT64_C(32) * MIB)
+
+const uint8_t image_start[1], image_text_start[1], image_text_end[1], image_rodata_start[1],
+    image_rodata_end[1], image_end[1], image_data_end[1];
+
+static int make_pool(void **state)
+{
+    (void)state;
+    void *pool = mmap((void *)POOL, SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    static _Alignas(PAGE_SIZE) uint8_t bitmap[4 * PAGE_SIZE];
+    assert_true(frames_bitmap_size(POOL + SIZE) <= sizeof(bitmap));
+    frames_init(hpa((uintptr_t)bitmap), POOL + SIZE);
+    frames_add(hpa(POOL), SIZE);
+    return pool == (void *)POOL ? 0 : -1;
+}
+
+static int free_pool(void **state)
+{
+    (void)state;
+    return munmap((void *)POOL, SIZE);
+}
+
+// The entry that maps `address`, found as the CPU does; 0: none. *size is what it covers.
+static uint64_t walk(uint64_t address, uint64_t *size)
+{
+    const uint64_t *table = root;
+    for (int shift = 39;; shift -= 9) {
+        uint64_t entry = table[address >> shift & 511];
+        *size = UINT64_C(1) << shift;
+        if (!(entry & 1))
+            return 0;
+        if (shift == 12 || (entry & 0x80))
+            return entry;
+        table = (const uint64_t *)(entry & 0xffffffffff000);
+    }
+}
+
+#define UNCACHEABLE UINT64_C(0x18) // PWT and PCD
+#define NO_EXECUTE  (UINT64_C(1) << 63)
+
+static void assert_maps(uint64_t address, uint64_t size, uint64_t cache)
+{
+    uint64_t found, entry = walk(address, &found);
+    assert_int_equal(found, size);
+    assert_int_equal(entry & 0xffffffffff000 & ~(size - 1), address & ~(size - 1));
+    assert_int_equal(entry & UNCACHEABLE, cache);
+    assert_int_equal(entry & NO_EXECUTE, NO_EXECUTE);
+}
+
+static void memory_beyond_a_terabyte_is_mapped_as_it_is(void **state)
+{
+    (void)state;
+    uint64_t size;
+    paging_init();
+    paging_add_ram(hpa(MIB), 2 * GIB - MIB + 12345);
+    paging_add_ram(hpa(4 * GIB), 1020 * GIB);
+    paging_add_ram(hpa(2 * TIB + 4096), TIB); // no large page at either end
+    assert_int_equal(walk(0, &size), 0);
+    assert_maps(0x1000, 4096, UNCACHEABLE);
+    assert_maps(MIB, 4096, 0);
+    assert_maps(2 * MIB, 2 * MIB, 0);
+    assert_maps(2 * GIB - 1, 2 * MIB, 0);
+    assert_maps(2 * GIB + 0x2000, 4096, 0);
+    assert_maps(2 * GIB + 0x3000, 4096, UNCACHEABLE); // part of a page is no memory
+    assert_maps(4 * GIB - 1, 2 * MIB, UNCACHEABLE);
+    assert_maps(4 * GIB, 2 * MIB, 0);
+    assert_maps(TIB - 1, 2 * MIB, 0);
+    assert_int_equal(walk(TIB, &size), 0);
+    assert_int_equal(walk(2 * TIB, &size), 0);
+    assert_maps(2 * TIB + 4096, 4096, 0);
+    assert_maps(2 * TIB + 2 * MIB, 2 * MIB, 0);
+    assert_maps(3 * TIB + 4095, 4096, 0);
+    assert_int_equal(walk(3 * TIB + 4096, &size), 0);
+    assert_int_equal(paging_violations(), 0);
+}
+
+static void a_page_that_may_be_written_and_executed_is_found(void **state)
+{
+    (void)state;
+    paging_init();
+    uint64_t before = *entry_at(2 * GIB, LEVEL_2M);
+    assert_int_equal(paging_violations(), 0);
+    *entry_at(2 * GIB, LEVEL_2M) = before & ~NO_EXECUTE;
+    assert_int_equal(paging_violations(), 1);
+    *entry_at(2 * GIB, LEVEL_2M) = before & ~NO_EXECUTE & ~UINT64_C(2); // not text, though
+    assert_int_equal(paging_violations(), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(memory_beyond_a_terabyte_is_mapped_as_it_is, make_pool,
+                                        free_pool),
+        cmocka_unit_test_setup_teardown(a_page_that_may_be_written_and_executed_is_found, make_pool,
+                                        free_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
