@@ -47,7 +47,7 @@ help:
 PURE_DIRS := lib vm exits drivers/virt loaders monitor
 MACHINE_DIRS := boot arch/x86_64 mm vmx drivers/host
 PURE := $(wildcard $(addsuffix /*.c,$(PURE_DIRS))) $(wildcard $(addsuffix /pure_*.c,$(MACHINE_DIRS)))
-PURE_EXTRA := $(wildcard boot/bootinfo.c boot/last_words.c boot/memory_map.c boot/options.c vmx/capabilities.c vmx/controls.c vmx/check.c vmx/report.c mm/ept.c mm/frames.c arch/x86_64/mca.c \
+PURE_EXTRA := $(wildcard boot/bootinfo.c boot/last_words.c boot/memory_map.c boot/numbering.c boot/options.c vmx/capabilities.c vmx/controls.c vmx/check.c vmx/report.c mm/ept.c mm/frames.c arch/x86_64/mca.c arch/x86_64/mtrr.c \
                 drivers/host/acpi.c drivers/host/acpi_tables.c drivers/host/aml.c drivers/host/framebuffer.c \
                 drivers/host/keyboard.c drivers/host/log.c drivers/host/screen.c drivers/host/calibrate.c drivers/host/rtc_date.c)
 PURE_EXTRA += $(wildcard vmx/choice.c vmx/required.c vmx/fields.c vmx/speculation.c vmx/check_*.c vmx/report_*.c mm/ept_*.c)

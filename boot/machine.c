@@ -9,6 +9,7 @@
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
+#include "boot/numbering.h"
 #include "drivers/host/acpi.h"
 #include "drivers/host/console.h"
 #include "drivers/host/ioapic.h"
@@ -36,37 +37,21 @@ static const void *map_table(void *context, uint64_t physical, uint64_t length)
     return (const void *)physical;
 }
 
-static bool shares_core(uint32_t apic_id)
-{
-    for (unsigned i = 0; i < cpu_count; i++)
-        if (cpus[i].apic_id >> cpu_core_shift() == apic_id >> cpu_core_shift())
-            return true;
-    return false;
-}
-
-// CPU 0 is the one that runs; the others in the order of the table.
 static void number_cpus(bool nosmt)
 {
-    uint32_t own = cpuid(1, 0).ebx >> 24;
+    uint32_t apic_id[CPUS];
+    struct numbering rules = {
+        .own = cpuid(1, 0).ebx >> 24,
+        .core_shift = cpu_core_shift(),
+        .has_x2apic = cpuid(1, 0).ecx & BIT32(21),
+        .nosmt = nosmt,
+    };
     if (cpuid(0, 0).eax >= 0xb && cpuid(0xb, 0).ebx)
-        own = cpuid(0xb, 0).edx;
-    cpus[0].apic_id = own;
-    bool has_x2apic = cpuid(1, 0).ecx & BIT32(21);
-    for (unsigned i = 0; i < acpi.cpu_count; i++) {
-        if (acpi.apic_ids[i] == own || (nosmt && shares_core(acpi.apic_ids[i])))
-            continue;
-        if (acpi.apic_ids[i] > 254 && !has_x2apic) {
-            print_to(consoles_printer(), "acpi: no x2APIC: the CPU with APIC id %u is left out\n",
-                     acpi.apic_ids[i]);
-            continue;
-        }
-        if (cpu_count == CPUS) {
-            print_to(consoles_printer(), "acpi: more than %u CPUs: the others are left out\n",
-                     CPUS);
-            break;
-        }
-        cpus[cpu_count].index = cpu_count;
-        cpus[cpu_count++].apic_id = acpi.apic_ids[i];
+        rules.own = cpuid(0xb, 0).edx;
+    cpu_count = numbering_choose(&rules, acpi.apic_ids, acpi.cpu_count, apic_id, &acpi.notes);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        cpus[i].index = i;
+        cpus[i].apic_id = apic_id[i];
     }
 }
 
@@ -75,8 +60,8 @@ void machine_read_tables(const struct boot_info *info, bool nosmt)
     // GRUB has looked everywhere that a BIOS may have it.
     if (info->rsdp_size)
         (void)acpi_parse(&acpi, info->rsdp, info->rsdp_size, map_table, NULL);
-    notes_print(consoles_printer(), "acpi: ", &acpi.notes);
     number_cpus(nosmt);
+    notes_print(consoles_printer(), "acpi: ", &acpi.notes);
 }
 
 status_t machine_calibrate(void)
