@@ -1,8 +1,10 @@
 // Taking possession of the machine's memory.
 
 #include "boot/memory.h"
-#include "drivers/host/log.h"
 
+#include "arch/x86_64/mtrr.h"
+#include "boot/consoles.h"
+#include "drivers/host/log.h"
 #include "mm/frames.h"
 #include "mm/paging.h"
 
@@ -63,12 +65,30 @@ static uint64_t find_room(const struct boot_info *info, const struct range *take
     return 0;
 }
 
+// Guests' memory is write-back whatever the MTRRs say, so what they say must be that: memory that
+// firmware forgot in them is not used.
+static void add_write_back(const struct mtrr_state *mtrrs, uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start, next; at < end; at = next) {
+        next = end;
+        if (!mtrr_are_on(mtrrs) || mtrr_is_write_back(mtrrs, at, &next))
+            frames_add(hpa(at), next - at);
+        else
+            print_to(consoles_printer(),
+                     "memory: %lu KiB at %#lx are not used: the firmware's MTRRs do not have them "
+                     "as write-back\n",
+                     (next - at) >> 10, at);
+    }
+}
+
 static void add_frames(const struct boot_info *info, const struct range *taken, unsigned count)
 {
+    static struct mtrr_state mtrrs;
+    mtrr_read(&mtrrs);
     for (unsigned i = 0; i < info->memory_count; i++) {
         const struct memory_range *range = &info->memory[i];
         if (range->type == MEMORY_USABLE)
-            frames_add(hpa(range->start), range->end - range->start);
+            add_write_back(&mtrrs, MAX(range->start, LOW_MEMORY), range->end);
     }
     for (unsigned t = 0; t < count; t++)
         frames_reserve(hpa(taken[t].start), taken[t].end - taken[t].start);

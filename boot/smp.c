@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/machine_check.h"
+#include "arch/x86_64/mtrr.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
@@ -17,10 +18,12 @@
 
 extern const uint8_t trampoline_start[], trampoline_end[];
 extern const uint64_t trampoline_cr3;
+extern const uint8_t trampoline_lift_nx;
 extern uint64_t trampoline_stack, trampoline_cpu;
 
-#define MSR_TSC_ADJUST 0x3b
-#define TSC_LOOKS      16
+#define MSR_TSC_ADJUST  0x3b
+#define TSC_LOOKS       16
+#define TSC_CORRECTIONS 3
 
 static uint64_t ticks_per_us;
 static void (*ap_entry_point)(struct cpu *);
@@ -32,7 +35,9 @@ static _Atomic bool arrived;
 // Two CPUs look at their TSCs by turns.
 static _Atomic bool asked;
 static _Atomic uint64_t answer;
-static uint64_t tsc_adjust; // of CPU 0
+static _Atomic int64_t correction; // that the other is asked to make
+static uint64_t tsc_adjust;        // of CPU 0
+static struct mtrr_state mtrrs;    // of CPU 0
 
 // Waits for `microseconds`, or until the CPU has arrived.
 static bool wait_arrived(uint64_t microseconds)
@@ -59,6 +64,15 @@ static bool start_one(struct cpu *cpu, uint64_t page)
     return wait_arrived(ONLINE_WAIT_US);
 }
 
+// It waits for a startup again: on a stack of its own it will not come, and another's is no place
+// for it.
+static void give_up(const struct cpu *cpu)
+{
+    print_to(consoles_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
+             cpu->index, cpu->apic_id);
+    apic_send_init(cpu->apic_id);
+}
+
 // How far the other CPU's TSC is certainly ahead of ours, or (negative) behind: its answers must
 // lie between our question and our next look. 0: in step, as far as two CPUs can tell.
 static int64_t tsc_distance(void)
@@ -76,31 +90,58 @@ static int64_t tsc_distance(void)
     return ahead ? ahead : behind;
 }
 
-static void answer_looks(const struct cpu *cpu)
-{
-    for (unsigned i = 0; i < TSC_LOOKS; i++) {
-        while (!asked && starting == cpu)
-            pause();
-        answer = rdtsc_ordered();
-        asked = false;
-    }
-}
-
 static bool has_tsc_adjust(void)
 {
     return cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & BIT32(1));
 }
 
-// Guests' clocks go from CPU to CPU: a CPU whose time is another is of no use.
+static void correct(int64_t by)
+{
+    correction = by;
+    while (correction)
+        pause();
+}
+
+// Guests' clocks go from CPU to CPU: a CPU whose time is another, and cannot be corrected, is of no
+// use.
 static void admit(struct cpu *cpu)
 {
-    int64_t distance = tsc_distance();
-    if (distance)
-        print_to(consoles_printer(),
-                 "smp: the TSC of CPU %u (APIC id %u) is %ld ticks off: the CPU is left out\n",
-                 cpu->index, cpu->apic_id, distance);
-    else
-        cpu->online = true;
+    int64_t distance = tsc_distance(), first = distance;
+    for (unsigned i = 0; distance && has_tsc_adjust() && i < TSC_CORRECTIONS; i++) {
+        correct(-distance);
+        distance = tsc_distance();
+    }
+    if (first)
+        print_to(consoles_printer(), "smp: the TSC of CPU %u (APIC id %u) was %ld ticks off: %s\n",
+                 cpu->index, cpu->apic_id, first, distance ? "the CPU is left out" : "corrected");
+    cpu->online = !distance;
+}
+
+// The other side: serves CPU 0 until it is done with this CPU.
+static void answer_looks(const struct cpu *cpu)
+{
+    while (starting == cpu) {
+        if (asked) {
+            answer = rdtsc_ordered();
+            asked = false;
+        } else if (correction) {
+            wrmsr(MSR_TSC_ADJUST, rdmsr(MSR_TSC_ADJUST) + (uint64_t)correction);
+            correction = 0;
+        }
+        pause();
+    }
+}
+
+// Memory whose type differs from CPU to CPU is not coherent.
+static void match_mtrrs(const struct cpu *cpu)
+{
+    static struct mtrr_state own; // one CPU at a time
+    mtrr_read(&own);
+    if (memcmp(&own, &mtrrs, sizeof(own)) == 0)
+        return;
+    print_to(consoles_printer(), "smp: firmware left CPU %u other MTRRs than CPU 0: set alike\n",
+             cpu->index);
+    mtrr_write(&mtrrs);
 }
 
 void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(struct cpu *))
@@ -119,6 +160,9 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     uint64_t root = paging_root();
     memcpy((void *)page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     memcpy((void *)(page + cr3_at), &root, sizeof(root));
+    *(uint8_t *)(page + (uintptr_t)&trampoline_lift_nx - (uintptr_t)trampoline_start) =
+        cpu_nx_was_off;
+    mtrr_read(&mtrrs);
     paging_set_text(page, true);
     if (has_tsc_adjust())
         tsc_adjust = rdmsr(MSR_TSC_ADJUST);
@@ -130,8 +174,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
         if (start_one(&cpus[i], page))
             admit(&cpus[i]);
         else
-            print_to(consoles_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
-                     i, cpus[i].apic_id);
+            give_up(&cpus[i]);
         starting = NULL;
     }
     paging_set_text(page, false);
@@ -139,17 +182,16 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
 
 void ap_main(struct cpu *cpu)
 {
-    cpu_set_modes();
     cpu_load_tables(cpu);
+    cpu_set_modes();
     if (starting == cpu) {
         apic_enable();
         machine_check_init(consoles_printer()); // CPU 0 waits meanwhile, silent
+        match_mtrrs(cpu);
         if (has_tsc_adjust() && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
             wrmsr(MSR_TSC_ADJUST, tsc_adjust);
         arrived = true;
         answer_looks(cpu);
-        while (starting == cpu)
-            pause();
         if (cpu->online)
             ap_entry_point(cpu);
     }

@@ -5,13 +5,15 @@
 global trampoline_start
 global trampoline_end
 global trampoline_cr3
+global trampoline_lift_nx
 global trampoline_stack
 global trampoline_cpu
 global trampoline_page
 global boot_gdt_pointer
 extern ap_main
 
-%define EFER 0xc0000080
+%define EFER        0xc0000080
+%define MISC_ENABLE 0x1a0
 
 section .rodata
 bits 16
@@ -26,6 +28,13 @@ trampoline_start:
     mov cr4, eax
     mov eax, [trampoline_cr3 - trampoline_start]
     mov cr3, eax
+    cmp byte [trampoline_lift_nx - trampoline_start], 0
+    je .nx_is_there
+    mov ecx, MISC_ENABLE
+    rdmsr
+    and edx, ~(1 << (34 - 32))
+    wrmsr
+.nx_is_there:
     mov ecx, EFER
     rdmsr
     or eax, (1 << 8) | (1 << 11)           ; LME, NXE: our tables use NX
@@ -43,6 +52,7 @@ gdt_pointer:
     dw gdt_end - gdt - 1
     dd gdt
 trampoline_cr3:   dq 0
+trampoline_lift_nx: db 0
 trampoline_end:
 
 align 8

@@ -12,6 +12,8 @@ enum apic_register {
     APIC_TPR = 0x80,
     APIC_EOI = 0xb0,
     APIC_SVR = 0xf0,
+    APIC_ISR = 0x100, // eight of them
+    APIC_IRR = 0x200, // likewise
     APIC_ICR = 0x300,
     APIC_ICR_HIGH = 0x310,
     APIC_LVT_TIMER = 0x320,
@@ -58,6 +60,15 @@ void apic_init(uint64_t base, bool need_x2apic)
         (rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC) || (need_x2apic && (cpuid(1, 0).ecx & BIT32(21)));
 }
 
+// What was in service when firmware or the boot loader left would hold back all that is not above
+// it.
+static void end_old_interrupts(void)
+{
+    for (unsigned vector = 0; vector < 256; vector++)
+        if (apic_read(APIC_ISR + vector / 32 * 0x10) & BIT32(vector % 32))
+            apic_eoi();
+}
+
 void apic_enable(void)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
@@ -69,7 +80,9 @@ void apic_enable(void)
     apic_write(APIC_LVT_TIMER, LVT_MASKED);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
     apic_write(APIC_LVT_LINT1, LVT_MASKED);
+    apic_write(APIC_LVT_PMC, LVT_MASKED);
     apic_write(APIC_LVT_ERROR, LVT_MASKED);
+    end_old_interrupts();
 }
 
 uint32_t apic_id(void)
@@ -126,14 +139,31 @@ void apic_stop_others(void)
             apic_send_nmi(cpus[i].apic_id);
 }
 
+// Microcode of old gets deadlines wrong, and nothing but a try tells. The interrupt stays pending:
+// it wakes whoever sleeps first, once.
+static bool deadline_works(uint64_t tsc_hz)
+{
+    uint64_t duration = tsc_hz / 5000, start = rdtsc(), passed = 0;
+    wrmsr(MSR_TSC_DEADLINE, start + duration);
+    while (!(apic_read(APIC_IRR + VECTOR_TIMER / 32 * 0x10) & BIT32(VECTOR_TIMER % 32)) &&
+           passed < 100 * duration)
+        passed = rdtsc() - start;
+    return passed >= duration / 2 && passed < 100 * duration;
+}
+
 void apic_timer_init(uint64_t tsc_hz)
 {
-    has_tsc_deadline = cpuid(1, 0).ecx & BIT32(24);
+    static bool is_tried; // by CPU 0: all have the same microcode
+    if (!is_tried)
+        has_tsc_deadline = cpuid(1, 0).ecx & BIT32(24);
     if (has_tsc_deadline) {
         apic_write(APIC_LVT_TIMER, VECTOR_TIMER | LVT_TSC_DEADLINE);
         __asm__ volatile("mfence" : : : "memory"); // orders the LVT before the first deadline
-        return;
+        has_tsc_deadline = is_tried || deadline_works(tsc_hz);
     }
+    is_tried = true;
+    if (has_tsc_deadline)
+        return;
     apic_write(APIC_TIMER_DIVIDE, 0xb); // by 1
     if (!ticks_per_tsc) {
         uint64_t duration = tsc_hz / 200; // 5 ms

@@ -55,8 +55,26 @@ void cpu_load_tables(struct cpu *cpu)
     traps_load_idt();
 }
 
+#define MISC_ENABLE_LIMITS_CPUID BIT(22)
+#define MISC_ENABLE_NO_NX        BIT(34)
+
+bool cpu_nx_was_off;
+
+// Switches of firmware setup for systems of old: no leaf of CPUID beyond 3, and no NX, without
+// which our page tables cannot be.
+static void lift_limits(void)
+{
+    const uint64_t limits = MISC_ENABLE_LIMITS_CPUID | MISC_ENABLE_NO_NX;
+    uint64_t misc;
+    if (!rdmsr_safe(MSR_MISC_ENABLE, &misc) || !(misc & limits))
+        return;
+    (void)wrmsr_safe(MSR_MISC_ENABLE, misc & ~limits);
+    cpu_nx_was_off = cpu_nx_was_off || (misc & MISC_ENABLE_NO_NX);
+}
+
 void cpu_set_modes(void)
 {
+    lift_limits();
     // PE MP ET NE WP PG on; EM TS AM and, ruinous on metal when left as the loader had them, CD and
     // NW off.
     write_cr0(UINT64_C(0x80010033));
@@ -79,15 +97,21 @@ uint64_t cpu_xcr0(void)
 {
     if (!(cpuid(1, 0).ecx & BIT32(26)))
         return 0;
-    struct cpuid_result sizes = features_common(0xd, 0);
-    uint64_t all = (uint64_t)sizes.edx << 32 | sizes.eax;
-    // x87 SSE AVX, BNDREGS BNDCSR, the three of AVX-512, PKRU, the two of AMX.
-    return all & (BITS(7, 0) | BIT(9) | BIT(17) | BIT(18));
+    // x87 SSE AVX, the three of AVX-512, PKRU: what a guest cannot switch on it cannot leave
+    // behind.
+    return features_common(0xd, 0).eax & (BITS(2, 0) | BITS(7, 5) | BIT(9));
 }
 
 uint32_t cpu_xsave_size(void)
 {
-    return cpu_xcr0() ? cpuid(0xd, 0).ecx : 512;
+    uint32_t size = cpu_xcr0() ? 576 : 512; // the legacy area and the header
+    for (uint32_t i = 2; i <= 9; i++) {
+        struct cpuid_result place = {0};
+        if (cpu_xcr0() & BIT(i))
+            place = cpuid(0xd, i);
+        size = MAX(size, place.ebx + place.eax);
+    }
+    return size;
 }
 
 unsigned cpu_core_shift(void)

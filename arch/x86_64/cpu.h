@@ -67,9 +67,11 @@ void cpu_load_tables(struct cpu *cpu);
 // CR0, CR4, EFER and PAT as Corbel wants them on each CPU: caches on, WP, NX, OSFXSR, OSXSAVE.
 void cpu_set_modes(void);
 
-// The XCR0 with every user state component that all CPUs have that were noted (features.h) and this
-// one has, or 0 without XSAVE; and the size of
-// its image.
+// Firmware had NX switched off: each CPU must switch it on before it enters long mode.
+extern bool cpu_nx_was_off;
+
+// The XCR0 with every state component of guests that all CPUs have that were noted (features.h) and
+// this one has, or 0 without XSAVE; and the size of its image.
 uint64_t cpu_xcr0(void);
 uint32_t cpu_xsave_size(void);
 
