@@ -21,6 +21,7 @@
 #include "mm/paging.h"
 #include "vmx/loop.h"
 #include "vmx/machine.h"
+#include "vmx/root.h"
 
 #define APIC_BASE_ADDRESS BITS(51, 12)
 
@@ -155,6 +156,10 @@ static bool stays_on(void)
 
 void machine_end(void)
 {
+    if (end_wanted == END_RESET) {
+        root_leave();
+        power_reset(&acpi);
+    }
     if (stays_on())
         panic_halt();
     power_off_or_halt();

@@ -31,7 +31,7 @@ static bool set_console(struct boot_options *options, struct span value)
 static bool set_end(struct boot_options *options, struct span value)
 {
     static const struct span_word names[] = {
-        {"off", END_OFF}, {"halt", END_HALT}, {"panic", END_PANIC}, {0}};
+        {"off", END_OFF}, {"halt", END_HALT}, {"reset", END_RESET}, {"panic", END_PANIC}, {0}};
     int end;
     if (!span_means(value, names, &end))
         return false;

@@ -4,8 +4,8 @@
 //
 //   report                 print what this machine can do, then end
 //   console=com1           the serial console: com1 to com4, a port number (0x3f8) or none
-//   end=off                after a report, a refusal or a panic: off, or halt, to keep the screen;
-//                          end=panic panics instead of starting, to try that
+//   end=off                after a report, a refusal or a panic: off, halt, to keep the screen, or
+//                          reset; end=panic panics instead of starting, to try that
 //   mitigations=auto       guards against speculation: auto, off, force (whatever they cost); and
 //                          with ,nosmt one thread a core
 //   features=-vpid,-ept_ad CPU features that Corbel must not use (-), or may again (+)
@@ -21,6 +21,7 @@ enum boot_end {
     END_AUTO, // halt on a real machine with a screen, else off
     END_OFF,
     END_HALT,
+    END_RESET,
     END_PANIC,
 };
 

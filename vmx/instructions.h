@@ -92,6 +92,11 @@ static inline bool vmxon(const hpa_t *region)
     return ok;
 }
 
+static inline void vmxoff(void)
+{
+    __asm__ volatile("vmxoff" : : : "cc", "memory");
+}
+
 static inline bool vmclear(const hpa_t *vmcs)
 {
     bool ok;

@@ -72,3 +72,9 @@ status_t root_enter(struct explanation *why)
     guard_start(vmx);
     return STATUS_OK;
 }
+
+void root_leave(void)
+{
+    if (read_cr4() & CR4_VMXE)
+        vmxoff();
+}

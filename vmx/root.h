@@ -10,3 +10,6 @@ void root_read_capabilities(struct vmx_raw *raw);
 
 // VMXON on this CPU, with control registers that VMX accepts; then nothing stale in its TLB.
 MUST_CHECK status_t root_enter(struct explanation *why);
+
+// Before a reset: the chipset may do it by INIT, which is blocked in VMX root operation.
+void root_leave(void);

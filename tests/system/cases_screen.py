@@ -103,6 +103,13 @@ def case_panic_is_kept(t):
                    r"\|   [0-9a-f]{16} boot_main\+0x", r"\ncorbel: panic on CPU 0")
 
 
+def case_end_reset(t):
+    """`end=reset` starts the machine again instead."""
+    with BareMachine(t, "q35", "-no-reboot", arguments="end=reset") as machine:
+        machine.wait_for_end()
+        check(machine.qemu.wait(10) == 0, "the machine was not reset")
+
+
 def case_machine_check(t):
     """A machine check that needs no action is survived; one that corrupts a CPU ends in a panic that tells of both, and
     of what the other CPU's banks say."""

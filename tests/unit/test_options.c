@@ -34,6 +34,8 @@ static void ends(void **state)
     assert_int_equal(options.end, END_HALT);
     parse("end=halt end=off");
     assert_int_equal(options.end, END_OFF);
+    parse("end=reset");
+    assert_int_equal(options.end, END_RESET);
     parse("end=panic");
     assert_int_equal(options.end, END_PANIC);
     parse("end=hal end= end");
