@@ -37,7 +37,8 @@ static _Atomic bool asked;
 static _Atomic uint64_t answer;
 static _Atomic int64_t correction; // that the other is asked to make
 static uint64_t tsc_adjust;        // of CPU 0
-static struct mtrr_state mtrrs;    // of CPU 0
+static unsigned mtrrs_differed;
+static struct mtrr_state mtrrs; // of CPU 0
 
 // Waits for `microseconds`, or until the CPU has arrived.
 static bool wait_arrived(uint64_t microseconds)
@@ -133,15 +134,14 @@ static void answer_looks(const struct cpu *cpu)
 }
 
 // Memory whose type differs from CPU to CPU is not coherent.
-static void match_mtrrs(const struct cpu *cpu)
+static void match_mtrrs(void)
 {
     static struct mtrr_state own; // one CPU at a time
     mtrr_read(&own);
     if (memcmp(&own, &mtrrs, sizeof(own)) == 0)
         return;
-    print_to(consoles_printer(), "smp: firmware left CPU %u other MTRRs than CPU 0: set alike\n",
-             cpu->index);
     mtrr_write(&mtrrs);
+    mtrrs_differed++;
 }
 
 void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(struct cpu *))
@@ -178,6 +178,10 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
         starting = NULL;
     }
     paging_set_text(page, false);
+    if (mtrrs_differed)
+        print_to(consoles_printer(),
+                 "smp: firmware left %u CPUs with other MTRRs than CPU 0: set alike\n",
+                 mtrrs_differed);
 }
 
 void ap_main(struct cpu *cpu)
@@ -187,7 +191,7 @@ void ap_main(struct cpu *cpu)
     if (starting == cpu) {
         apic_enable();
         machine_check_init(consoles_printer()); // CPU 0 waits meanwhile, silent
-        match_mtrrs(cpu);
+        match_mtrrs();
         if (has_tsc_adjust() && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
             wrmsr(MSR_TSC_ADJUST, tsc_adjust);
         arrived = true;
