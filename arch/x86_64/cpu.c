@@ -72,9 +72,28 @@ static void lift_limits(void)
     cpu_nx_was_off = cpu_nx_was_off || (misc & MISC_ENABLE_NO_NX);
 }
 
+// What would go on counting, tracing and hiding state while guests run, had firmware left it on.
+static void quiet(void)
+{
+    static const uint32_t msrs[] = {
+        0x38f,  // IA32_PERF_GLOBAL_CTRL
+        0x3f1,  // IA32_PEBS_ENABLE
+        0x570,  // IA32_RTIT_CTL
+        0x14ce, // IA32_LBR_CTL
+        0x1d9,  // IA32_DEBUGCTL
+        0x1c4,  // IA32_XFD
+        0xda0,  // IA32_XSS
+    };
+    uint64_t value;
+    for (unsigned i = 0; i < ARRAY_LENGTH(msrs); i++)
+        if (rdmsr_safe(msrs[i], &value) && value)
+            (void)wrmsr_safe(msrs[i], 0);
+}
+
 void cpu_set_modes(void)
 {
     lift_limits();
+    quiet();
     // PE MP ET NE WP PG on; EM TS AM and, ruinous on metal when left as the loader had them, CD and
     // NW off.
     write_cr0(UINT64_C(0x80010033));

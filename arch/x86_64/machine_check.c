@@ -31,7 +31,7 @@ static struct {
     struct mca_bank bank;
     _Atomic bool is_whole;
 } kept[32];
-static _Atomic unsigned kept_count;
+static _Atomic unsigned kept_count, ended;
 
 static uint64_t capabilities(void)
 {
@@ -82,6 +82,11 @@ bool machine_check_next(struct mca_bank *told)
     return true;
 }
 
+unsigned machine_check_ended(void)
+{
+    return ended;
+}
+
 void machine_check_print(struct printer *to)
 {
     for (unsigned i = 0; i < ARRAY_LENGTH(kept) && kept[i].is_whole; i++)
@@ -107,8 +112,10 @@ enum mca_action machine_check_serve(bool in_guest, uint64_t *frame)
             (void)wrmsr_safe(MSR_MC_CTL + 4 * i + MC_STATUS, 0);
     }
     enum mca_action action = mca_action(worst, global, in_guest);
-    if (action == MCA_PANIC || (action == MCA_END_GUEST && !is_named))
+    if (action == MCA_PANIC || (action == MCA_END_GUEST && !is_named)) {
+        ended++;
         return MCA_PANIC;
+    }
     (void)wrmsr_safe(MSR_MCG_STATUS, 0); // another one before this would shut the CPU down
     return action;
 }

@@ -16,5 +16,8 @@ enum mca_action machine_check_serve(bool in_guest, uint64_t *frame);
 // The next thing that was kept and not yet told. CPU 0 only.
 bool machine_check_next(struct mca_bank *told);
 
+// How many CPUs have read their banks and go no further.
+unsigned machine_check_ended(void);
+
 // For panics: all that is kept.
 void machine_check_print(struct printer *to);

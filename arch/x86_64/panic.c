@@ -10,7 +10,7 @@
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
 
-#define BANKS_TICKS UINT64_C(20000000) // of the TSC: some milliseconds
+#define BANKS_TICKS UINT64_C(1000000000) // of the TSC: half a second at most
 
 static struct printer *output;
 static void (*flush_output)(void);
@@ -190,9 +190,14 @@ static void print_registers(const struct trap_frame *f)
 // The other CPUs come to their banks at the same moment, and the cause may stand there.
 static void wait_for_banks(void)
 {
-    uint64_t since = rdtsc();
-    while (rdtsc() - since < BANKS_TICKS)
+    unsigned online = 0;
+    for (unsigned i = 0; i < cpu_count; i++)
+        online += cpus[i].online;
+    for (uint64_t since = rdtsc(); machine_check_ended() < online;) {
+        if (rdtsc() - since > BANKS_TICKS)
+            break;
         pause();
+    }
 }
 
 void panic_machine_check(const char *when)
