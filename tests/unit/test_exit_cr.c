@@ -147,6 +147,30 @@ static void cr4_follows_cpuid(void **state)
     refused(4, CR4_PCIDE);
 }
 
+static void what_changes_translations_flushes_them(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned cr;
+        uint64_t bit;
+        bool flushes;
+    } rows[] = {
+        {0, CR0_WP, true},   {0, CR0_TS, false},      {0, CR0_AM, false},   {0, CR0_CD, false},
+        {4, CR4_PGE, true},  {4, CR4_PSE, true},      {4, CR4_SMEP, true},  {4, CR4_SMAP, true},
+        {4, CR4_PKE, true},  {4, CR4_PCIDE, true},    {4, CR4_TSD, false},  {4, CR4_DE, false},
+        {4, CR4_MCE, false}, {4, CR4_OSXSAVE, false}, {4, CR4_UMIP, false},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
+        machine_init();
+        for (unsigned times = 0; times < 2; times++) { // set or cleared, and back
+            uint64_t now = rows[i].cr ? VCPU->cr4 : VCPU->cr0;
+            assert_verdict(write(rows[i].cr, now ^ rows[i].bit), next());
+            if (exit_requests != (rows[i].flushes ? REQUEST_FLUSH_TLB : 0))
+                fail_msg("row %u", i);
+        }
+    }
+}
+
 static void ownership_covers_what_the_guest_must_not_set(void **state)
 {
     (void)state;
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup(pae_paging_loads_the_page_directory_pointers, set_up),
         cmocka_unit_test_setup(cr3_flushes_unless_asked_not_to, set_up),
         cmocka_unit_test_setup(cr4_follows_cpuid, set_up),
+        cmocka_unit_test_setup(what_changes_translations_flushes_them, set_up),
         cmocka_unit_test_setup(ownership_covers_what_the_guest_must_not_set, set_up),
         cmocka_unit_test_setup(cr8_is_the_task_priority, set_up),
         cmocka_unit_test_setup(reads_have_the_operand_size_of_the_mode, set_up),
