@@ -335,7 +335,7 @@ bool lapic_read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t
     uint32_t number = index - MSR_X2APIC_FIRST;
     if (!lapic_in_x2apic(vcpu) || number >= REGISTERS)
         return false;
-    number = (unsigned)index_below(number, REGISTERS);
+    number = (uint32_t)index_and(number, REGISTERS - 1);
     if (!(rules[number].allowed & MR))
         return false;
     *value = read_register(vcpu, number * 16, now);
@@ -358,7 +358,7 @@ static bool write_icr(struct vcpu *vcpu, uint64_t value)
 __attribute__((noinline)) static bool write_x2apic(struct vcpu *vcpu, unsigned number,
                                                    uint64_t value, uint64_t now)
 {
-    const struct rule *rule = &rules[index_below(number, REGISTERS)];
+    const struct rule *rule = &rules[index_and(number, REGISTERS - 1)];
     uint64_t defined = rule->writable | rule->ignored;
     if (!(rule->allowed & MW) || (value & ~defined))
         return false;

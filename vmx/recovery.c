@@ -1,5 +1,5 @@
-// What a machine check in a guest means for its VM. See recovery.h; called by run.c. Guests have no
-// machine-check banks of their own, so there is nobody inside to be told.
+// What a machine check in a guest means for its VM. See recovery.h; called by run.c. Guests' own
+// banks stay empty: nobody inside is told.
 
 #include "vmx/recovery.h"
 
