@@ -7,7 +7,6 @@
 #include "boot/consoles.h"
 #include "boot/host_watch.h"
 #include "boot/vms.h"
-#include "lib/panic.h"
 #include "mm/frames.h"
 #include "vm/watchdog.h"
 #include "vmx/machine.h"
@@ -44,8 +43,8 @@ static void tell_machine_checks(void)
     uint64_t frame;
     while (machine_check_next(&bank)) {
         mca_print(consoles_printer(), &bank);
-        if (bank.global && mca_frame(&bank, &frame) && !frames_retire(hpa(frame)))
-            panic("more memory breaks than can be remembered");
+        if (bank.severity == MCA_LATENT && mca_frame(&bank, &frame) && !frames_retire(hpa(frame)))
+            print_to(consoles_printer(), "corbel: more memory breaks than can be remembered\n");
     }
 }
 

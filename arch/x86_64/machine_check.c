@@ -103,12 +103,12 @@ enum mca_action machine_check_serve(bool in_guest, uint64_t *frame)
         struct mca_bank bank;
         if (!read_bank(i, global, &bank))
             continue;
+        bank.severity = mca_severity(&bank, has);
         keep(&bank);
-        enum mca_severity severity = mca_severity(&bank, has);
-        worst = MAX(worst, severity);
-        if (severity == MCA_CONSUMED)
+        worst = MAX(worst, bank.severity);
+        if (bank.severity == MCA_CONSUMED)
             is_named = mca_frame(&bank, frame);
-        if (severity != MCA_NOTHING && severity != MCA_FATAL)
+        if (bank.severity != MCA_NOTHING && bank.severity != MCA_FATAL)
             (void)wrmsr_safe(MSR_MC_CTL + 4 * i + MC_STATUS, 0);
     }
     enum mca_action action = mca_action(worst, global, in_guest);

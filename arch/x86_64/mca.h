@@ -5,12 +5,6 @@
 
 #include "lib/print.h"
 
-struct mca_bank {
-    uint32_t cpu, number;
-    uint64_t status, address, misc; // of the bank
-    uint64_t global;                // IA32_MCG_STATUS; 0: read outside a machine check
-};
-
 // In the order in which they weigh.
 enum mca_severity {
     MCA_NOTHING,  // no error, or another CPU's, which has the same bank
@@ -18,6 +12,13 @@ enum mca_severity {
     MCA_LATENT,   // broken data that nobody has used yet (action optional)
     MCA_CONSUMED, // ... that what ran here has used (action required)
     MCA_FATAL,
+};
+
+struct mca_bank {
+    uint32_t cpu, number;
+    uint64_t status, address, misc; // of the bank
+    uint64_t global;                // IA32_MCG_STATUS; 0: read outside a machine check
+    enum mca_severity severity;     // as judged then
 };
 
 // `capabilities`: IA32_MCG_CAP.
