@@ -281,6 +281,27 @@ static void a_task_in_virtual_8086_mode_needs_no_descriptors(void **state)
     assert_int_equal(VCPU->cpl, 3);
 }
 
+static void with_paging_the_new_tables_hold_at_once(void **state)
+{
+    (void)state;
+    struct exit exit = task_switch(TSS_B, JMP);
+    put(TASK_B + 0x1c, 4, 0x10000);
+    assert_verdict(run(&exit), again()); // without paging CR3 stays
+    assert_int_equal(VCPU->cr3, 0);
+    assert_int_equal(exit_requests & REQUEST_FLUSH_TLB, 0);
+
+    set_up(NULL);
+    for (uint32_t tables = 0x10000; tables <= 0x11000; tables += 0x1000)
+        put(tables, 4, 0xe7); // 4 MiB one to one
+    VCPU->cr0 |= CR0_PG;
+    VCPU->cr4 |= CR4_PSE;
+    VCPU->cr3 = 0x11000;
+    put(TASK_B + 0x1c, 4, 0x10000);
+    assert_verdict(run(&exit), again());
+    assert_int_equal(VCPU->cr3, 0x10000);
+    assert_int_equal(exit_requests & REQUEST_FLUSH_TLB, REQUEST_FLUSH_TLB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup(bad_segments_fault_in_the_new_task, set_up),
         cmocka_unit_test_setup(a_task_beyond_its_code_or_with_the_trap_flag_faults, set_up),
         cmocka_unit_test_setup(a_task_in_virtual_8086_mode_needs_no_descriptors, set_up),
+        cmocka_unit_test_setup(with_paging_the_new_tables_hold_at_once, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
