@@ -142,7 +142,7 @@ def smp_life(t, cpu, host_cpus, vcpus, seconds, helps=True):
     end = console.ends(0)
     uptime = float(re.search(r"^([\d.]+) [\d.]+$", end, re.M).group(1))
     life = float(re.search(r"vCPU 0: ran [\d.]+ of ([\d.]+) ms", end).group(1)) / 1000
-    check(-0.1 < life - uptime < 6, f"{uptime:.2f} s since the boot for the guest, {life:.2f} s for Corbel")
+    check(-0.1 < life - uptime < 4, f"{uptime:.2f} s since the boot for the guest, {life:.2f} s for Corbel")
     return f"{said}\n{uptime:.2f} s since the boot for the guest, {life:.2f} s for Corbel\n{end}", log
 
 
