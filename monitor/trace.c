@@ -3,7 +3,7 @@
 
 #include "monitor/trace.h"
 
-#include "vm/decode.h"
+#include "monitor/operands.h"
 
 #define FEW_BYTES      8
 #define LINES_A_SECOND 50
@@ -50,15 +50,28 @@ static void add_exception(struct text *text, unsigned vector)
 #define NAME(name, text) [OP_##name] = (text),
 static const char *const operation_name[OPERATIONS] = {VM_OPERATIONS(NAME)};
 
-// What the decoder says of the bytes; *length becomes 0 if it does not know them.
-static const char *decoded(const struct watch_entry *entry, unsigned *length)
+// What the decoder says of the bytes. False: it does not know them.
+static bool decoded(const struct watch_entry *entry, struct instruction *instruction)
+{
+    return decode(entry->code, entry->length, entry->bits, true, instruction) == DECODE_OK;
+}
+
+static void add_operands(struct text *text, const struct instruction *instruction)
+{
+    char words[OPERANDS_SIZE];
+    operands_format(words, instruction);
+    add(text, "%s", words);
+}
+
+// SGDT to LTR: an operand in memory is in the bytes, a register in the information.
+static void add_system_access(struct text *text, const struct watch_entry *entry, const char *name)
 {
     struct instruction instruction;
-    *length = 0;
-    if (decode(entry->code, entry->length, entry->bits, true, &instruction) != DECODE_OK)
-        return NULL;
-    *length = instruction.length;
-    return operation_name[instruction.operation];
+    add(text, "%s", name);
+    if (decoded(entry, &instruction))
+        add_operands(text, &instruction);
+    else if (entry->reason == EXIT_LDTR_TR)
+        add(text, " %s", gpr_name[entry->instruction_info >> 3 & 0xf]);
 }
 
 static void add_cr_access(struct text *text, uint64_t qualification)
@@ -105,8 +118,9 @@ static void add_mnemonic(struct text *text, const struct watch_entry *entry)
     static const char *const table[4] = {"SGDT", "SIDT", "LGDT", "LIDT"};
     static const char *const system[4] = {"SLDT", "STR", "LLDT", "LTR"};
     uint64_t qualification = entry->qualification;
-    unsigned length, debug = qualification & 7;
-    const char *gpr = gpr_name[qualification >> 8 & 0xf], *name;
+    unsigned debug = qualification & 7;
+    const char *gpr = gpr_name[qualification >> 8 & 0xf];
+    struct instruction instruction;
     switch (entry->reason) {
     case EXIT_CR_ACCESS:
         add_cr_access(text, qualification);
@@ -121,10 +135,10 @@ static void add_mnemonic(struct text *text, const struct watch_entry *entry)
         add_port_access(text, qualification);
         break;
     case EXIT_GDTR_IDTR:
-        add(text, "%s", table[entry->instruction_info >> 28 & 3]);
+        add_system_access(text, entry, table[entry->instruction_info >> 28 & 3]);
         break;
     case EXIT_LDTR_TR:
-        add(text, "%s", system[entry->instruction_info >> 28 & 3]);
+        add_system_access(text, entry, system[entry->instruction_info >> 28 & 3]);
         break;
     case EXIT_RDRAND:
     case EXIT_RDSEED:
@@ -132,12 +146,15 @@ static void add_mnemonic(struct text *text, const struct watch_entry *entry)
             gpr_name[entry->instruction_info >> 3 & 0xf]);
         break;
     default:
-        if (exit_table[entry->reason].needs & FACT_INSTRUCTION)
+        if (exit_table[entry->reason].needs & FACT_INSTRUCTION) {
             add(text, "%s", exit_table[entry->reason].name);
-        else if ((name = decoded(entry, &length)) != NULL)
-            add(text, "%s", name);
-        else
+        } else if (decoded(entry, &instruction)) {
+            add(text, "%s%s", instruction.lock ? "LOCK " : "",
+                operation_name[instruction.operation]);
+            add_operands(text, &instruction);
+        } else {
             add(text, "-");
+        }
         break;
     }
 }
@@ -146,8 +163,9 @@ static void add_mnemonic(struct text *text, const struct watch_entry *entry)
 static void add_code(struct text *text, const struct watch_entry *entry)
 {
     unsigned length = entry->length;
+    struct instruction instruction;
     if (!(exit_table[entry->reason].needs & FACT_INSTRUCTION))
-        (void)decoded(entry, &length);
+        length = decoded(entry, &instruction) ? instruction.length : 0;
     bool is_cut = length == 0 && entry->length > FEW_BYTES;
     length = length ? length : MIN(entry->length, FEW_BYTES);
     add(text, " (");

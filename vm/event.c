@@ -289,6 +289,8 @@ bool event_wakes(struct vcpu *vcpu)
     }
     if (vcpu->events.pending.info || vcpu->unhalted || (requests & (REQUEST_NMI | REQUEST_UNHALT)))
         return true;
+    if (!vcpu->events.has_virtual_nmi) // HLT, too, is a sign that the last NMI's handler has ended
+        vcpu->events.nmi_blocked = false;
     if (vcpu->events.nmi_queued && (vcpu->events.nmi_returned || !nmis_blocked(vcpu)))
         return true;
     lapic_take_back(vcpu);

@@ -91,7 +91,7 @@ static void a_line_says_what_was_executed_and_why(void **state)
           .instruction_info = 3U << 28,
           .verdict = next(),
           CODE("\x0f\x01\x18")},
-         "0 access to GDTR or IDTR: LIDT (0f 01 18): -: next, 0 cycles"},
+         "0 access to GDTR or IDTR: LIDT [RAX] (0f 01 18): -: next, 0 cycles"},
         {{.reason = EXIT_RDRAND,
           .instruction_info = 8 << 3,
           .verdict = next(),
@@ -105,7 +105,8 @@ static void a_line_says_what_was_executed_and_why(void **state)
           .physical = 0xfec00010,
           .verdict = next_len(2),
           CODE("\x89\x07\x90\x90\x90\x90\x90\x90\x90\x90")},
-         "0 EPT violation: MOV (89 07): write of 0xfec00010, linear 0x7fec0010: next, 0 cycles"},
+         "0 EPT violation: MOV [RDI], EAX (89 07): write of 0xfec00010, linear 0x7fec0010: next, 0 "
+         "cycles"},
         {{.reason = EXIT_EPT_VIOLATION,
           .qualification = BIT(7) | 1,
           .linear = 0x1000,
@@ -120,7 +121,8 @@ static void a_line_says_what_was_executed_and_why(void **state)
           .qualification = 0xdead,
           .verdict = fault_code(VECTOR_PF, 2),
           CODE("\x89\x07")},
-         "0 exception or NMI: MOV (89 07): #PF, error 0x2, address 0xdead: #PF(0x2), 0 cycles"},
+         "0 exception or NMI: MOV [RDI], EAX (89 07): #PF, error 0x2, address 0xdead: #PF(0x2), 0 "
+         "cycles"},
         {{.reason = EXIT_EXTERNAL_INTERRUPT,
           .interruption_info = EVENT_VALID | 0x31,
           CODE("\xeb\xfe")},
