@@ -246,6 +246,12 @@ static void measure_all(void)
     check(stored->base == GDT_PAGE && stored->limit == saved_gdt.limit, "SGDT stores the GDTR");
     check(*(uint16_t *)at(DATA_PAGE + 0x152) == SELECTOR_TSS, "STR stores the task register");
     check(*(uint32_t *)at(DATA_PAGE + 0x154) == 0x55667788, "RDMSR gives the MSR, MOV stores it");
+    // Whoever wrote, the CPU or Corbel: the flags are as the manual has them.
+    const uint64_t *entry = (const uint64_t *)at(PAGE_TABLE_PAGE);
+    uint64_t flags = PAGE_A | PAGE_D;
+    check((entry[0x14] & flags) == flags && (entry[0x1] & flags) == PAGE_A &&
+              (entry[0x7] & flags) == PAGE_A && (entry[0x4] & flags) == flags,
+          "the write to 0x14000 sets accessed and dirty, fetch and read leave dirty clear");
     uint16_t ldt;
     __asm__ volatile("sldt %0" : "=m"(ldt));
     check(ldt == SELECTOR_LDT, "LLDT loads the LDTR");

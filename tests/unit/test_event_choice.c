@@ -226,6 +226,9 @@ static void nmi_blocking_in_software(void **state)
     assert_int_equal(choose(cpu)->inject.info, NMI);
     event_queue_nmi(cpu);
     assert_int_equal(choose(cpu)->inject.info, 0);
+    cpu->activity = ACTIVITY_HALTED; // no handler halts: it has ended
+    assert_true(event_wakes(cpu));
+    assert_int_equal(choose(cpu)->inject.info, NMI);
 }
 
 // ---- the 8259 ----
