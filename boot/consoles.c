@@ -15,6 +15,7 @@ static const struct mux_output output = {
     .has_room = console_has_room,
     .write = console_write,
     .print = print,
+    .keep = console_keep,
 };
 
 void consoles_init(void)

@@ -1,57 +1,70 @@
-// Signs of life of each CPU: rounds of its loop, and time that exits of the guest it runs have
-// taken. One that shows none and does not sleep is asked by an NMI: that it runs a guest which has
-// not exited for long is what most answers will be (vmx/run.c takes the charge back). See
-// host_watch.h.
+// The sign of life of a CPU is that its loop goes round, at each slice's end at the latest. One
+// that shows none and does not sleep is asked by an NMI: that it runs a guest which has not exited
+// for long is what most answers will be (vmx/run.c takes the charge back). See host_watch.h.
+//
+// Nothing is printed on the way to the panic: the CPU may be stuck with the console's lock.
 
 #include "boot/host_watch.h"
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
+#include "lib/panic.h"
 #include "vmx/machine.h"
 
-#define SILENT_LOOKS 10U
+static unsigned limit;  // looks, one a second
+static unsigned second; // the CPU that watches CPU 0; 0: there is none
 
 static struct {
-    uint64_t life;
+    uint64_t rounds;
     unsigned silent; // looks in a row
 } looks[CPUS];
 
-static uint64_t life_of(const struct vmx_cpu *vmx)
+void host_watch_init(unsigned seconds)
 {
-    const struct vmx_vcpu *loaded = vmx->current; // its memory may be gone, but is still memory
-    uint64_t life = vmx->rounds;
-    for (unsigned i = 0; loaded && i < STATS_REASONS; i++)
-        life += loaded->guest.stats.cost[i].cycles;
-    return life;
+    limit = seconds;
+    for (second = cpu_count - 1; second && !cpus[second].online;)
+        second--;
+    if (!second)
+        print_to(consoles_printer(), "corbel: one CPU: nobody watches that it gets on\n");
 }
 
-// Twice as long silent as it takes to be asked, and not in a guest then.
 static void look_at(struct cpu *cpu)
 {
     unsigned i = cpu->index;
-    uint64_t life = life_of(&vmx_cpus[i]);
-    bool is_silent = vmx_cpus[i].rounds && !vmx_cpus[i].asleep && life == looks[i].life;
-    looks[i].life = life;
+    uint64_t rounds = vmx_cpus[i].rounds;
+    bool may_sleep = i != 0 && vmx_cpus[i].asleep; // CPU 0 never does for long
+    bool is_silent = rounds && !may_sleep && rounds == looks[i].rounds;
+    looks[i].rounds = rounds;
     looks[i].silent = is_silent ? looks[i].silent + 1 : 0;
     if (!is_silent) {
         cpu->charge = CHARGE_NONE;
-    } else if (looks[i].silent == SILENT_LOOKS) {
+    } else if (looks[i].silent == limit / 2) {
         cpu->charge = CHARGE_ASKED;
         apic_send_nmi(cpu->apic_id);
-    } else if (looks[i].silent == 2 * SILENT_LOOKS) {
+    } else if (looks[i].silent >= limit && cpu->charge == CHARGE_NONE) {
         looks[i].silent = 0;
-        if (cpu->charge != CHARGE_ASKED)
-            return;
-        print_to(consoles_printer(), "corbel: CPU %u has got nowhere for %u s\n", i,
-                 2 * SILENT_LOOKS);
-        cpu->charge = CHARGE_STUCK;
+    } else if (looks[i].silent == limit) {
+        cpu->charge = CHARGE_STUCK; // it panics itself, as only it has its registers
         apic_send_nmi(cpu->apic_id);
+    } else if (looks[i].silent > limit) {
+        panic("CPU %u has got nowhere for %u s, and takes no NMI", i, limit);
     }
 }
 
-void host_watch(void)
+uint64_t host_watch(unsigned cpu)
 {
-    for (unsigned i = 1; i < cpu_count; i++)
+    static uint64_t next[2]; // of CPU 0, and of the second
+    uint64_t now = rdtsc(), *due = &next[cpu != 0];
+    if (cpu != 0 && cpu != second)
+        return NEVER;
+    if (now < *due)
+        return *due;
+    *due = now + host_tsc_hz;
+    if (cpu != 0)
+        look_at(&cpus[0]);
+    for (unsigned i = 1; cpu == 0 && i < cpu_count; i++)
         if (cpus[i].online)
             look_at(&cpus[i]);
+    return *due;
 }

@@ -170,6 +170,7 @@ static status_t build(struct instance *instance, const struct vms_inputs *inputs
     vm->vcpu_count = vm->config.cpus;
     instance->machine.vm = vm;
     instance->machine.running = vm->vcpu_count;
+    instance->machine.fails_entry = strcmp(vm->config.name, inputs->fail_entry) == 0;
 
     struct cpuid_inputs cpuid = inputs->cpuid;
     cpuid.vcpu_count = vm->vcpu_count;

@@ -14,7 +14,7 @@
 #include "vmx/loop.h"
 #include "vmx/ram.h"
 
-#define PIECES_HZ      500  // a piece of work takes so long at most
+#define PIECES_HZ      1000 // a piece of work takes so long at most: a UART's FIFO is full in 1.4 ms
 #define SUMMARY_BYTES  4096 // room on the line for what is printed when a VM ends
 #define SPEAKS_SECONDS 10   // a line that is stuck for so long is waited for no more
 
@@ -68,10 +68,12 @@ static uint16_t pinned_cpu(const struct vm_config *config, unsigned vcpu)
     return SCHED_ANY_CPU;
 }
 
-// `debt`: nanoseconds that were spent on it already.
-static void schedule(struct instance *instance, uint64_t debt)
+// A VM that starts anew goes on where the one before stood, and pays for its making.
+static void schedule(const struct slot *slot)
 {
+    struct instance *instance = slot->instance;
     const struct vm_config *config = &instance->vm.config;
+    uint64_t debt = scale_32(slot->spent, instance->vm.clock.ns_per_tsc);
     unsigned count = instance->vm.vcpu_count;
     for (unsigned i = 0; i < count; i++) {
         struct vmx_vcpu *vcpu = vmx_vcpu(instance->vm.vcpu[i]);
@@ -81,6 +83,7 @@ static void schedule(struct instance *instance, uint64_t debt)
             .pinned = pinned_cpu(config, i),
             .group = &instance->machine.group,
             .debt = debt / count,
+            .vruntime = slot->vruntime,
         };
         instance->machine.entity[i] = &vcpu->sched;
     }
@@ -98,6 +101,7 @@ status_t slot_begin(struct slot *slot, struct explanation *why)
     if (!slot->instance)
         return STATUS_NO_MEMORY;
     slot->instance->vm.id = (unsigned)(slot - slots) + 1;
+    slot->instance->vm.is_quiet = (slot->restarts & (slot->restarts + 1)) != 0; // ever fewer lines
     slot->phase = PHASE_FILLING;
     slot->spent += rdtsc() - since;
     return STATUS_OK;
@@ -118,7 +122,7 @@ status_t slot_fill(struct slot *slot, uint64_t until, struct explanation *why)
     if (progress == INSTANCE_READY) {
         slot->phase = PHASE_RUNNING;
         uart2_claim(&instance->vm);
-        schedule(instance, scale_32(slot->spent, instance->vm.clock.ns_per_tsc));
+        schedule(slot);
         slot->spent = 0;
     }
     return STATUS_OK;
@@ -146,12 +150,12 @@ void slot_end(struct slot *slot, bool again)
 
 void slot_kill(struct slot *slot)
 {
-    bool would_run = slot->phase == PHASE_FILLING || slot->again;
+    if (slot->phase == PHASE_CLEARING && !slot->again)
+        return;
     note_end(STOP_KILLED, 0);
     slot_end(slot, false);
-    if (would_run)
-        print_to(consoles_printer(), "corbel: VM %s ended: %s\n", slot->config->name,
-                 stop_reason_text(STOP_KILLED));
+    print_to(consoles_printer(), "corbel: VM %s ended: %s\n", slot->config->name,
+             stop_reason_text(STOP_KILLED));
 }
 
 void vms_stopped(struct vm *vm)
@@ -194,16 +198,10 @@ static bool has_spoken(const struct slot *slot)
     return mux_finish(&consoles, vm->id - 1) && console_has_room(SUMMARY_BYTES);
 }
 
-// A guest can reset itself a thousand times a second: ever fewer lines say so.
-static bool is_told(unsigned restart)
-{
-    return (restart & (restart - 1)) == 0;
-}
-
 static void note_restart(struct slot *slot, enum stop_reason reason)
 {
     unsigned count = ++slot->restarts;
-    if (is_told(count))
+    if (slot->is_told)
         print_to(consoles_printer(), "corbel: VM %s: %s: restart %u (%lu frames free)\n",
                  slot->config->name, stop_reason_text(reason), count, frames_free_count());
 }
@@ -225,9 +223,12 @@ static void bury(struct slot *slot)
                                 : instance->is_reset ? ACTION_RESTART
                                                      : action_for(&instance->vm);
     note_end(instance->vm.stop_reason, instance->vm.stop_code);
+    for (unsigned i = 0; i < instance->vm.vcpu_count; i++)
+        slot->vruntime = MAX(slot->vruntime, instance->machine.entity[i]->vruntime);
+    slot->is_told = vm_is_told(&instance->vm, rdtsc());
     if (action != ACTION_RESTART)
         print_summary(instance);
-    else if (is_told(slot->restarts + 1))
+    else if (slot->is_told)
         summary_state(consoles_printer(), &instance->vm);
     if (action == ACTION_PRESERVE)
         slot->phase = PHASE_PRESERVED;
@@ -238,14 +239,17 @@ static void bury(struct slot *slot)
 void vms_attend(void)
 {
     uint64_t now = rdtsc();
-    for (struct slot *slot = slots; slot < slots + CONFIG_VMS; slot++) {
+    for (struct slot *slot = slots; slot < slots + slot_count; slot++) {
         if (slot->phase == PHASE_RUNNING && slot->instance->has_left) {
             slot->phase = PHASE_SPEAKING;
             slot->since = now;
         }
         if (slot->phase == PHASE_SPEAKING &&
-            (has_spoken(slot) || now - slot->since > SPEAKS_SECONDS * host_tsc_hz))
+            (has_spoken(slot) || now - slot->since > SPEAKS_SECONDS * host_tsc_hz)) {
+            uint64_t since = rdtsc();
             bury(slot);
+            slot->spent += rdtsc() - since;
+        }
     }
 }
 
@@ -279,8 +283,8 @@ bool vms_work(void)
 {
     static unsigned turn; // all get their pieces in turn
     struct explanation why;
-    for (unsigned i = 0; i < CONFIG_VMS; i++) {
-        struct slot *slot = &slots[++turn % CONFIG_VMS];
+    for (unsigned i = 0; i < slot_count; i++) {
+        struct slot *slot = &slots[++turn % slot_count];
         uint64_t until = rdtsc() + host_tsc_hz / PIECES_HZ;
         if (slot->phase == PHASE_CLEARING)
             clear(slot, until);

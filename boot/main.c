@@ -11,6 +11,7 @@
 #include "boot/bootinfo.h"
 #include "boot/last_words.h"
 #include "boot/consoles.h"
+#include "boot/host_watch.h"
 #include "boot/machine.h"
 #include "boot/memory.h"
 #include "boot/operator.h"
@@ -149,7 +150,8 @@ static void start_vmx(void)
     if (setup_shared() != STATUS_OK)
         refuse("no memory for the I/O bitmaps");
     run_init();
-    if (operator_init() != STATUS_OK) // before the other CPUs' loops begin
+    host_watch_init(options.watchdog);
+    if (operator_init(options.hang) != STATUS_OK) // before the other CPUs' loops begin
         refuse("no memory for the scheduler");
     if (vmx_start_enter(&why) != STATUS_OK)
         refuse(why.text);
@@ -173,6 +175,6 @@ void boot_main(uint64_t magic, uint64_t information)
     if (options.end == END_PANIC)
         panic("asked for by end=panic");
     start_vmx();
-    start_vms(&info, begin);
+    start_vms(&info, options.fail_entry, begin);
     loop_run();
 }

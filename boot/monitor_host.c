@@ -8,6 +8,7 @@
 #include "boot/consoles.h"
 #include "boot/vms.h"
 #include "boot/vmx_start.h"
+#include "drivers/host/console.h"
 #include "drivers/virt/board.h"
 #include "drivers/virt/board_report.h"
 #include "mm/frames.h"
@@ -77,11 +78,6 @@ static void resume_vm(unsigned slot)
     vms_continue(vms_at(slot));
 }
 
-static void kill_vm(unsigned slot)
-{
-    vms_kill(vms_at(slot));
-}
-
 static void reset_vm(unsigned slot)
 {
     vms_reset(vms_at(slot));
@@ -128,18 +124,13 @@ static void print_capabilities(struct printer *to)
     vmx_start_report(to, true);
 }
 
-static size_t read_log(uint64_t *position, char *text, size_t size)
-{
-    return mux_read_log(&consoles, position, text, size);
-}
-
 const struct monitor_host monitor_host = {
     .vm = vm_in,
     .vcpu = vcpu_in,
     .cpu = cpu_in,
     .pause = pause_vm,
     .resume = resume_vm,
-    .kill = kill_vm,
+    .kill = vms_kill,
     .reset = reset_vm,
     .power_button = press_power_button,
     .start = vms_start_again,
@@ -152,6 +143,6 @@ const struct monitor_host monitor_host = {
     .uptime = uptime,
     .print_irq = board_report_irq,
     .print_capabilities = print_capabilities,
-    .read_log = read_log,
+    .read_log = console_read_log,
     .version = "Corbel, a hypervisor for Intel VMX",
 };

@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
+#include "boot/host_watch.h"
 #include "boot/machine.h"
 #include "boot/monitor_host.h"
 #include "boot/uart2.h"
@@ -20,6 +21,7 @@
 #define POLL_HZ  100  // how often input is looked for
 #define DRAIN_HZ 1000 // how often while output is left
 
+static unsigned hanging; // this CPU hangs, if there is such a one
 static struct monitor monitor;
 static uint64_t
     full_since; // host TSC since when a guest does not read what waits for it; 0: it does
@@ -37,7 +39,7 @@ static struct printer monitor_output = {write_monitor};
 // Bytes wait here until their guests have room for them.
 static void give_to_guests(void)
 {
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+    for (unsigned slot = 0; slot < vms_slots(); slot++) {
         struct vm *vm = vms_at(slot);
         for (int byte; (byte = mux_peek(&consoles, slot)) >= 0; mux_take(&consoles, slot))
             if (vm && !board_uart_receive(vm, 0, (uint8_t)byte))
@@ -83,12 +85,24 @@ static bool may_read(uint64_t now)
     return now - full_since > host_tsc_hz;
 }
 
+static void note_overruns(uint64_t now)
+{
+    static uint32_t told;
+    static uint64_t next;
+    if (console_overruns() == told || now < next)
+        return;
+    told = console_overruns();
+    next = now + host_tsc_hz;
+    print_to(consoles_printer(), "corbel: what was typed came too fast, and is lost in part\n");
+}
+
 static void take_input(uint64_t now)
 {
     int byte = 0;
     give_to_guests();
     while (may_read(now) && (byte = console_read()) >= 0)
         act(mux_type(&consoles, (uint8_t)byte), (uint8_t)byte);
+    note_overruns(now);
     give_to_guests();
 }
 
@@ -96,35 +110,57 @@ static void take_input(uint64_t now)
 static void print_traces(void)
 {
     static struct trace_budget budget;
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
+    for (unsigned slot = 0; slot < vms_slots(); slot++)
         if (vms_at(slot))
             trace_attend(consoles_printer(), vms_at(slot), &budget, monitor_host.uptime());
 }
 
-static uint64_t poll(void)
+// `hang=`: what the watchdog is for.
+__attribute__((noreturn)) static void hang(void)
 {
-    uint64_t now = rdtsc();
-    take_input(now);
+    for (;;)
+        __asm__ volatile("hlt");
+}
+
+static void attend(uint64_t now)
+{
     print_traces();
     vms_attend();
     watchdog_attend(now);
     if (mux_poll(&consoles))
         monitor_redraw(&monitor);
-    bool more = console_poll(now, host_tsc_hz);
-    more = uart2_poll() || more;
     if (console_has_room(1))
         vms_console_room();
     if (vms_count() == 0) {
         vms_print_frames(consoles_printer());
         machine_finish(vms_end_text());
     }
-    return now + host_tsc_hz / (more ? DRAIN_HZ : POLL_HZ);
+}
+
+// A busy line has bytes to give and to take soon; all else takes much longer, and can wait.
+static uint64_t poll(unsigned cpu, bool is_asked)
+{
+    static uint64_t next;
+    uint64_t now = rdtsc(), next_watch = host_watch(cpu);
+    if (cpu == hanging)
+        hang();
+    if (cpu != 0)
+        return next_watch;
+    take_input(now);
+    if (is_asked || now >= next) {
+        next = now + host_tsc_hz / POLL_HZ;
+        attend(now);
+    }
+    bool more = console_poll(now, host_tsc_hz);
+    more = uart2_poll() || more;
+    return more ? MIN(next, now + host_tsc_hz / DRAIN_HZ) : next;
 }
 
 static const struct loop_hooks hooks = {.poll = poll, .work = vms_work, .vm_stopped = vms_stopped};
 
-status_t operator_init(void)
+status_t operator_init(unsigned hang)
 {
+    hanging = hang;
     monitor_init(&monitor, &monitor_host, &monitor_output);
     return loop_init(&hooks);
 }

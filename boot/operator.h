@@ -5,5 +5,5 @@
 #include "lib/status.h"
 
 // From now on CPU 0's loop attends to the console, and switches the machine off when no VM is left.
-// Before any CPU's loop.
-MUST_CHECK status_t operator_init(void);
+// Before any CPU's loop. CPU `hang` then hangs, if there is such a one.
+MUST_CHECK status_t operator_init(unsigned hang);

@@ -54,6 +54,34 @@ static bool set_mitigations(struct boot_options *options, struct span value)
     return true;
 }
 
+static bool set_number(struct span value, unsigned least, unsigned most, unsigned *number)
+{
+    uint64_t given;
+    if (!span_is_number(value, &given) || given < least || given > most)
+        return false;
+    *number = (unsigned)given;
+    return true;
+}
+
+static bool set_watchdog(struct boot_options *options, struct span value)
+{
+    return set_number(value, 2, 3600, &options->watchdog);
+}
+
+static bool set_hang(struct boot_options *options, struct span value)
+{
+    return set_number(value, 0, 0xffff, &options->hang);
+}
+
+static bool set_fail_entry(struct boot_options *options, struct span value)
+{
+    if (value.length == 0 || value.length >= sizeof(options->fail_entry))
+        return false;
+    memcpy(options->fail_entry, value.at, value.length);
+    options->fail_entry[value.length] = '\0';
+    return true;
+}
+
 static bool set_features(struct boot_options *options, struct span value)
 {
     size_t used = strlen(options->features);
@@ -76,6 +104,9 @@ static const struct option {
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
     {"end", true, set_end, "off, halt or panic"},
     {"mitigations", true, set_mitigations, "auto, off or force, and perhaps ,nosmt"},
+    {"watchdog", true, set_watchdog, "2 to 3600 seconds"},
+    {"hang", true, set_hang, "the number of a CPU"},
+    {"fail_entry", true, set_fail_entry, "the name of a VM"},
     {"features", true, set_features, "a list such as -vpid,-ept_ad of at most 255 characters"},
 };
 
@@ -95,13 +126,13 @@ static void apply_word(struct boot_options *options, struct span word, struct no
     }
     notes_warn(notes,
                "command line: \"%.*s\" is ignored: the words are report, console=, end=, "
-               "features=, mitigations=",
+               "fail_entry=, features=, hang=, mitigations=, watchdog=",
                shown, word.at);
 }
 
 void options_parse(struct boot_options *options, const char *cmdline, struct notes *notes)
 {
-    *options = (struct boot_options){.console_port = 0x3f8};
+    *options = (struct boot_options){.console_port = 0x3f8, .watchdog = 20, .hang = OPTIONS_NO_CPU};
     for (;;) {
         while (is_blank(*cmdline))
             cmdline++;

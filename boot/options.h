@@ -8,14 +8,20 @@
 //                          reset; end=panic panics instead of starting, to try that
 //   mitigations=auto       guards against speculation: auto, off, force (whatever they cost); and
 //                          with ,nosmt one thread a core
+//   watchdog=20            a CPU of ours that gets nowhere for so many seconds is a panic
+//   hang=1                 has that CPU hang, to try that
+//   fail_entry=web         lets each first VM entry of that VM fail, to try that: in turn by a bad
+//                          control (a VMfail) and by bad guest state (an exit)
 //   features=-vpid,-ept_ad CPU features that Corbel must not use (-), or may again (+)
 #pragma once
 
 #include "lib/notes.h"
 #include "lib/span.h"
+#include "vm/config.h"
 #include "vmx/speculation.h"
 
 #define OPTIONS_FEATURES_MAX 256
+#define OPTIONS_NO_CPU       UINT32_MAX
 
 enum boot_end {
     END_AUTO, // halt on a real machine with a screen, else off
@@ -31,6 +37,9 @@ struct boot_options {
     enum mitigations mitigations;
     bool nosmt;                          // the other threads of a core are left out
     uint16_t console_port;               // 0: no serial console
+    unsigned watchdog;                   // seconds
+    unsigned hang;                       // a CPU, or OPTIONS_NO_CPU
+    char fail_entry[CONFIG_NAME];        // a VM's name, or empty
     char features[OPTIONS_FEATURES_MAX]; // the value of features=, for choice_parse()
 };
 

@@ -15,17 +15,20 @@ enum slot_phase {
 };
 
 struct slot {
-    const struct vm_config *config; // NULL: the slot is free
+    const struct vm_config *config;
     struct instance *instance;
     enum slot_phase phase;
     bool again;                 // PHASE_CLEARING: another instance follows
     uint64_t since;             // PHASE_SPEAKING: host TSC
+    uint64_t vruntime;          // of the scheduler, where its last life ended
     uint64_t spent;             // host TSC cycles of work for an instance that does not run yet
     struct mux_channel console; // outlives the instance, so that its last words can be read
     unsigned restarts;
+    bool is_told; // the end of its last life: vm_is_told()
 };
 
 extern struct slot slots[CONFIG_VMS];
+extern unsigned slot_count; // that are filled, from 0 on: none is ever freed
 
 // From PHASE_ENDED to PHASE_FILLING. STATUS_NO_MEMORY: explained.
 MUST_CHECK status_t slot_begin(struct slot *slot, struct explanation *why);

@@ -42,7 +42,7 @@ static unsigned name_images(const struct boot_info *info)
     return count + 1;
 }
 
-static void init_vms(const struct boot_info *info)
+static void init_vms(const struct boot_info *info, const char *fail_entry)
 {
     cpuid_collect(&host_cpuid, read_cpuid);
     struct vms_inputs inputs = {
@@ -57,6 +57,7 @@ static void init_vms(const struct boot_info *info)
                       (machine_uses(FEATURE_USER_WAIT) ? CPUID_HOST_USER_WAIT : 0U) |
                       (machine_speculation.guards & GUARD_SPEC_CTRL ? CPUID_HOST_SPECULATION : 0U),
                   .arch_capabilities = speculation_for_guests(machine_arch_capabilities)},
+        .fail_entry = fail_entry,
         .images = images,
         .image_count = name_images(info),
     };
@@ -102,10 +103,10 @@ static unsigned read_config(const struct boot_info *info)
     return count;
 }
 
-void start_vms(const struct boot_info *info, uint64_t begin)
+void start_vms(const struct boot_info *info, const char *fail_entry, uint64_t begin)
 {
     struct explanation why;
-    init_vms(info);
+    init_vms(info, fail_entry);
     unsigned count = read_config(info), started = 0;
     for (unsigned i = 0; i < count; i++) {
         if (!configs[i].kernel[0])

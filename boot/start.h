@@ -4,5 +4,5 @@
 #include "boot/bootinfo.h"
 
 // Starts them; prints a line for each that cannot be started. `begin` is the host TSC at the
-// hand-over.
-void start_vms(const struct boot_info *info, uint64_t begin);
+// hand-over; `fail_entry` as in boot/options.h.
+void start_vms(const struct boot_info *info, const char *fail_entry, uint64_t begin);

@@ -18,6 +18,7 @@
 #define SCROLL_BACK 16384
 
 struct slot slots[CONFIG_VMS];
+unsigned slot_count;
 struct vms_inputs vms_inputs;
 static uint64_t frames_at_start;
 
@@ -34,6 +35,7 @@ static status_t fill(struct slot *slot, const struct vm_config *config, struct e
         return explain(why, STATUS_NO_MEMORY, "%s: no memory for its console", config->name);
     frames_at_start -= SCROLL_BACK / PAGE_SIZE; // it is kept
     slot->config = config;
+    slot_count++;
     mux_attach(&consoles, (unsigned)(slot - slots), &slot->console, config->name, scroll_back,
                SCROLL_BACK);
     status_t status = slot_begin(slot, why);
@@ -44,10 +46,9 @@ static status_t fill(struct slot *slot, const struct vm_config *config, struct e
 
 status_t vms_start(const struct vm_config *config, struct explanation *why)
 {
-    for (unsigned i = 0; i < CONFIG_VMS; i++)
-        if (!slots[i].config)
-            return fill(&slots[i], config, why);
-    return explain(why, STATUS_FULL, "%s: there are %u VMs already", config->name, CONFIG_VMS);
+    if (slot_count == CONFIG_VMS)
+        return explain(why, STATUS_FULL, "%s: there are %u VMs already", config->name, CONFIG_VMS);
+    return fill(&slots[slot_count], config, why);
 }
 
 status_t vms_start_again(unsigned slot, struct explanation *why)
@@ -58,17 +59,22 @@ status_t vms_start_again(unsigned slot, struct explanation *why)
     return STATUS_OK;
 }
 
+unsigned vms_slots(void)
+{
+    return slot_count;
+}
+
 unsigned vms_count(void)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < CONFIG_VMS; i++)
+    for (unsigned i = 0; i < slot_count; i++)
         count += slots[i].instance != NULL;
     return count;
 }
 
 struct vm *vms_at(unsigned slot)
 {
-    if (slot >= CONFIG_VMS)
+    if (slot >= slot_count)
         return NULL;
     enum slot_phase phase = slots[slot].phase;
     bool is_there = phase == PHASE_RUNNING || phase == PHASE_SPEAKING || phase == PHASE_PRESERVED;
@@ -83,12 +89,12 @@ bool vms_is_starting(unsigned slot)
 
 const struct vm_config *vms_config(unsigned slot)
 {
-    return slot < CONFIG_VMS ? slots[slot].config : NULL;
+    return slot < slot_count ? slots[slot].config : NULL;
 }
 
 void vms_console_room(void)
 {
-    for (unsigned i = 0; i < CONFIG_VMS; i++)
+    for (unsigned i = 0; i < slot_count; i++)
         if (vms_at(i))
             board_uart_room(vms_at(i));
 }
@@ -180,10 +186,15 @@ static void end(struct vm *vm, enum stop_reason reason)
     vms_continue(vm); // a paused one has to run to leave
 }
 
-void vms_kill(struct vm *vm)
+void vms_kill(unsigned slot)
 {
-    instance_of(vm)->is_killed = true; // also if it is on its way to a restart
-    end(vm, STOP_KILLED);
+    struct vm *vm = vms_at(slot);
+    if (vm) {
+        instance_of(vm)->is_killed = true; // also if it is on its way to a restart
+        end(vm, STOP_KILLED);
+    } else if (slots[slot].instance) { // none of its vCPUs runs
+        slot_kill(&slots[slot]);
+    }
 }
 
 void vms_reset(struct vm *vm)
@@ -194,11 +205,8 @@ void vms_reset(struct vm *vm)
 
 void vms_kill_all(void)
 {
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++)
-        if (vms_at(slot))
-            vms_kill(vms_at(slot));
-        else if (slots[slot].instance) // none of its vCPUs runs
-            slot_kill(&slots[slot]);
+    for (unsigned slot = 0; slot < slot_count; slot++)
+        vms_kill(slot);
 }
 
 void vms_print_frames(struct printer *to)

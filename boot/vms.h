@@ -14,8 +14,9 @@ struct vms_inputs {
     struct cpuid_inputs cpuid;
     const struct image *images; // modules of the boot loader, by name
     unsigned image_count;
-    uint64_t wall_clock; // seconds since 1970 ...
-    uint64_t wall_tsc;   // ... at this host TSC
+    const char *fail_entry; // the VM that boot/options.h names
+    uint64_t wall_clock;    // seconds since 1970 ...
+    uint64_t wall_tsc;      // ... at this host TSC
 };
 
 extern struct vms_inputs vms_inputs; // set by vms_init()
@@ -31,7 +32,9 @@ MUST_CHECK status_t vms_start(const struct vm_config *config, struct explanation
 // Begins the same for a VM that has ended, from the description in its slot.
 MUST_CHECK status_t vms_start_again(unsigned slot, struct explanation *why);
 
-// How many VMs there are: those that begin, end or are preserved count.
+// How many slots are filled, from 0 on; how many VMs there are: those that begin, end or are
+// preserved count.
+unsigned vms_slots(void);
 unsigned vms_count(void);
 
 // The VM in a slot (0 to CONFIG_VMS - 1), or NULL; whether there will be one soon; and the
@@ -62,8 +65,8 @@ MUST_CHECK status_t vms_watch(struct vm *vm, bool on);
 // Starts a VM anew, whatever its description says of resets.
 void vms_reset(struct vm *vm);
 
-// Ends a VM, or every one.
-void vms_kill(struct vm *vm);
+// Ends the VM in a slot, also one that begins or is about to begin anew; or every one.
+void vms_kill(unsigned slot);
 void vms_kill_all(void);
 
 // loop_hooks.vm_stopped: on whichever CPU the last vCPU was.

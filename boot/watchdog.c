@@ -5,7 +5,6 @@
 
 #include "arch/x86_64/machine_check.h"
 #include "boot/consoles.h"
-#include "boot/host_watch.h"
 #include "boot/vms.h"
 #include "mm/frames.h"
 #include "vm/watchdog.h"
@@ -54,9 +53,8 @@ void watchdog_attend(uint64_t now)
     if (now < next)
         return;
     next = now + host_tsc_hz;
-    host_watch();
     tell_machine_checks();
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
+    for (unsigned slot = 0; slot < vms_slots(); slot++) {
         struct vm *vm = vms_at(slot);
         if (vm && vm->config.watchdog && !vms_is_paused(vm) && !vms_is_preserved(vm))
             look_at(&dogs[slot], vm);

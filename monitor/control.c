@@ -57,8 +57,11 @@ void command_system_powerdown(struct monitor *monitor, const struct words *words
 
 void command_kill(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    if (find_vm(monitor, word_at(words, 1), &slot))
+    unsigned slot = find_slot(monitor, word_at(words, 1));
+    if (slot == CONFIG_VMS)
+        return;
+    bool is_starting = monitor->host->vm(slot).state == MONITOR_STARTING;
+    if (is_starting || find_vm(monitor, word_at(words, 1), &slot))
         monitor->host->kill(slot);
 }
 

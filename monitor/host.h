@@ -63,6 +63,6 @@ struct monitor_host {
     uint64_t (*uptime)(void); // nanoseconds
     void (*print_irq)(struct printer *to, struct vm *vm);
     void (*print_capabilities)(struct printer *to);
-    size_t (*read_log)(uint64_t *position, char *text, size_t size); // as mux_read_log()
+    size_t (*read_log)(uint64_t *position, char *text, size_t size); // as log_read()
     const char *version;
 };

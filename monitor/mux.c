@@ -149,7 +149,6 @@ void mux_init(struct mux *mux, const struct mux_output *output)
     mux->is_together = true;
     mux->owner = MUX_NOBODY;
     mux->focus = mux->last = MUX_NOBODY;
-    mux->log = (struct mux_ring){.bytes = mux->log_bytes, .size = MUX_LOG};
 }
 
 void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, const char *name,
@@ -189,9 +188,9 @@ static bool write_through(struct mux *mux, unsigned slot, uint8_t byte)
 static bool take_turns(struct mux *mux, unsigned first)
 {
     bool has_shown = false;
-    for (unsigned i = 0; i < MUX_CHANNELS; i++) {
-        unsigned slot = (first + i) % MUX_CHANNELS;
-        if (!mux->channel[slot] || !waiting(&mux->channel[slot]->text) || !has_turn(mux, slot))
+    for (unsigned i = 0; i < mux->count; i++) {
+        unsigned slot = (first + i) % mux->count;
+        if (!waiting(&mux->channel[slot]->text) || !has_turn(mux, slot))
             continue;
         if (!show(mux, slot))
             return false;
@@ -227,8 +226,8 @@ bool mux_write(struct mux *mux, unsigned slot, uint8_t byte)
 
 static bool others_wait(const struct mux *mux, unsigned owner)
 {
-    for (unsigned slot = 0; slot < MUX_CHANNELS; slot++)
-        if (slot != owner && mux->channel[slot] && waiting(&mux->channel[slot]->text))
+    for (unsigned slot = 0; slot < mux->count; slot++)
+        if (slot != owner && waiting(&mux->channel[slot]->text))
             return true;
     return false;
 }
@@ -282,8 +281,7 @@ static void show_message(struct mux *mux, const char *text, size_t length)
         end_line_of_others(mux, MUX_NOBODY);
     }
     put(mux, MUX_NOBODY, text, length);
-    for (size_t i = 0; i < length; i++)
-        ring_store(&mux->log, (uint8_t)text[i]);
+    mux->output->keep(text, length);
 }
 
 static void flush_message(struct mux *mux)
@@ -319,17 +317,6 @@ struct printer *mux_printer(struct mux *mux)
     return &mux->printer;
 }
 
-size_t mux_read_log(struct mux *mux, uint64_t *position, char *text, size_t size)
-{
-    size_t length = 0;
-    spin_lock(&mux->lock);
-    *position = MAX(*position, oldest_line(&mux->log));
-    while (length < size && *position < mux->log.written)
-        text[length++] = (char)mux->log_bytes[(*position)++ & (MUX_LOG - 1)];
-    spin_unlock(&mux->lock);
-    return length;
-}
-
 void mux_write_monitor(struct mux *mux, const char *text, size_t length)
 {
     if (!length)
@@ -344,9 +331,8 @@ void mux_write_monitor(struct mux *mux, const char *text, size_t length)
 
 static void forget_backlog(struct mux *mux)
 {
-    for (unsigned slot = 0; slot < MUX_CHANNELS; slot++)
-        if (mux->channel[slot])
-            mux->channel[slot]->text.shown = mux->channel[slot]->text.written;
+    for (unsigned slot = 0; slot < mux->count; slot++)
+        mux->channel[slot]->text.shown = mux->channel[slot]->text.written;
 }
 
 static void announce(struct mux *mux, unsigned number, const char *name)

@@ -13,8 +13,7 @@
 #define MUX_CHANNELS 64
 #define MUX_MONITOR  MUX_CHANNELS // as a focus
 #define MUX_NOBODY   (MUX_CHANNELS + 1)
-#define MUX_TYPED    512 // bytes that wait for a guest to read them
-#define MUX_LOG      32768
+#define MUX_TYPED    512  // bytes that wait for a guest to read them
 #define MUX_ESCAPE   0x01 // Ctrl-A
 
 // The terminal. Called under the multiplexer's lock, by any CPU.
@@ -22,6 +21,7 @@ struct mux_output {
     bool (*has_room)(size_t bytes);
     void (*write)(const char *bytes, size_t length); // a guest's, as they are
     void (*print)(const char *text, size_t length);  // our own: a LF ends a line
+    void (*keep)(const char *text, size_t length);   // a message of Corbel's, to be read again
 };
 
 // Text that is kept: the newest `size` bytes of all that was written.
@@ -46,7 +46,7 @@ struct mux {
     const struct mux_output *output;
     struct printer printer; // see mux_printer()
     struct mux_channel *channel[MUX_CHANNELS];
-    unsigned count;    // of the channels that there are
+    unsigned count;    // of the channels that there are, from 0 on
     unsigned focus;    // a channel or MUX_MONITOR
     unsigned last;     // the channel last in focus
     bool is_together;  // all channels are shown, line by line
@@ -57,14 +57,12 @@ struct mux {
     unsigned quiet;    // polls since the owner's last byte
     char message[256]; // a line of Corbel's own that is not complete
     size_t message_length;
-    struct mux_ring log;
-    uint8_t log_bytes[MUX_LOG];
 };
 
 void mux_init(struct mux *mux, const struct mux_output *output);
 
 // A VM's console: `name` and `size` bytes (a power of two) at `bytes` stay the channel's. Slots are
-// 0 to MUX_CHANNELS - 1; a slot is filled once.
+// filled from 0 on, each once, MUX_CHANNELS at most.
 void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, const char *name,
                 uint8_t *bytes, uint32_t size);
 
@@ -79,13 +77,9 @@ MUST_CHECK bool mux_finish(struct mux *mux, unsigned slot);
 // line was printed over, and wants to be drawn anew.
 bool mux_poll(struct mux *mux);
 
-// Corbel's own messages: shown whatever is in focus, on lines of their own, and kept in mux->log.
+// Corbel's own messages: shown whatever is in focus, on lines of their own, and kept.
 // Any CPU may print.
 struct printer *mux_printer(struct mux *mux);
-
-// Reads what was printed there: from *position on (0 at first), which moves on. Returns how many
-// bytes were copied; 0 at the end. What is no longer kept is left out.
-size_t mux_read_log(struct mux *mux, uint64_t *position, char *text, size_t size);
 
 // The monitor's output. Only while it is in focus.
 void mux_write_monitor(struct mux *mux, const char *text, size_t length);

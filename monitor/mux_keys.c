@@ -11,15 +11,11 @@ static const char help_text[] = "\nCtrl-A h       this help\n"
                                 "Ctrl-A a       send Ctrl-A (Ctrl-A twice, too)\n"
                                 "Ctrl-A x       end all VMs and switch off\n";
 
-// The next channel after `from` in steps of 1 or of MUX_CHANNELS - 1, which is back.
-static unsigned neighbour(const struct mux *mux, unsigned from, unsigned step)
+// The channel so many steps on from the one in focus, or from the last that was, and around.
+static unsigned neighbour(const struct mux *mux, unsigned steps)
 {
-    for (unsigned i = 0, slot = from; i < MUX_CHANNELS; i++) {
-        slot = (slot + step) % MUX_CHANNELS;
-        if (mux->channel[slot])
-            return slot;
-    }
-    return MUX_NOBODY;
+    unsigned from = mux->focus == MUX_MONITOR ? mux->last : mux->focus;
+    return mux->count ? (from + steps) % mux->count : MUX_NOBODY;
 }
 
 // While all VMs are shown, an escape sequence is most likely the terminal's answer to one of them,
@@ -64,11 +60,10 @@ static enum mux_action command(struct mux *mux, uint8_t byte)
         mux_choose_together(mux);
         break;
     case 'n':
-        mux_choose(mux, neighbour(mux, mux->focus == MUX_MONITOR ? mux->last : mux->focus, 1));
+        mux_choose(mux, neighbour(mux, 1));
         break;
     case 'p':
-        mux_choose(mux, neighbour(mux, mux->focus == MUX_MONITOR ? mux->last : mux->focus,
-                                  MUX_CHANNELS - 1));
+        mux_choose(mux, neighbour(mux, mux->count - 1));
         break;
     case 'c':
         mux_choose(mux, MUX_MONITOR);

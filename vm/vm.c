@@ -3,6 +3,8 @@
 // and the operator's side.
 #include "vm/vm.h"
 
+#define LONG_LIFE_NS UINT64_C(10000000000)
+
 void vcpu_request(struct vcpu *vcpu, uint32_t requests)
 {
     // Release: what was written before the request is seen by the loop that takes it.
@@ -19,6 +21,11 @@ bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         vcpu_request(vm->vcpu[i], REQUEST_SCHEDULE);
     return true;
+}
+
+bool vm_is_told(const struct vm *vm, uint64_t tsc)
+{
+    return !vm->is_quiet || clock_ns(&vm->clock, tsc) >= LONG_LIFE_NS;
 }
 
 void vm_unclaimed_port(struct vm *vm, struct access *access)

@@ -52,7 +52,8 @@ struct vm_irqchip {
 
 struct vm {
     struct vm_config config;
-    unsigned id; // from 1
+    unsigned id;   // from 1
+    bool is_quiet; // one of many lives: what ends it soon is not told
     unsigned vcpu_count;
     struct vcpu *vcpu[VM_VCPUS];
     struct gmem memory;
@@ -92,6 +93,10 @@ static inline uint64_t exit_now(const struct vcpu *vcpu, const struct exit *exit
 // Ends the VM: the first reason wins, every vCPU is asked to leave its loop. Any CPU may call it.
 // `stop_code` is valid once every vCPU has left. False: it had a reason already.
 bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
+
+// Whether what ends it at this host TSC is worth lines. Some VMs start anew a thousand times a
+// second.
+bool vm_is_told(const struct vm *vm, uint64_t tsc);
 
 // Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers
 // are all ones.

@@ -2,6 +2,7 @@
 
 #include "vmx/dump.h"
 
+#include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
 #include "lib/print.h"
 #include "vmx/check.h"
@@ -57,7 +58,7 @@ static uint64_t read_field(void *context, uint32_t field)
     return value;
 }
 
-unsigned dump_check_entry(struct vmx_vcpu *v)
+static unsigned check_current(struct vmx_vcpu *v)
 {
     struct line_printer line = {.printer = {line_write}, .vcpu = v};
     struct check check = {
@@ -69,9 +70,20 @@ unsigned dump_check_entry(struct vmx_vcpu *v)
     return check_entry(&check);
 }
 
+void dump_check_first(struct vmx_vcpu *v)
+{
+    if (v->checked)
+        return;
+    v->checked = true;
+    if (check_current(v))
+        log_line(v, "a CPU of silicon would refuse this VM entry");
+}
+
 void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
 {
     uint64_t error = 0, qualification = 0;
+    if (!vm_is_told(v->guest.vm, rdtsc()))
+        return;
     if (reason >= EXIT_REASONS && !(reason & BIT32(31))) {
         (void)vmread_safe(VMCS_INSTRUCTION_ERROR, &error);
         log_line(v, "VM entry failed: VM-instruction error %lu", error);
@@ -79,6 +91,6 @@ void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
         (void)vmread_safe(VMCS_EXIT_QUALIFICATION, &qualification);
         log_line(v, "VM entry failed: exit reason %#x, qualification %lu", reason, qualification);
     }
-    if (dump_check_entry(v) == 0)
+    if (check_current(v) == 0)
         log_line(v, "the VM-entry checker finds nothing wrong");
 }

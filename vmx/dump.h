@@ -7,6 +7,6 @@
 // finds in the VMCS.
 void dump_entry_failure(struct vmx_vcpu *vcpu, uint32_t reason);
 
-// Runs the VM-entry checker over the current VMCS, a line in the log for each violation. Returns
-// their number.
-unsigned dump_check_entry(struct vmx_vcpu *vcpu);
+// Before a vCPU's first entry: has the VM-entry checker look at it, a line in the log for each
+// violation. An emulated CPU accepts states that silicon refuses.
+void dump_check_first(struct vmx_vcpu *vcpu);

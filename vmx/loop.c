@@ -16,7 +16,7 @@
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
-#define BESIDE_WORK_HZ 500 // vCPUs run for so long between two pieces of host work
+#define BESIDE_WORK_HZ 1000 // vCPUs run for so long between two pieces of host work
 
 static struct spinlock lock; // guards `sched` and every vCPU's sched_entity
 static struct sched sched;
@@ -220,15 +220,17 @@ static void sleep_until(struct vmx_cpu *here, uint64_t deadline)
 void loop_run(void)
 {
     struct vmx_cpu *here = &vmx_cpus[this_cpu()->index];
-    bool polls = this_cpu()->index == 0, works = false;
-    uint64_t next_poll = polls ? 0 : NEVER, until;
+    unsigned cpu = this_cpu()->index;
+    bool works = false;
+    uint64_t next_poll = 0, until;
     for (;;) {
         here->wake = 0;
         here->rounds++;
         atomic_thread_fence(memory_order_seq_cst);
-        if (polls && (rdtsc() >= next_poll || atomic_exchange(&is_asked, false))) {
-            next_poll = hooks->poll();
-            works = true; // perhaps
+        bool attends = cpu == 0 && is_asked && atomic_exchange(&is_asked, false);
+        if (attends || rdtsc() >= next_poll) {
+            next_poll = hooks->poll(cpu, attends);
+            works = cpu == 0; // perhaps
         }
         works = works && hooks->work();
         struct vmx_vcpu *vcpu = choose(&until);

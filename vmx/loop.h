@@ -5,11 +5,11 @@
 #include "vmx/machine.h"
 
 struct loop_hooks {
-    // On CPU 0, between slices: console and other host work. Returns the host TSC at which it wants
-    // to be called again.
-    uint64_t (*poll)(void);
-    // After poll(), which may bring some: a piece of host work that takes long. True: there was
-    // one, and it is called again. While there is work it has about half of CPU 0.
+    // On each CPU between slices: host work (CPU 0's is the console). Returns the host TSC at which
+    // it wants to be called again there; on CPU 0 also after loop_attend(): `is_asked`.
+    uint64_t (*poll)(unsigned cpu, bool is_asked);
+    // On CPU 0 after poll(), which may bring some: a piece of host work that takes long. True:
+    // there was one, and it is called again. While there is work it has about half of CPU 0.
     bool (*work)(void);
     // The last vCPU of a VM has left its CPU. Called on the CPU that it left.
     void (*vm_stopped)(struct vm *vm);

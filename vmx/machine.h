@@ -47,6 +47,7 @@ struct vmx_vm {
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     struct sched_group group;              // of these
     _Atomic uint32_t running;              // vCPUs that have not left their loops
+    bool fails_entry;                      // its first VM entries are made to fail
 };
 
 // One vCPU.

@@ -239,17 +239,6 @@ COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
     end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);
 }
 
-// The first entry of a vCPU is checked by the manual's rules: an emulated CPU accepts states that
-// silicon refuses.
-static void check_first_launch(struct vmx_vcpu *v)
-{
-    if (v->checked)
-        return;
-    v->checked = true;
-    if (dump_check_entry(v))
-        v->guest.vm->host->log(v->guest.vm, "a CPU of silicon would refuse this VM entry");
-}
-
 // The world switch (enter.asm) gives back none of the registers. True: the guest ran until an exit;
 // else *result says why not.
 static inline bool enter(struct vmx_vcpu **v, enum enter_result *result)
@@ -321,7 +310,9 @@ static inline void leave(struct vmx_vcpu *v, uint64_t at, const struct exit *exi
 // The first entry since the VMCS was cleared.
 static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
 {
-    check_first_launch(*v);
+    dump_check_first(*v);
+    if ((*v)->vm->fails_entry)
+        setup_spoil(*v);
     bool exited = enter(v, result);
     (*v)->launched = exited;
     setup_enter(*v);

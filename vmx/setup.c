@@ -171,6 +171,14 @@ void setup_enter(struct vmx_vcpu *vcpu)
         vcpu->enter = vcpu->launched ? vmx_resume : vmx_launch;
 }
 
+void setup_spoil(struct vmx_vcpu *vcpu)
+{
+    if (vcpu->vm->serial % 3 == 1)
+        vmwrite(VMCS_CR3_TARGET_COUNT, UINT32_MAX);
+    else
+        vmwrite(VMCS_GUEST_RFLAGS, 0); // bit 1 is always 1
+}
+
 static void make_current(struct vmx_vcpu *vcpu)
 {
     hpa_t vmcs = address_of(vcpu->vmcs);

@@ -23,6 +23,10 @@ void setup_release_vcpu(struct vmx_vcpu *vcpu); // must not be loaded
 // leaves first. The vCPU must not be loaded on another CPU.
 void vcpu_load(struct vmx_vcpu *vcpu);
 
+// Makes the next VM entry of the vCPU, loaded here, fail: by a control or by guest state, which one
+// differs from a VM to the next.
+void setup_spoil(struct vmx_vcpu *vcpu);
+
 // Chooses how the vCPU, loaded here, is entered: `launched` has changed.
 void setup_enter(struct vmx_vcpu *vcpu);
 

@@ -150,7 +150,7 @@ void panic(const char *format, ...)
 static const char *const trap_names[] = {
     "divide error",
     "debug",
-    "NMI",
+    "NMI of the watchdog: this CPU has got nowhere",
     "breakpoint",
     "overflow",
     "BOUND range exceeded",

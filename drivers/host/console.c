@@ -23,7 +23,7 @@ static struct {
     struct spinlock lock; // guards everything below but what console_read() uses
     struct printer printer;
     struct printer panic_printer;
-    struct log early_log; // what the two printers printed, until there is a better place
+    struct log early_log; // until there is a better place
     struct log *log;
 
     struct keyboard keyboard;
@@ -178,11 +178,10 @@ static void screen_draw(void)
 static void screen_start(enum screen_kind kind)
 {
     console.screen_kind = kind;
-    for (unsigned i = 0; i < 2; i++) {
-        size_t length;
-        const char *text = log_piece(console.log, i, &length);
+    uint64_t position = 0;
+    char text[128];
+    for (size_t length; (length = log_read(console.log, &position, text, sizeof(text))) > 0;)
         screen_write(&console.screen, text, length);
-    }
     screen_draw();
 }
 
@@ -203,8 +202,6 @@ static void write_everywhere(const char *text, size_t length, bool is_raw)
 {
     uint64_t flags = console_lock();
     debugport_write((const uint8_t *)text, length);
-    if (!is_raw)
-        log_write(console.log, text, length);
     serial_write(text, length, is_raw);
     screen_print(text, length);
     console_unlock(flags);
@@ -217,6 +214,7 @@ static void console_panic_print(struct printer *printer, const char *text, size_
         interrupts_save();
         console.is_seized = true;
     }
+    log_write(console.log, text, length);
     write_everywhere(text, length, false);
 }
 
@@ -266,6 +264,21 @@ bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mod
 bool console_has_screen(void)
 {
     return console.screen_kind != SCREEN_NONE;
+}
+
+void console_keep(const char *text, size_t length)
+{
+    uint64_t flags = console_lock();
+    log_write(console.log, text, length);
+    console_unlock(flags);
+}
+
+size_t console_read_log(uint64_t *position, char *text, size_t size)
+{
+    uint64_t flags = console_lock();
+    size_t length = log_read(console.log, position, text, size);
+    console_unlock(flags);
+    return length;
 }
 
 void console_move_log(struct log *to)
@@ -341,6 +354,11 @@ int console_read(void)
 {
     int byte = uart_read(&console.uart);
     return byte >= 0 ? byte : keyboard_read();
+}
+
+uint32_t console_overruns(void)
+{
+    return console.uart.overruns;
 }
 
 void console_receive_interrupt(bool enable)

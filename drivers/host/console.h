@@ -24,7 +24,10 @@ bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
 bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
 bool console_has_screen(void);
 
-// What the host prints is kept there from now on, and sealed by the console_flush() of a panic.
+// The log of what the host says: more for it; reads it, as log_read(). It is kept at `to` from
+// console_move_log() on, and sealed by the console_flush() of a panic, whose words are kept, too.
+void console_keep(const char *text, size_t length);
+size_t console_read_log(uint64_t *position, char *text, size_t size);
 void console_move_log(struct log *to);
 
 // The console as a printer for print_to(). LF becomes CR LF on the serial line.
@@ -52,6 +55,9 @@ struct printer *console_panic_printer(void);
 
 // The next byte typed, at the serial line or at the keyboard, or -1. From one CPU only.
 int console_read(void);
+
+// How often bytes were lost because they came faster than they were read.
+uint32_t console_overruns(void);
 
 // The UART's receive interrupt on or off. console_interrupt_line() is its ISA IRQ, or -1 without a
 // UART.

@@ -5,12 +5,12 @@
 
 #define LOG_MAGIC UINT64_C(0x676f4c6c6562726f) // "orbelLog"
 
-static uint32_t checksum(const struct log *log)
+static uint64_t checksum(const struct log *log)
 {
     // FNV-1a: any byte that a reset lost changes it.
-    uint32_t sum = (2166136261U ^ log->written) * 16777619U;
+    uint64_t sum = (UINT64_C(14695981039346656037) ^ log->written) * 1099511628211;
     for (uint32_t i = 0; i < LOG_TEXT_BYTES; i++)
-        sum = (sum ^ (uint8_t)log->text[i]) * 16777619U;
+        sum = (sum ^ (uint8_t)log->text[i]) * 1099511628211;
     return sum;
 }
 
@@ -21,23 +21,21 @@ void log_init(struct log *log)
 
 void log_write(struct log *log, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        log->text[log->written % LOG_TEXT_BYTES] = text[i];
-        // Wraps to where the ring is still seen to be full.
-        log->written = log->written == 2 * LOG_TEXT_BYTES - 1 ? LOG_TEXT_BYTES : log->written + 1;
-    }
+    for (size_t i = 0; i < length; i++)
+        log->text[log->written++ % LOG_TEXT_BYTES] = text[i];
 }
 
-const char *log_piece(const struct log *log, unsigned piece, size_t *length)
+size_t log_read(const struct log *log, uint64_t *position, char *text, size_t size)
 {
-    uint32_t at = log->written % LOG_TEXT_BYTES;
-    bool is_full = log->written >= LOG_TEXT_BYTES;
-    if (piece == 0) {
-        *length = is_full ? LOG_TEXT_BYTES - at : 0;
-        return log->text + at;
+    size_t length = 0;
+    if (log->written > LOG_TEXT_BYTES && *position < log->written - LOG_TEXT_BYTES) {
+        *position = log->written - LOG_TEXT_BYTES;
+        while (*position < log->written && log->text[(*position)++ % LOG_TEXT_BYTES] != '\n')
+            ;
     }
-    *length = at;
-    return log->text;
+    while (length < size && *position < log->written)
+        text[length++] = log->text[(*position)++ % LOG_TEXT_BYTES];
+    return length;
 }
 
 void log_seal(struct log *log)
@@ -48,6 +46,5 @@ void log_seal(struct log *log)
 
 bool log_is_sealed(const struct log *log)
 {
-    return log->magic == LOG_MAGIC && log->written < 2 * LOG_TEXT_BYTES &&
-           log->checksum == checksum(log);
+    return log->magic == LOG_MAGIC && log->checksum == checksum(log);
 }

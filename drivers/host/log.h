@@ -1,27 +1,28 @@
-// The last of what Corbel itself has printed, in memory: a screen that is found late shows it from
-// the beginning, and after a panic the next boot finds it where a reset left it. Pure. Used by
-// console.c.
+// The last of what Corbel itself has said, in memory: a screen that is found late shows it from the
+// beginning, the monitor shows it again, and after a panic the next boot finds it where a reset
+// left it. Pure. Used by console.c.
 #pragma once
 
 #include "lib/bits.h"
 
-#define LOG_TEXT_BYTES 8176U
+#define LOG_TEXT_BYTES 16360U
 
 struct log {
-    uint64_t magic; // LOG_MAGIC once sealed
-    uint32_t checksum;
-    uint32_t written; // bytes ever; the text is a ring that holds the last of them
+    uint64_t magic;   // LOG_MAGIC once sealed
+    uint64_t written; // bytes ever; the text is a ring that holds the last of them
+    uint64_t checksum;
     char text[LOG_TEXT_BYTES];
 };
 
-_Static_assert(sizeof(struct log) == 8192, "two pages");
+_Static_assert(sizeof(struct log) == 16384, "four pages");
 
 void log_init(struct log *log);
 void log_write(struct log *log, const char *text, size_t length);
 
-// The text in two pieces, 0 the older and 1 the newer; a piece may be empty. `log` must have been
+// Reads on from *position (0 at first), which moves. Returns how many bytes were copied; 0 at the
+// end. What is no longer held is left out, up to the beginning of a line. `log` must have been
 // written by us or be sealed.
-const char *log_piece(const struct log *log, unsigned piece, size_t *length);
+size_t log_read(const struct log *log, uint64_t *position, char *text, size_t size);
 
 // Marks it as complete, so that it can be told from other bytes.
 void log_seal(struct log *log);

@@ -25,6 +25,7 @@ enum uart_register {
 #define MCR_LOOPBACK   0x10U
 #define MSR_INPUTS     0xf0U
 #define LSR_DATA       0x01U
+#define LSR_OVERRUN    0x02U
 #define LSR_THR_EMPTY  0x20U
 #define LSR_IDLE       0x40U // FIFO and shift register are empty
 #define DIVISOR_115200 1U
@@ -41,6 +42,14 @@ static uint8_t uart_get(const struct uart *uart, enum uart_register reg)
 static void uart_set(const struct uart *uart, enum uart_register reg, uint8_t value)
 {
     out8((uint16_t)(uart->port + reg), value);
+}
+
+// Reading it clears the overrun.
+static uint8_t line_status(struct uart *uart)
+{
+    uint8_t status = uart_get(uart, UART_LSR);
+    uart->overruns += (status & LSR_OVERRUN) != 0;
+    return status;
 }
 
 // A register that keeps what is written, and modem inputs that follow the outputs in loopback: no
@@ -83,7 +92,7 @@ bool uart_init(struct uart *uart, uint16_t port)
 
 size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length)
 {
-    if (uart->port == 0 || length == 0 || (uart_get(uart, UART_LSR) & LSR_THR_EMPTY) == 0)
+    if (uart->port == 0 || length == 0 || (line_status(uart) & LSR_THR_EMPTY) == 0)
         return 0;
     // "Empty" means the whole FIFO.
     size_t taken = MIN(length, uart->has_fifo ? UART_FIFO_BYTES : (size_t)1);
@@ -115,14 +124,14 @@ bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length)
 void uart_flush(struct uart *uart)
 {
     uint64_t since = rdtsc();
-    while (uart->port != 0 && !uart->is_stuck && (uart_get(uart, UART_LSR) & LSR_IDLE) == 0 &&
+    while (uart->port != 0 && !uart->is_stuck && (line_status(uart) & LSR_IDLE) == 0 &&
            rdtsc() - since <= STUCK_TICKS)
         pause();
 }
 
 int uart_read(struct uart *uart)
 {
-    if (uart->port == 0 || (uart_get(uart, UART_LSR) & LSR_DATA) == 0)
+    if (uart->port == 0 || (line_status(uart) & LSR_DATA) == 0)
         return -1;
     return uart_get(uart, UART_DATA);
 }

@@ -9,8 +9,9 @@
 struct uart {
     uint16_t port; // 0: there is none
     bool has_fifo;
-    bool is_stuck; // it took nothing for too long: nobody waits for it until it takes something
-                   // again
+    bool is_stuck;     // it took nothing for too long: nobody waits for it until it takes something
+                       // again
+    uint32_t overruns; // times that received bytes were lost: the FIFO was full
 };
 
 // Looks for a UART at `port` and programs it: 115200 baud, 8 data bits, no parity, 1 stop bit,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/host/log.h"
 #include "monitor/monitor.h"
 #include "monitor/mux.h"
 #include "vm/watch.h"
@@ -156,9 +157,16 @@ static void print_capabilities(struct printer *to)
     print_to(to, "none\n");
 }
 
+static struct log messages;
+
+static void keep(const char *text, size_t length)
+{
+    log_write(&messages, text, length);
+}
+
 static size_t read_log(uint64_t *position, char *text, size_t size)
 {
-    return mux_read_log(&mux, position, text, size);
+    return log_read(&messages, position, text, size);
 }
 
 static const struct monitor_host host = {
@@ -206,7 +214,7 @@ static void print(const char *text, size_t length)
     require(length > 0 && text[0] != 0);
 }
 
-static const struct mux_output output = {has_room, write_bytes, print};
+static const struct mux_output output = {has_room, write_bytes, print, keep};
 
 static void write_monitor(struct printer *printer, const char *text, size_t length)
 {

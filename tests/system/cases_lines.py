@@ -5,8 +5,8 @@ import select
 import time
 import tty
 
-from cases_vms import end, start, vm
-from harness import Failure, check, check_says
+from cases_vms import GUEST, end, start, vm
+from harness import SKYLAKE, Failure, check, check_says
 
 
 class Line:
@@ -75,3 +75,13 @@ def case_watchdog(t):
     text = end(t, console)
     check_says(text, r"\[sleeps\] no sign of life for 2 seconds: vCPU 0 halted with interrupts off at 0x")
     check(len(re.findall(r"no sign of life", text)) == 2, "not two reports")
+
+
+def case_host_watchdog(t):
+    """A CPU that hangs in Corbel itself is a panic that shows where, whichever it is; a CPU alone says that nobody watches it."""
+    for cpu in (0, 1):
+        text = t.batch(t.iso(GUEST, config=vm("spins", "spin"), arguments=f"watchdog=2 hang={cpu}"), 3, cpu=SKYLAKE, cpus=2, limit=120)
+        check_says(text, rf"panic on CPU {cpu}: exception 2 \(NMI of the watchdog: this CPU has got nowhere\) in (hang|poll)\+0x",
+                   r"RIP [0-9a-f]{16} RFLAGS", r"backtrace:\n(.*\n)+ +[0-9a-f]{16} loop_run\+0x")
+    text = t.batch(t.iso(GUEST, config=vm("spins", "share 1"), arguments="watchdog=2 hang=1"), 0, cpu=SKYLAKE, cpus=1, limit=120)
+    check_says(text, r"corbel: one CPU: nobody watches that it gets on")

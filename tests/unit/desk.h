@@ -12,7 +12,7 @@ struct desk_vm {
     struct vm vm;
     struct vcpu vcpu[2];
     uint8_t *ram;
-    bool ended, paused, preserved;
+    bool ended, paused, preserved, starting;
     unsigned held;
 };
 

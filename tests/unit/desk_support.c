@@ -17,12 +17,13 @@ static struct monitor_vm get_vm(unsigned slot)
         return (struct monitor_vm){.state = MONITOR_NO_VM};
     struct desk_vm *vm = &desk.vm[slot];
     return (struct monitor_vm){
-        .state = vm->ended       ? MONITOR_ENDED
+        .state = vm->starting    ? MONITOR_STARTING
+                 : vm->ended     ? MONITOR_ENDED
                  : vm->preserved ? MONITOR_PRESERVED
                  : vm->paused    ? MONITOR_PAUSED
                                  : MONITOR_RUNNING,
         .name = vm->vm.config.name,
-        .vm = vm->ended ? NULL : &vm->vm,
+        .vm = vm->ended || vm->starting ? NULL : &vm->vm,
     };
 }
 

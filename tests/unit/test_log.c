@@ -8,19 +8,20 @@
 
 static struct log kept;
 
+// All that it holds, read in pieces.
 static const char *text_of(const struct log *log)
 {
     static char text[LOG_TEXT_BYTES + 1];
-    size_t first, second;
-    const char *older = log_piece(log, 0, &first), *newer = log_piece(log, 1, &second);
-    assert_true(first + second <= LOG_TEXT_BYTES);
-    memcpy(text, older, first);
-    memcpy(text + first, newer, second);
-    text[first + second] = '\0';
+    uint64_t position = 0;
+    size_t length = 0, read;
+    while ((read = log_read(log, &position, text + length, MIN(LOG_TEXT_BYTES - length, 100U))))
+        length += read;
+    assert_int_equal(position, log->written);
+    text[length] = '\0';
     return text;
 }
 
-static void the_last_bytes_are_kept(void **state)
+static void the_last_lines_are_kept(void **state)
 {
     (void)state;
     static char all[5 * LOG_TEXT_BYTES];
@@ -31,9 +32,24 @@ static void the_last_bytes_are_kept(void **state)
         int added = snprintf(all + length, 32, "line %d\n", i);
         log_write(&kept, all + length, (size_t)added);
         length += (size_t)added;
-        size_t shown = MIN(length, (size_t)LOG_TEXT_BYTES);
-        assert_memory_equal(text_of(&kept), all + length - shown, shown + 1);
+        const char *held = all + length - MIN(length, (size_t)LOG_TEXT_BYTES);
+        assert_string_equal(text_of(&kept), held == all ? all : strchr(held, '\n') + 1);
     }
+}
+
+static void reading_goes_on_where_it_ended(void **state)
+{
+    (void)state;
+    char text[8] = "";
+    uint64_t position = 0;
+    log_init(&kept);
+    log_write(&kept, "one\ntwo\n", 8);
+    assert_int_equal(log_read(&kept, &position, text, 6), 6);
+    assert_memory_equal(text, "one\ntw", 6);
+    log_write(&kept, "3\n", 2);
+    assert_int_equal(log_read(&kept, &position, text, sizeof(text)), 4);
+    assert_memory_equal(text, "o\n3\n", 4);
+    assert_int_equal(log_read(&kept, &position, text, sizeof(text)), 0);
 }
 
 static void exactly_full(void **state)
@@ -45,6 +61,8 @@ static void exactly_full(void **state)
     log_init(&kept);
     log_write(&kept, text, LOG_TEXT_BYTES);
     assert_string_equal(text_of(&kept), text);
+    log_write(&kept, "b", 1); // one line, whose beginning is lost: nothing is held of it
+    assert_string_equal(text_of(&kept), "");
 }
 
 static void only_a_whole_log_is_recognised(void **state)
@@ -114,7 +132,8 @@ static void a_panic_is_told_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_bytes_are_kept),
+        cmocka_unit_test(the_last_lines_are_kept),
+        cmocka_unit_test(reading_goes_on_where_it_ended),
         cmocka_unit_test(exactly_full),
         cmocka_unit_test(only_a_whole_log_is_recognised),
         cmocka_unit_test(a_panic_is_told_once),

@@ -108,6 +108,26 @@ static void mitigations(void **state)
     assert_int_equal(notes.count, 4);
 }
 
+static void trials(void **state)
+{
+    (void)state;
+    parse("");
+    assert_int_equal(options.watchdog, 20);
+    assert_int_equal(options.hang, OPTIONS_NO_CPU);
+    assert_string_equal(options.fail_entry, "");
+    parse("watchdog=2 hang=0 fail_entry=first fail_entry=web");
+    assert_int_equal(notes.count, 0);
+    assert_int_equal(options.watchdog, 2);
+    assert_int_equal(options.hang, 0);
+    assert_string_equal(options.fail_entry, "web");
+    parse("watchdog=1 watchdog=3601 watchdog hang=65536 hang= fail_entry= "
+          "fail_entry=a-name-of-thirty-two-characters-");
+    assert_int_equal(notes.count, 7);
+    assert_int_equal(options.watchdog, 20);
+    assert_int_equal(options.hang, OPTIONS_NO_CPU);
+    assert_string_equal(options.fail_entry, "");
+}
+
 static void unknown_words_are_named(void **state)
 {
     (void)state;
@@ -148,6 +168,7 @@ int main(void)
         cmocka_unit_test(every_word_in_one_line),
         cmocka_unit_test(consoles),
         cmocka_unit_test(mitigations),
+        cmocka_unit_test(trials),
         cmocka_unit_test(unknown_words_are_named),
         cmocka_unit_test(features_that_do_not_fit_change_nothing),
     };
