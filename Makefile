@@ -19,7 +19,7 @@ WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wconversion -Wno-sign-conversio
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
-.PHONY: all help image iso usb run test unit fuzz guests guests-all system linux-matrix nested test-nested test-nested-quick lint bench format clean distclean
+.PHONY: all help image iso usb run test unit fuzz guests guests-all system isolation linux-matrix nested test-nested test-nested-quick lint bench format clean distclean
 all: image
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make guests     small guests, each proves one behaviour (T=name for one, MODELS='...' for CPU models)"
 	@echo "make guests-all the same on CPUs that lack this or that, VARIANTS='...' for some (tests/guests/run -h): hours"
 	@echo "make system     boots of the real ISO, typed at as a person would (T=name for one)"
+	@echo "make isolation  Linux beside hostile VMs, and a thousand lives of a VM: a quarter of an hour"
 	@echo "make linux-matrix       Debian's kernels (KERNELS='cloud generic rt pvh memtest') on CPU models (MODELS='...'), or with"
 	@echo "                        SMP='4/2 8/1' the load for 4 vCPUs on 2 CPUs and 8 on 1: hours"
 	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
@@ -281,18 +282,26 @@ guests-all: VARIANTS ?= all
 guests-all: guests
 
 # A program for Linux, in an initramfs of its own.
-$(BUILD)/system/shootdown: tests/system/shootdown.c
+$(BUILD)/system/shootdown $(BUILD)/system/timekeeper: $(BUILD)/system/%: tests/system/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -s $< -o $@
 
 $(BUILD)/system/initrd-smp.gz: $(BUILD)/system/shootdown $(GUEST)/busybox tools/mkinitramfs tools/guest-init
 	tools/mkinitramfs $@ $(GUEST)/busybox $<=bin/shootdown
 
-SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz
+$(BUILD)/system/initrd-timekeeper.gz: $(BUILD)/system/timekeeper $(GUEST)/busybox tools/mkinitramfs tools/guest-init
+	tools/mkinitramfs $@ $(GUEST)/busybox $<=autorun
+
+SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
+	$(BUILD)/system/initrd-timekeeper.gz
 
 system: deps-system
 	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES)
 	@tests/system/run $(T)
+
+# Linux beside hostile VMs, and a thousand lives of a VM: a quarter of an hour, and not a part of `test`.
+isolation:
+	@CYCLES=1000 $(MAKE) --no-print-directory system T="isolation_linux monitor_cycles"
 
 # Debian's kernels on each CPU model, and with many vCPUs. Not a part of `test`: it takes hours.
 KERNELS := cloud generic
