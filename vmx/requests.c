@@ -37,7 +37,12 @@ static void arm_timer(struct vmx_vcpu *v, uint64_t tsc)
 
 void requests_rearm_timer(struct vmx_vcpu *v)
 {
-    arm_timer(v, rdtsc());
+    uint64_t tsc = rdtsc();
+    if (machine_uses(FEATURE_PREEMPTION_TIMER))
+        arm_timer(v, tsc);
+    else if (tsc >=
+             v->deadline) // its interrupt waits: Bochs keeps it back while the guest's IF is clear
+        vcpu_note(&v->guest, REQUEST_TIMER);
 }
 
 // Ticks what is due and arms the timer for what comes next. False: the slice is over.

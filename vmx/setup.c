@@ -207,7 +207,8 @@ status_t setup_vcpu(struct vmx_vcpu *vcpu, struct explanation *why)
     vcpu->vpid = next_vpid();
     vcpu->xcr0_host = cpu_xcr0();
     vcpu->timer_rate = machine_capabilities.timer_rate;
-    vcpu->timer_slack_full = (uint32_t)MIN(host_tsc_hz / 50000, UINT32_MAX); // 20 us
+    if (machine_uses(FEATURE_PREEMPTION_TIMER)) // else the deadline is looked at after each exit
+        vcpu->timer_slack_full = (uint32_t)MIN(host_tsc_hz / 50000, UINT32_MAX); // 20 us
     clear(vcpu);
     return STATUS_OK;
 }
