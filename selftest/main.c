@@ -7,6 +7,8 @@
 // again: features=-vid
 // lacks: vnmi: NMI waits for the IRET = Corbel notices it at the next interrupt window
 // again: features=-apicv
+// again: features=-all
+// again: ignore_bad_msrs=0
 #include "selftest/groups.h"
 
 #define FAILED 8

@@ -2,6 +2,7 @@
 // Device". Called from the port bus.
 #include "drivers/virt/vfwcfg.h"
 
+#include "lib/bytes.h"
 #include "lib/string.h"
 #include "vm/vm.h"
 
@@ -65,24 +66,12 @@ static void vfwcfg_reset(struct vdev *device)
     fwcfg->position = 0;
 }
 
-static void put_little(uint8_t *to, unsigned bytes, uint64_t value)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static void put_big(uint8_t *to, unsigned bytes, uint64_t value)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        to[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
-}
-
 void vfwcfg_init(struct vfwcfg *fwcfg, struct vm *vm)
 {
     *fwcfg = (struct vfwcfg){
         .device = {.name = "fw_cfg", .vm = vm, .access = vfwcfg_access, .reset = vfwcfg_reset}};
-    put_little(fwcfg->memory, sizeof(fwcfg->memory), vm->config.memory);
-    put_little(fwcfg->cpus, sizeof(fwcfg->cpus), vm->vcpu_count);
+    put64(fwcfg->memory, vm->config.memory);
+    put16(fwcfg->cpus, (uint16_t)vm->vcpu_count);
     vfwcfg_reset(&fwcfg->device);
 }
 
@@ -98,11 +87,11 @@ status_t vfwcfg_add_file(struct vfwcfg *fwcfg, const char *name, const void *byt
         return explain(why, STATUS_RANGE, "fw_cfg: the name %s is too long: at most %u characters",
                        name, VFWCFG_NAME - 1);
     uint8_t *entry = &fwcfg->directory[4 + at * VFWCFG_ENTRY];
-    put_big(entry, 4, size);
-    put_big(entry + 4, 2, KEY_FIRST_FILE + at);
+    put32(entry, __builtin_bswap32(size));
+    put16(entry + 4, __builtin_bswap16((uint16_t)(KEY_FIRST_FILE + at)));
     memcpy(entry + 8, name, length);
     fwcfg->file[at] = (struct vfwcfg_item){bytes, size};
     fwcfg->file_count++;
-    put_big(fwcfg->directory, 4, fwcfg->file_count);
+    put32(fwcfg->directory, __builtin_bswap32(fwcfg->file_count));
     return STATUS_OK;
 }
