@@ -148,7 +148,10 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
     if (reason == EXIT_EXCEPTION_NMI) {
         uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
         if (FIELD_GET(EVENT_TYPE, info) == EVENT_NMI) {
-            nmi_unblock(); // a kick: the requests say why
+            nmi_unblock();                           // a kick: the requests say why
+            if (!machine_uses(FEATURE_VIRTUAL_NMIS)) // else Bochs holds back the next one
+                vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                        vmread32(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCKING_BY_NMI);
             this_cpu()->charge = CHARGE_NONE;
             return true;
         }
