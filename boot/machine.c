@@ -112,6 +112,9 @@ void machine_start_interrupts(void)
     apic_init((uintptr_t)paging_map(hpa(base), PAGE_SIZE, CACHE_UC), need_x2apic);
     apic_enable();
     cpus[0].apic_id = apic_id();
+    if (!apic_timer_try_deadline(host_tsc_hz))
+        print_to(consoles_printer(), "apic: TSC deadlines come at the wrong time: not used; newer "
+                                     "microcode may help\n");
     apic_timer_init(host_tsc_hz);
     interrupt_set_handler(VECTOR_TIMER, apic_eoi);
     interrupt_set_handler(VECTOR_UART, console_interrupt);

@@ -140,6 +140,12 @@ void apic_stop_others(void)
             apic_send_nmi(cpus[i].apic_id);
 }
 
+static void use_deadlines(void)
+{
+    apic_write(APIC_LVT_TIMER, VECTOR_TIMER | LVT_TSC_DEADLINE);
+    __asm__ volatile("mfence" : : : "memory"); // orders the LVT before the first deadline
+}
+
 // Microcode of old gets deadlines wrong, and nothing but a try tells. The interrupt stays pending:
 // it wakes whoever sleeps first, once.
 static bool deadline_works(uint64_t tsc_hz)
@@ -152,19 +158,21 @@ static bool deadline_works(uint64_t tsc_hz)
     return passed >= duration / 2 && passed < 100 * duration;
 }
 
+bool apic_timer_try_deadline(uint64_t tsc_hz)
+{
+    if (!(cpuid(1, 0).ecx & BIT32(24)))
+        return true;
+    use_deadlines();
+    has_tsc_deadline = deadline_works(tsc_hz);
+    return has_tsc_deadline;
+}
+
 void apic_timer_init(uint64_t tsc_hz)
 {
-    static bool is_tried; // by CPU 0: all have the same microcode
-    if (!is_tried)
-        has_tsc_deadline = cpuid(1, 0).ecx & BIT32(24);
     if (has_tsc_deadline) {
-        apic_write(APIC_LVT_TIMER, VECTOR_TIMER | LVT_TSC_DEADLINE);
-        __asm__ volatile("mfence" : : : "memory"); // orders the LVT before the first deadline
-        has_tsc_deadline = is_tried || deadline_works(tsc_hz);
-    }
-    is_tried = true;
-    if (has_tsc_deadline)
+        use_deadlines();
         return;
+    }
     apic_write(APIC_TIMER_DIVIDE, 0xb); // by 1
     if (!ticks_per_tsc) {
         uint64_t duration = tsc_hz / 200; // 5 ms

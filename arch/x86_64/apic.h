@@ -20,6 +20,10 @@ void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);
 void apic_stop_others(void); // NMI to all the CPUs that are online, for a panic
 
+// Once, on the first CPU: whether all may use TSC deadlines. False: the CPU has them, and they come
+// at the wrong time.
+bool apic_timer_try_deadline(uint64_t tsc_hz);
+
 // The timer interrupts this CPU (VECTOR_TIMER) at or after the given TSC. apic_timer_init() needs
 // the TSC's frequency and, without TSC-deadline mode, measures the timer's own.
 void apic_timer_init(uint64_t tsc_hz);
