@@ -24,7 +24,7 @@
 #define SCHED_WEIGHT_MAX     65535
 
 // Nanoseconds.
-#define SCHED_SLICE      UINT64_C(10000000)
+#define SCHED_SLICE      UINT64_C(3000000)
 #define SCHED_CAP_PERIOD UINT64_C(100000000)
 
 enum sched_state {

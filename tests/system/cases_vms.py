@@ -124,8 +124,8 @@ def case_vms_shares(t):
 
 
 def case_vms_wake(t):
-    """A vCPU that an interrupt wakes runs at once on an idle CPU; on busy ones within a slice of 10 ms."""
-    for others, limit in ((0, 300), (4, 10300)):
+    """A vCPU that an interrupt wakes runs at once on an idle CPU; on busy ones within a slice of 3 ms."""
+    for others, limit in ((0, 300), (4, 3300)):
         text = run(t, vm("wakes", "wake 2", cpus=2) + "".join(vm(f"busy{i}", "spin 2") for i in range(others)))
         late = int(re.search(r"LATE (\d+)", text).group(1))
         check(late <= limit, f"beside {others} that spin it took {late} us")
