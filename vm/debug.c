@@ -48,8 +48,8 @@ void debug_trap(struct vcpu *vcpu, uint64_t bits)
     if (!bits)
         return;
     vcpu->pending_debug |= bits;
-    vcpu->dirty |= STATE_DEBUG;
-    vcpu->fetched |= STATE_TRAP;
+    vcpu->interruptibility |= BLOCKING_BY_TRAP;
+    vcpu->dirty |= STATE_FLOW | STATE_DEBUG;
 }
 
 void debug_step(struct vcpu *vcpu, bool is_branch)

@@ -27,7 +27,7 @@ uint64_t debug_data(const struct vcpu *vcpu, gva_t linear, uint64_t size, bool w
 uint64_t debug_port(const struct vcpu *vcpu, uint64_t port, uint64_t size);
 
 // The instruction, or an iteration of it, is done and has met these: a trap follows it. Needs
-// STATE_DEBUG unless it met none.
+// STATE_FLOW and STATE_DEBUG unless it met none.
 void debug_trap(struct vcpu *vcpu, uint64_t bits);
 
 // The same for a single step. IA32_DEBUGCTL.BTF keeps it for branches. Needs STATE_FLOW and, with

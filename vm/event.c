@@ -123,7 +123,7 @@ void event_queue_nmi(struct vcpu *vcpu)
 static inline bool interrupts_open(const struct vcpu *vcpu)
 {
     return (vcpu->rflags & RFLAGS_IF) && !vcpu_trap_waits(vcpu) &&
-           !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+           !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS | BLOCKING_BY_TRAP));
 }
 
 static bool nmis_blocked(const struct vcpu *vcpu)
@@ -144,7 +144,7 @@ static void unblock_returned_nmi(struct vcpu *vcpu)
 static bool take_nmi(struct vcpu *vcpu, struct entry_plan *plan)
 {
     if (vcpu->events.nmi_queued == 0 || nmis_blocked(vcpu) ||
-        (vcpu->interruptibility & BLOCKING_BY_MOV_SS) || vcpu_trap_waits(vcpu))
+        (vcpu->interruptibility & (BLOCKING_BY_MOV_SS | BLOCKING_BY_TRAP)) || vcpu_trap_waits(vcpu))
         return false;
     vcpu->events.nmi_queued--;
     plan->inject.info = MAKE_INFO(EVENT_NMI, VECTOR_NMI);

@@ -54,6 +54,8 @@ struct events {
 #define BLOCKING_BY_MOV_SS BIT32(1)
 #define BLOCKING_BY_SMI    BIT32(2)
 #define BLOCKING_BY_NMI    BIT32(3)
+// Software's own, never in the VMCS: what this exit emulated is followed by a debug trap.
+#define BLOCKING_BY_TRAP BIT32(7)
 
 // Takes up an event whose delivery the exit interrupted (exit->idt_info valid), to be delivered
 // again. Needs FACT_IDT and, for the software types, the instruction length. Call it before the

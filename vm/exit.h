@@ -109,8 +109,6 @@ enum state_group {
     STATE_WATCH = BIT32(12),       // this vCPU's exits are noted (vm/watch.h)
     STATE_BREAKPOINTS = BIT32(13), // it may have breakpoints (vm/debug.h)
     STATE_STICKY = STATE_WATCH | STATE_BREAKPOINTS,
-    // In `fetched`: what this exit emulated is followed by a debug trap.
-    STATE_TRAP = BIT32(14),
 };
 
 // Facts of one exit; they share a word with the groups above in a row's `needs`.

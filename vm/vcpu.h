@@ -230,15 +230,14 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
 }
 
-// Whether the instruction that was just emulated leaves a debug trap. It comes before interrupts
-// and NMIs, and a VM entry that injects one would drop it. Where the CPU made it pending itself,
-// only a step counts: a hypervisor below may keep breakpoints' bits from before. SDM: "Delivery of
+// Whether the instruction that was just emulated leaves a step's debug trap. It comes before
+// interrupts and NMIs, and a VM entry that injects one would drop it. (Those of breakpoints are
+// told by BLOCKING_BY_TRAP: a hypervisor below may keep their bits from before.) SDM: "Delivery of
 // Pending Debug Exceptions after VM Entry".
 static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
 {
-    return (vcpu->fetched & (STATE_TRAP | STATE_DEBUG)) &&
-           ((vcpu->fetched & STATE_TRAP) ||
-            ((vcpu->rflags & RFLAGS_TF) && (vcpu->pending_debug & PENDING_DEBUG_BS)));
+    return (vcpu->rflags & RFLAGS_TF) && (vcpu->fetched & STATE_DEBUG) &&
+           (vcpu->pending_debug & PENDING_DEBUG_BS);
 }
 
 // After an instruction that the CPU itself emulated: STATE_DEBUG is needed to tell. Few step, and

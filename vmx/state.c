@@ -220,7 +220,7 @@ void state_write_back(struct vmx_vcpu *v)
     if (dirty & STATE_FLOW) {
         vmwrite(VMCS_GUEST_RIP, vcpu->rip);
         vmwrite(VMCS_GUEST_RFLAGS, vcpu->rflags);
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility & ~(uint64_t)BLOCKING_BY_TRAP);
     }
     if (dirty & STATE_STACK)
         vmwrite(VMCS_GUEST_RSP, vcpu->gpr[RSP]);
@@ -251,7 +251,7 @@ void state_end_instruction(struct vcpu *vcpu)
         state_fetch(vmx_vcpu(vcpu), STATE_DEBUG); // what the shadow held back comes now
     if (vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) {
         vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility);
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vcpu->interruptibility & ~(uint64_t)BLOCKING_BY_TRAP);
     }
     if (vcpu->rflags & RFLAGS_RF) {
         vcpu->rflags &= ~RFLAGS_RF;

@@ -88,11 +88,12 @@ static void an_emulated_access_traps_behind_its_instruction(void **state)
     expect_done(RUN_WATCHED("\x89\x07"), 2); // mov [rdi], eax
     assert_int_equal(guest.vcpu.pending_debug, HIT(0));
     assert_true(guest.vcpu.dirty & STATE_DEBUG);
-    assert_true(vcpu_trap_waits(&guest.vcpu));
+    assert_true(guest.vcpu.interruptibility & BLOCKING_BY_TRAP);
+    guest.vcpu.interruptibility = 0;
     guest.vcpu.pending_debug = 0;
     expect_done(RUN_WATCHED("\x8b\x07"), 2); // mov eax, [rdi]: a read
     assert_int_equal(guest.vcpu.pending_debug, 0);
-    assert_false(vcpu_trap_waits(&guest.vcpu));
+    assert_false(guest.vcpu.interruptibility & BLOCKING_BY_TRAP);
     expect_done(RUN_WATCHED("\xa5"), 1); // movsd: both operands, of which one is RAM
     assert_int_equal(guest.vcpu.pending_debug, HIT(0) | HIT(1));
 }

@@ -125,7 +125,7 @@ static verdict_t string(uint64_t qualification, uint32_t info)
     struct exit exit = {
         .reason = EXIT_IO, .qualification = qualification | STRING, .instruction_info = info};
     return exit_run(&exit, FIELD(gpr[RSI]), FIELD(gpr[RDI]), FIELD(gpr[RCX]), FIELD(cr2),
-                    FIELD(cr2_dirty), FIELD(pending_debug), FIELD(rflags));
+                    FIELD(cr2_dirty), FIELD(pending_debug), FIELD(rflags), FIELD(interruptibility));
 }
 
 static void rep_outs_runs_in_bounded_chunks(void **state)
@@ -262,7 +262,7 @@ static void in_and_out_meet_breakpoints_at_their_ports(void **state)
     VCPU->fetched = STATE_ALL;
     io_breakpoints(VCPU, &exit);
     assert_int_equal(VCPU->pending_debug, BIT(0) | PENDING_DEBUG_BREAKPOINT);
-    assert_true(vcpu_trap_waits(VCPU));
+    assert_true(VCPU->interruptibility & BLOCKING_BY_TRAP);
     VCPU->pending_debug = 0;
     exit.qualification = OUT(0x101, 1);
     io_breakpoints(VCPU, &exit);
