@@ -81,6 +81,9 @@ $(OUT)/target/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
 
+# What an operator reads, and what is done once before a guest runs, is made small rather than fast.
+$(OUT)/target/monitor/%.o $(OUT)/target/loaders/%.o: TARGET_CFLAGS += -Os
+
 # The run loop counts each instruction: no padding where it loops, and the world switch leaves no RBP.
 $(OUT)/target/vmx/run.o: TARGET_CFLAGS += -fno-align-loops -fno-align-jumps -fno-align-labels -fomit-frame-pointer
 
