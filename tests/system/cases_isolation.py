@@ -97,9 +97,9 @@ def long_isolation_linux(t):
     ran, life = (float(n) / 1000 for n in re.search(r"VM linux ended:(?:.*\n)*?vCPU 0: ran ([\d.]+) of ([\d.]+) ms", seen).groups())
     share = (end[1] - begin[1]) / (end[0] - begin[0])
     stolen = (looks[1][6] - looks[0][6]) / 100  # USER_HZ
-    print(f"        {spun:.3f} s spun: {1 - away / 1e9 / spun:.1%} by gaps, {1 - stolen / spun:.1%} by steal time, {share:.1%} by info sched over "
-          f"{(end[0] - begin[0]) / 1000:.2f} s, {DUE:.1%} due; away {longest / 1e6:.1f} ms at most; {dozed:.3f} s dozed, "
-          f"{latest / 1e6:.1f} ms late at most; up {uptime:.2f} s of {life:.2f} s")
+    figures = (f"{spun:.3f} s spun: {1 - away / 1e9 / spun:.1%} by gaps, {1 - stolen / spun:.1%} by steal time, {share:.1%} by info sched over "
+               f"{(end[0] - begin[0]) / 1000:.2f} s, {DUE:.1%} due; away {longest / 1e6:.1f} ms at most; {dozed:.3f} s dozed, "
+               f"{latest / 1e6:.1f} ms late at most; up {uptime:.2f} s of {life:.2f} s")
     check(back == 0, "the clock went back")
     check(share > DUE - 0.01, f"by info sched, Linux got {share:.1%} of the CPU, {DUE:.1%} is due")
     check(1 - away / 1e9 / spun > DUE - 0.01, f"by its own clock, Linux ran {1 - away / 1e9 / spun:.1%} of the time, {DUE:.1%} is due")
@@ -110,3 +110,4 @@ def long_isolation_linux(t):
     for name, why in (("triple", "triple fault"), ("reset", "reset"), ("entry", "VM entry failed")):
         check_says(seen, rf"VM {name}: {why}: restart 8 ")
     check_says(seen, r"\[entry\] CR3 target count = ", r"\[entry\] .*RFLAGS = 0", r"\[entry\] VM entry failed: exit reason 0x80000021")
+    return figures
