@@ -65,20 +65,12 @@ static void init_vms(const struct boot_info *info, const char *fail_entry)
     vms_init(&inputs);
 }
 
-static unsigned online_cpus(void)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < cpu_count; i++)
-        count += cpus[i].online;
-    return count;
-}
-
 // The VM that runs without a vms.conf. The test device lets it end with its result.
 static unsigned built_in_config(void)
 {
     config_defaults(&configs[0]);
     configs[0].memory = UINT64_C(32) << 20;
-    configs[0].cpus = MIN(online_cpus(), BUILT_IN_CPUS);
+    configs[0].cpus = MIN(cpu_online_count(), BUILT_IN_CPUS);
     configs[0].testdev = true;
     format_text(configs[0].name, sizeof(configs[0].name), BUILT_IN_NAME);
     return 1;

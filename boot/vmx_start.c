@@ -21,14 +21,6 @@ static struct speculation_facts facts[CPUS];
 static _Atomic unsigned reported;
 static _Atomic bool may_enter;
 
-static unsigned online_count(void)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < cpu_count; i++)
-        count += cpus[i].online;
-    return count;
-}
-
 // Corbel's own CPUs alone count: what firmware left asleep does not share a core's buffers.
 static enum speculation_smt find_smt(void)
 {
@@ -97,7 +89,7 @@ status_t vmx_start_choose(const struct boot_options *options, struct printer *to
         return STATUS_NOT_FOUND;
     }
     read_own();
-    while (reported < online_count())
+    while (reported < cpu_online_count())
         pause();
     machine_capabilities = capabilities[0];
     for (unsigned i = 1; i < cpu_count; i++)
@@ -127,7 +119,7 @@ void vmx_start_report(struct printer *to, bool whole)
     const char *name = brand;
     while (*name == ' ')
         name++;
-    struct report report = {&machine_capabilities, &machine_choice, name, online_count()};
+    struct report report = {&machine_capabilities, &machine_choice, name, cpu_online_count()};
     if (whole) {
         report_full(to, &report);
         speculation_report(to, &machine_speculation);

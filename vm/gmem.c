@@ -37,51 +37,44 @@ bool gmem_holds(const struct gmem *memory, const void *bytes)
     return false;
 }
 
+#define LOAD(type)                                                                                 \
+    do {                                                                                           \
+        type value = __atomic_load_n((const type *)ram, __ATOMIC_RELAXED);                         \
+        memcpy(to, &value, sizeof(value));                                                         \
+        return;                                                                                    \
+    } while (0)
+
 void gmem_load(const void *ram, void *to, uint64_t length)
 {
-    if (!is_aligned((uintptr_t)ram, length ? length : 1)) {
-        memcpy(to, ram, length);
-        return;
-    }
-    switch (length) {
-    case 2: {
-        uint16_t value = __atomic_load_n((const uint16_t *)ram, __ATOMIC_RELAXED);
-        memcpy(to, &value, sizeof(value));
-        return;
-    }
-    case 4: {
-        uint32_t value = __atomic_load_n((const uint32_t *)ram, __ATOMIC_RELAXED);
-        memcpy(to, &value, sizeof(value));
-        return;
-    }
-    case 8: {
-        uint64_t value = __atomic_load_n((const uint64_t *)ram, __ATOMIC_RELAXED);
-        memcpy(to, &value, sizeof(value));
-        return;
-    }
+    switch (is_aligned((uintptr_t)ram, length ? length : 1) ? length : 0) {
+    case 2:
+        LOAD(uint16_t);
+    case 4:
+        LOAD(uint32_t);
+    case 8:
+        LOAD(uint64_t);
     default:
         memcpy(to, ram, length);
     }
 }
 
+#define STORE(type)                                                                                \
+    do {                                                                                           \
+        type value;                                                                                \
+        memcpy(&value, from, sizeof(value));                                                       \
+        __atomic_store_n((type *)ram, value, __ATOMIC_RELAXED);                                    \
+        return;                                                                                    \
+    } while (0)
+
 void gmem_store(void *ram, const void *from, uint64_t length)
 {
-    uint64_t value = 0;
-    if (!is_aligned((uintptr_t)ram, length ? length : 1) || length > sizeof(value)) {
-        memcpy(ram, from, length);
-        return;
-    }
-    memcpy(&value, from, length);
-    switch (length) {
+    switch (is_aligned((uintptr_t)ram, length ? length : 1) ? length : 0) {
     case 2:
-        __atomic_store_n((uint16_t *)ram, (uint16_t)value, __ATOMIC_RELAXED);
-        return;
+        STORE(uint16_t);
     case 4:
-        __atomic_store_n((uint32_t *)ram, (uint32_t)value, __ATOMIC_RELAXED);
-        return;
+        STORE(uint32_t);
     case 8:
-        __atomic_store_n((uint64_t *)ram, value, __ATOMIC_RELAXED);
-        return;
+        STORE(uint64_t);
     default:
         memcpy(ram, from, length);
     }

@@ -330,30 +330,35 @@ const struct msr_row msr_rows[] = {
     {ONE(0x3b), IN_MEMORY(tsc_adjust), .write = write_tsc_adjust},
     {RANGE(MSR_X2APIC_FIRST, MSR_X2APIC_LAST), .read = lapic_read_msr, .write = lapic_write_msr},
     {ONE(MSR_APIC_BASE), .read = lapic_read_msr, .write = lapic_write_msr},
-    {ONE(0x10), .read = read_tsc, .write = write_tsc},
+    {ONE(0x10), .pass = PASS_READ, .read = read_tsc, .write = write_tsc},
 
     // In the VMCS.
-    {ONE(0xc0000080), .groups = STATE_CONTROL, IN(efer), .write = write_efer},
-    {ONE(0xc0000100), .groups = STATE_SEGMENTS, IN(segment[FS].base), LINEAR},
-    {ONE(0xc0000101), .groups = STATE_SEGMENTS, IN(segment[GS].base), LINEAR},
-    {ONE(0x174), .groups = STATE_SYSTEM, IN(sysenter_cs), .writable = UINT32_MAX},
-    {ONE(0x175), .groups = STATE_SYSTEM, IN(sysenter_esp), LINEAR},
-    {ONE(0x176), .groups = STATE_SYSTEM, IN(sysenter_eip), LINEAR},
-    {ONE(0x277), .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
+    {ONE(0xc0000080), .pass = PASS_READ, .groups = STATE_CONTROL, IN(efer), .write = write_efer},
+    {ONE(0xc0000100), .pass = PASS_BOTH, .groups = STATE_SEGMENTS, IN(segment[FS].base), LINEAR},
+    {ONE(0xc0000101), .pass = PASS_BOTH, .groups = STATE_SEGMENTS, IN(segment[GS].base), LINEAR},
+    {ONE(0x174), .pass = PASS_BOTH, .groups = STATE_SYSTEM, IN(sysenter_cs),
+     .writable = UINT32_MAX},
+    // KVM, below us, takes what is not canonical: writes of these two exit.
+    {ONE(0x175), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_esp), LINEAR},
+    {ONE(0x176), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_eip), LINEAR},
+    {ONE(0x277), .pass = PASS_BOTH, .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
     {ONE(0x1d9), .groups = STATE_DEBUG, IN(debugctl), .writable = DEBUGCTL_BTF},
 
     // In the CPU's own registers.
-    {ONE(0xc0000081), .groups = STATE_MSR, IN(live.star), ANY},
-    {ONE(0xc0000082), .groups = STATE_MSR, IN(live.lstar), LINEAR},
-    {ONE(0xc0000083), .groups = STATE_MSR, IN(live.cstar), LINEAR},
-    {ONE(0xc0000084), .groups = STATE_MSR, IN(live.fmask), .writable = UINT32_MAX},
-    {ONE(0xc0000102), .groups = STATE_MSR, IN(live.kernel_gs_base), LINEAR},
-    {ONE(0xc0000103), .groups = STATE_MSR, IN(live.tsc_aux), .writable = UINT32_MAX,
-     .feature = CPUID_RDTSCP},
+    {ONE(0xc0000081), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.star), ANY},
+    {ONE(0xc0000082), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.lstar), LINEAR},
+    {ONE(0xc0000083), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.cstar), LINEAR},
+    {ONE(0xc0000084), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.fmask),
+     .writable = UINT32_MAX},
+    {ONE(0xc0000102), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.kernel_gs_base), LINEAR},
+    {ONE(0xc0000103), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.tsc_aux),
+     .writable = UINT32_MAX, .feature = CPUID_RDTSCP},
     {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), .write = write_spec_ctrl,
      .feature = CPUID_IBRS},
-    {ONE(0x49), .write = write_pred_cmd, .read = refuse_read, .feature = CPUID_IBRS},
-    {ONE(0x10b), .write = write_flush_cmd, .read = refuse_read, .feature = CPUID_L1D_FLUSH},
+    {ONE(0x49), .pass = PASS_WRITE, .write = write_pred_cmd, .read = refuse_read,
+     .feature = CPUID_IBRS},
+    {ONE(0x10b), .pass = PASS_WRITE, .write = write_flush_cmd, .read = refuse_read,
+     .feature = CPUID_L1D_FLUSH},
     // XSAVES without any supervisor component: the register is there and stays zero.
     {ONE(0xda0), .write = write_zero, .feature = CPUID_XSAVES},
 
@@ -391,26 +396,6 @@ const struct msr_row msr_rows[] = {
 
     {RANGE(0, UINT32_MAX), .read = read_unknown, .write = write_unknown},
 };
-
-const struct msr_passthrough msr_passthrough[] = {
-    {.index = 0x10, .read = true},
-    {.index = 0x174, .read = true, .write = true},
-    {.index = 0x175, .read = true}, // KVM, below us, takes what is not canonical
-    {.index = 0x176, .read = true},
-    {.index = 0x277, .read = true, .write = true},
-    {.index = 0xc0000080, .read = true},
-    {.index = 0xc0000081, .read = true, .write = true},
-    {.index = 0xc0000082, .read = true, .write = true},
-    {.index = 0xc0000083, .read = true, .write = true},
-    {.index = 0xc0000084, .read = true, .write = true},
-    {.index = 0xc0000100, .read = true, .write = true},
-    {.index = 0xc0000101, .read = true, .write = true},
-    {.index = 0xc0000102, .read = true, .write = true},
-    {.index = 0xc0000103, .read = true, .write = true, .feature = CPUID_RDTSCP},
-    {.index = 0x49, .write = true, .feature = CPUID_IBRS},
-    {.index = 0x10b, .write = true, .feature = CPUID_L1D_FLUSH},
-};
-const unsigned msr_passthrough_count = ARRAY_LENGTH(msr_passthrough);
 
 void msr_reset(struct vcpu *vcpu)
 {

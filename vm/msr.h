@@ -46,6 +46,12 @@ struct vcpu;
 typedef bool msr_reader(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
 typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
+// What the MSR bitmap lets through, because the VMCS or STATE_MSR holds the guest's value while it
+// runs, or because the CPU applies the TSC offset itself.
+#define PASS_READ  1
+#define PASS_WRITE 2
+#define PASS_BOTH  3
+
 // One MSR, or a range that behaves alike.
 struct msr_row {
     uint32_t first;
@@ -55,13 +61,15 @@ struct msr_row {
     uint16_t field;    // offset of its uint64_t in struct vcpu; 0: none
     bool is_canonical; // a linear address: writes must be canonical
     bool in_memory;    // the field is all that a read looks at
+    uint8_t pass;      // PASS_: accesses that need no exit
     uint64_t constant; // what it reads as without a field and a reader
     uint64_t writable; // bits that a write may set; 0 without a writer: read-only
     msr_reader *read;  // instead of the field
     msr_writer *write; // instead of the field
 };
 
-// What exits most comes first; the last row is that of every MSR that does not exist.
+// What exits most comes first; the last row, of the widest range, is that of every MSR that does
+// not exist.
 extern const struct msr_row msr_rows[];
 
 static inline const struct msr_row *msr_find(uint32_t index)
@@ -75,15 +83,3 @@ static inline const struct msr_row *msr_find(uint32_t index)
 // The state after power-on, as firmware leaves it: all memory write-back but the VGA window. INIT
 // changes nothing here.
 void msr_reset(struct vcpu *vcpu);
-
-// What the MSR bitmap lets through: these need no exit, because the VMCS or STATE_MSR holds the
-// guest's values while it runs, or because the CPU applies the TSC offset itself.
-struct msr_passthrough {
-    uint32_t index;
-    bool read;
-    bool write;
-    uint32_t feature; // only if the guest's CPUID has this CPUID_BIT; 0: always
-};
-
-extern const struct msr_passthrough msr_passthrough[];
-extern const unsigned msr_passthrough_count;

@@ -48,14 +48,13 @@ status_t setup_vm(struct vmx_vm *vm, struct explanation *why)
     if (!vm->msr_bitmap)
         return explain(why, STATUS_NO_MEMORY, "no memory for the MSR bitmap");
     memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
-    for (unsigned i = 0; i < msr_passthrough_count; i++) {
-        const struct msr_passthrough *pass = &msr_passthrough[i];
-        if (pass->feature && !cpuid_has(&vm->vm->cpuid, pass->feature))
+    for (const struct msr_row *row = msr_rows; row->width != UINT32_MAX; row++) {
+        if (row->feature && !cpuid_has(&vm->vm->cpuid, row->feature))
             continue;
-        if (pass->read)
-            setup_pass_msr(vm->msr_bitmap, pass->index, false);
-        if (pass->write)
-            setup_pass_msr(vm->msr_bitmap, pass->index, true);
+        if (row->pass & PASS_READ)
+            setup_pass_msr(vm->msr_bitmap, row->first, false);
+        if (row->pass & PASS_WRITE)
+            setup_pass_msr(vm->msr_bitmap, row->first, true);
     }
     vm->eptp = ept_pointer(&vm->ept);
     vm->serial = atomic_fetch_add(&last_vm, 1) + 1;

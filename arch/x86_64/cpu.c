@@ -15,6 +15,14 @@ unsigned cpu_count = 1;
 // PAT: WB, WT, UC-, UC as after reset, and WC in the fifth place (PTE.PAT) for framebuffers.
 #define PAT_VALUE UINT64_C(0x0007040100070406)
 
+unsigned cpu_online_count(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < cpu_count; i++)
+        count += cpus[i].online;
+    return count;
+}
+
 static void make_gdt(struct cpu *cpu)
 {
     uint64_t base = (uintptr_t)&cpu->tss, limit = sizeof(cpu->tss) - 1;

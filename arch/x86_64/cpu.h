@@ -54,6 +54,8 @@ struct cpu {
 extern struct cpu cpus[CPUS];
 extern unsigned cpu_count; // known and numbered, online or not
 
+unsigned cpu_online_count(void);
+
 static inline struct cpu *this_cpu(void)
 {
     struct cpu *cpu;
