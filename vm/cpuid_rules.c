@@ -16,6 +16,10 @@ struct rule {
 };
 
 #define B(n) BIT32(n)
+#define WHOLE(number)                                                                              \
+    {                                                                                              \
+        .leaf = (number), .eax = {ALL, 0}, .ebx = {ALL, 0}, .ecx = {ALL, 0}, .edx = { ALL, 0 }     \
+    }
 
 // Hidden on purpose: MONITOR, VMX, SMX, thermal and power management, PDCM, DCA, PSN, DS, TM, TSX,
 // PQM, MPX, SGX, PT, TME, 5-level paging, CET, key locker, PKS, PCONFIG, UINTR, LBR, AMX, PMU, HWP,
@@ -35,11 +39,7 @@ static const struct rule rules[] = {
      .edx = {.pass = B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(8) | B(11) | B(13) | B(15) |
                      B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27),
              .set = B(7) | B(12) | B(14)}},
-    {.leaf = 0x2,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
+    WHOLE(0x2),
     {.leaf = 0x6, .eax = {.set = B(2)}}, // ARAT: the virtual timer never stops
     {.leaf = 0x7,
      .subleaf = 0,
@@ -74,21 +74,9 @@ static const struct rule rules[] = {
     {.leaf = 0x80000001,
      .ecx = {.pass = B(0) | B(5) | B(8)},
      .edx = {.pass = B(11) | B(20) | B(26) | B(27) | B(29)}},
-    {.leaf = 0x80000002,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x80000003,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
-    {.leaf = 0x80000004,
-     .eax = {.pass = ALL},
-     .ebx = {.pass = ALL},
-     .ecx = {.pass = ALL},
-     .edx = {.pass = ALL}},
+    WHOLE(0x80000002), // the name, in three leaves
+    WHOLE(0x80000003),
+    WHOLE(0x80000004),
     {.leaf = 0x80000006, .ecx = {.pass = ALL}},  // L2 cache
     {.leaf = 0x80000007, .edx = {.pass = B(8)}}, // invariant TSC
     {.leaf = 0x80000008, .ebx = {.pass = B(9)}}, // WBNOINVD; the widths are computed
