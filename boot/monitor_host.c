@@ -68,41 +68,6 @@ static bool cpu_in(unsigned index, struct monitor_cpu *cpu)
     return true;
 }
 
-static void pause_vm(unsigned slot)
-{
-    vms_pause(vms_at(slot));
-}
-
-static void resume_vm(unsigned slot)
-{
-    vms_continue(vms_at(slot));
-}
-
-static void reset_vm(unsigned slot)
-{
-    vms_reset(vms_at(slot));
-}
-
-static bool press_power_button(unsigned slot)
-{
-    return board_power_button(vms_at(slot));
-}
-
-static void hold_vm(unsigned slot)
-{
-    vms_hold(vms_at(slot));
-}
-
-static void release_vm(unsigned slot)
-{
-    vms_release(vms_at(slot));
-}
-
-static bool watch_vm(unsigned slot, bool on)
-{
-    return vms_watch(vms_at(slot), on) == STATUS_OK;
-}
-
 static void focus_on(unsigned slot)
 {
     mux_focus(&consoles, slot);
@@ -128,15 +93,15 @@ const struct monitor_host monitor_host = {
     .vm = vm_in,
     .vcpu = vcpu_in,
     .cpu = cpu_in,
-    .pause = pause_vm,
-    .resume = resume_vm,
+    .pause = vms_pause,
+    .resume = vms_continue,
     .kill = vms_kill,
-    .reset = reset_vm,
-    .power_button = press_power_button,
+    .reset = vms_reset,
+    .power_button = board_power_button,
     .start = vms_start_again,
-    .hold = hold_vm,
-    .release = release_vm,
-    .watch = watch_vm,
+    .hold = vms_hold,
+    .release = vms_release,
+    .watch = vms_watch,
     .quit = vms_kill_all,
     .focus = focus_on,
     .memory = get_memory,

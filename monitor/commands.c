@@ -96,17 +96,18 @@ unsigned find_slot(struct monitor *monitor, const char *word)
     return CONFIG_VMS;
 }
 
-struct vm *find_vm(struct monitor *monitor, const char *word, unsigned *slot)
+struct monitor_vm find_vm(struct monitor *monitor, const char *word)
 {
-    *slot = find_slot(monitor, word);
-    if (*slot == CONFIG_VMS)
-        return NULL;
-    struct monitor_vm found = monitor->host->vm(*slot);
+    unsigned slot = find_slot(monitor, word);
+    if (slot == CONFIG_VMS)
+        return (struct monitor_vm){.vm = NULL};
+    struct monitor_vm found = monitor->host->vm(slot);
+    found.is_chosen = slot == monitor->slot;
     if (found.state == MONITOR_STARTING)
         say(monitor, "%s is being started\n", found.name);
     else if (!found.vm)
         say(monitor, "%s has ended; 'start %s' starts it again\n", found.name, found.name);
-    return found.vm;
+    return found;
 }
 
 // ---- finding and running ----

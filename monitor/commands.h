@@ -37,8 +37,8 @@ __attribute__((format(printf, 2, 3))) void say(struct monitor *monitor, const ch
 // The slot of the VM that a word names (by name or number; NULL: the one last in focus), or
 // CONFIG_VMS: said why.
 unsigned find_slot(struct monitor *monitor, const char *word);
-// The same for a VM that exists now, or NULL: said why. *slot is its slot.
-struct vm *find_vm(struct monitor *monitor, const char *word, unsigned *slot);
+// The same for a VM that exists now; else `vm` is NULL: said why.
+struct monitor_vm find_vm(struct monitor *monitor, const char *word);
 
 // The word with this index, or NULL.
 static inline const char *word_at(const struct words *words, unsigned index)
@@ -67,13 +67,13 @@ void command_xp(struct monitor *monitor, const struct words *words);
 // info.c
 void info_vms(struct monitor *monitor, const struct words *words);
 void info_cpus(struct monitor *monitor, const struct words *words);
+void info_registers(struct monitor *monitor, const struct words *words);
 void info_mem(struct monitor *monitor, const struct words *words);
 void info_sched(struct monitor *monitor, const struct words *words);
 void info_capabilities(struct monitor *monitor, const struct words *words);
 void info_version(struct monitor *monitor, const struct words *words);
 
-// info_exits.c, info_irq.c, info_registers.c
+// info_exits.c, info_irq.c
 void info_irq(struct monitor *monitor, const struct words *words);
 void info_exits(struct monitor *monitor, const struct words *words);
 void info_trace(struct monitor *monitor, const struct words *words);
-void info_registers(struct monitor *monitor, const struct words *words);

@@ -5,54 +5,50 @@
 
 void command_stop(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
-    if (!vm)
+    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    if (!found.vm)
         return;
-    if (monitor->host->vm(slot).state == MONITOR_RUNNING) {
-        monitor->host->pause(slot);
-        say(monitor, "%s is stopped; 'cont' lets it go on\n", vm->config.name);
+    if (found.state == MONITOR_RUNNING) {
+        monitor->host->pause(found.vm);
+        say(monitor, "%s is stopped; 'cont' lets it go on\n", found.name);
     } else {
-        say(monitor, "%s does not run\n", vm->config.name);
+        say(monitor, "%s does not run\n", found.name);
     }
 }
 
 void command_cont(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
-    if (!vm)
+    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    if (!found.vm)
         return;
-    enum monitor_state state = monitor->host->vm(slot).state;
-    if (state == MONITOR_PAUSED) {
-        monitor->host->resume(slot);
-        say(monitor, "%s runs\n", vm->config.name);
-    } else if (state == MONITOR_PRESERVED) {
+    if (found.state == MONITOR_PAUSED) {
+        monitor->host->resume(found.vm);
+        say(monitor, "%s runs\n", found.name);
+    } else if (found.state == MONITOR_PRESERVED) {
         say(monitor, "%s has ended: %s; 'system_reset' starts it anew, 'kill' ends it\n",
-            vm->config.name, stop_reason_text(vm->stop_reason));
+            found.name, stop_reason_text(found.vm->stop_reason));
     } else {
-        say(monitor, "%s runs already\n", vm->config.name);
+        say(monitor, "%s runs already\n", found.name);
     }
 }
 
 void command_system_reset(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    if (find_vm(monitor, word_at(words, 1), &slot))
-        monitor->host->reset(slot);
+    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
+    if (vm)
+        monitor->host->reset(vm);
 }
 
 void command_system_powerdown(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
-    if (!vm)
+    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    if (!found.vm)
         return;
-    if (monitor->host->vm(slot).state != MONITOR_RUNNING)
-        say(monitor, "%s does not run\n", vm->config.name);
-    else if (!monitor->host->power_button(slot))
-        say(monitor, "%s does not listen to its power button; 'kill %s' ends it\n", vm->config.name,
-            vm->config.name);
+    if (found.state != MONITOR_RUNNING)
+        say(monitor, "%s does not run\n", found.name);
+    else if (!monitor->host->power_button(found.vm))
+        say(monitor, "%s does not listen to its power button; 'kill %s' ends it\n", found.name,
+            found.name);
 }
 
 void command_kill(struct monitor *monitor, const struct words *words)
@@ -61,7 +57,7 @@ void command_kill(struct monitor *monitor, const struct words *words)
     if (slot == CONFIG_VMS)
         return;
     bool is_starting = monitor->host->vm(slot).state == MONITOR_STARTING;
-    if (is_starting || find_vm(monitor, word_at(words, 1), &slot))
+    if (is_starting || find_vm(monitor, word_at(words, 1)).vm)
         monitor->host->kill(slot);
 }
 
@@ -85,8 +81,7 @@ void command_start(struct monitor *monitor, const struct words *words)
 
 void command_nmi(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
     for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
         vcpu_request(vm->vcpu[i], REQUEST_NMI);
 }
@@ -109,8 +104,7 @@ void command_cpu(struct monitor *monitor, const struct words *words)
 {
     const char *word = word_at(words, 1);
     uint64_t index;
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, NULL, &slot);
+    struct vm *vm = find_vm(monitor, NULL).vm;
     if (!vm)
         return;
     if (word && (!words_number(&word, &index) || *word || index >= vm->vcpu_count)) {
@@ -125,15 +119,14 @@ void command_cpu(struct monitor *monitor, const struct words *words)
 void command_trace(struct monitor *monitor, const struct words *words)
 {
     bool on = strcmp(words->word[1], "on") == 0;
-    unsigned slot;
     if (!on && strcmp(words->word[1], "off") != 0) {
         say(monitor, "trace on [vm], or trace off [vm]\n");
         return;
     }
-    struct vm *vm = find_vm(monitor, word_at(words, 2), &slot);
+    struct vm *vm = find_vm(monitor, word_at(words, 2)).vm;
     if (!vm)
         return;
-    if (!monitor->host->watch(slot, on))
+    if (monitor->host->watch(vm, on) != STATUS_OK)
         say(monitor, "no memory to watch all vCPUs of %s\n", vm->config.name);
     else if (on)
         say(monitor,

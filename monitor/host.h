@@ -1,5 +1,5 @@
-// What the monitor asks of the machine half. All of it is called on CPU 0, between slices. VMs are
-// named by their slot, 0 to CONFIG_VMS - 1; people count them from 1.
+// What the monitor asks of the machine half. All of it is called on CPU 0, between slices. VMs that
+// may have ended are named by their slot, 0 to CONFIG_VMS - 1; people count them from 1.
 #pragma once
 
 #include "lib/print.h"
@@ -18,7 +18,8 @@ enum monitor_state {
 struct monitor_vm {
     enum monitor_state state;
     const char *name;
-    struct vm *vm; // NULL: it has ended, or is not there yet
+    struct vm *vm;  // NULL: it has ended, or is not there yet
+    bool is_chosen; // the one in focus last: set by find_vm()
 };
 
 // A vCPU as the scheduler sees it.
@@ -42,20 +43,20 @@ struct monitor_host {
     struct monitor_vcpu (*vcpu)(struct vcpu *vcpu);
     bool (*cpu)(unsigned index, struct monitor_cpu *cpu); // false: there are no more
 
-    void (*pause)(unsigned slot);
-    void (*resume)(unsigned slot);
+    void (*pause)(struct vm *vm);
+    void (*resume)(struct vm *vm);
     void (*kill)(unsigned slot);
-    void (*reset)(unsigned slot);
-    bool (*power_button)(unsigned slot); // false: the guest does not listen to it
+    void (*reset)(struct vm *vm);
+    bool (*power_button)(struct vm *vm); // false: the guest does not listen to it
     // A VM that has ended, anew from its description.
     status_t (*start)(unsigned slot, struct explanation *why);
     // Makes the VM stand still, with every group of its vCPUs' state in struct vcpu; and lets it go
     // on if it ran before.
-    void (*hold)(unsigned slot);
-    void (*release)(unsigned slot);
-    // Begins (anew) or ends the noting of the VM's exits in vcpu->watch. False: no memory for all
-    // vCPUs.
-    bool (*watch)(unsigned slot, bool on);
+    void (*hold)(struct vm *vm);
+    void (*release)(struct vm *vm);
+    // Begins (anew) or ends the noting of the VM's exits in vcpu->watch. STATUS_NO_MEMORY: not of
+    // all vCPUs.
+    status_t (*watch)(struct vm *vm, bool on);
     void (*quit)(void);
     void (*focus)(unsigned slot); // its console
 

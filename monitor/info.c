@@ -1,6 +1,7 @@
 // What the monitor shows of VMs, vCPUs, CPUs and memory.
 
 #include "monitor/commands.h"
+#include "monitor/registers.h"
 
 #define NS_PER_MS 1000000
 
@@ -58,19 +59,36 @@ static const char *activity_text(const struct vcpu *vcpu)
 
 void info_cpus(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    if (!found.vm)
+        return;
+    monitor->host->hold(found.vm);
+    for (unsigned i = 0; i < found.vm->vcpu_count; i++) {
+        const struct vcpu *vcpu = found.vm->vcpu[i];
+        struct monitor_vcpu place = monitor->host->vcpu(found.vm->vcpu[i]);
+        say(monitor, "%c vCPU %u: %-14s on CPU %u, RIP %016lx, CPL %u, APIC ID %u\n",
+            found.is_chosen && i == monitor->vcpu ? '*' : ' ', i, activity_text(vcpu), place.cpu,
+            vcpu->rip, vcpu->cpl, vcpu->apic_id);
+    }
+    monitor->host->release(found.vm);
+}
+
+void info_registers(struct monitor *monitor, const struct words *words)
+{
+    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    struct vm *vm = found.vm;
     if (!vm)
         return;
-    monitor->host->hold(slot);
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        const struct vcpu *vcpu = vm->vcpu[i];
-        struct monitor_vcpu place = monitor->host->vcpu(vm->vcpu[i]);
-        say(monitor, "%c vCPU %u: %-14s on CPU %u, RIP %016lx, CPL %u, APIC ID %u\n",
-            slot == monitor->slot && i == monitor->vcpu ? '*' : ' ', i, activity_text(vcpu),
-            place.cpu, vcpu->rip, vcpu->cpl, vcpu->apic_id);
+    bool all = words_have(words, 'a');
+    unsigned chosen = found.is_chosen && monitor->vcpu < vm->vcpu_count ? monitor->vcpu : 0;
+    monitor->host->hold(vm);
+    for (unsigned i = all ? 0 : chosen; i < (all ? vm->vcpu_count : chosen + 1); i++) {
+        if (vm->vcpu_count > 1)
+            say(monitor, "vCPU %u\n", i);
+        registers_print(&monitor->printer, vm->vcpu[i]);
+        registers_print_more(&monitor->printer, vm->vcpu[i]);
     }
-    monitor->host->release(slot);
+    monitor->host->release(vm);
 }
 
 void info_mem(struct monitor *monitor, const struct words *words)

@@ -145,10 +145,9 @@ static void print_kind(struct list list, const struct kind *kind)
 
 void info_exits(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
     bool has_list = false;
     struct list list = {.monitor = monitor, .form = form_of(words)};
-    list.vm = find_vm(monitor, word_at(words, 1), &slot);
+    list.vm = find_vm(monitor, word_at(words, 1)).vm;
     if (!list.vm)
         return;
     for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++)
@@ -181,15 +180,14 @@ static void print_trace(struct monitor *monitor, const struct vcpu *vcpu, uint64
 
 void info_trace(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    const struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
     if (!vm)
         return;
-    monitor->host->hold(slot);
+    monitor->host->hold(vm);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         if (vm->vcpu[i]->watch)
             print_trace(monitor, vm->vcpu[i], words_have(words, 'a') ? WATCH_ENTRIES : FEW_ENTRIES);
         else
             say(monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", i, vm->config.name);
-    monitor->host->release(slot);
+    monitor->host->release(vm);
 }

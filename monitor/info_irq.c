@@ -62,13 +62,12 @@ static void print_lapic(struct monitor *monitor, const struct vcpu *vcpu)
 
 void info_irq(struct monitor *monitor, const struct words *words)
 {
-    unsigned slot;
-    struct vm *vm = find_vm(monitor, word_at(words, 1), &slot);
+    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
     if (!vm)
         return;
-    monitor->host->hold(slot);
+    monitor->host->hold(vm);
     monitor->host->print_irq(&monitor->printer, vm);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         print_lapic(monitor, vm->vcpu[i]);
-    monitor->host->release(slot);
+    monitor->host->release(vm);
 }

@@ -202,7 +202,6 @@ static void examine(struct monitor *monitor, const struct words *words, bool is_
     struct format format = {.count = 1, .kind = 'x', .size = 4};
     const char *where = words->word[1];
     uint64_t address;
-    unsigned slot;
     if (where[0] == '/') {
         if (!read_format(monitor, where, &format))
             return;
@@ -210,11 +209,11 @@ static void examine(struct monitor *monitor, const struct words *words, bool is_
     } else if (words->count > 2) {
         where = NULL;
     }
-    struct vm *vm = find_vm(monitor, NULL, &slot);
+    struct vm *vm = find_vm(monitor, NULL).vm;
     if (!vm)
         return;
     struct view view = {vm->vcpu[monitor->vcpu < vm->vcpu_count ? monitor->vcpu : 0], is_physical};
-    monitor->host->hold(slot);
+    monitor->host->hold(vm);
     if (!where || !read_address(view.vcpu, where, &address))
         say(monitor,
             "an address is a number or a register ($rip, $rsp, $cr3, ...), with + and -: "
@@ -224,7 +223,7 @@ static void examine(struct monitor *monitor, const struct words *words, bool is_
         print_strings(monitor, &view, address, format.count);
     else
         print_units(monitor, &view, &format, address);
-    monitor->host->release(slot);
+    monitor->host->release(vm);
 }
 
 void command_x(struct monitor *monitor, const struct words *words)

@@ -23,7 +23,7 @@ static void require(bool condition)
 
 // ---- the machine ----
 
-static struct {
+static struct machine {
     struct vm vm;
     struct vcpu vcpu;
     struct lapic_page page;
@@ -47,20 +47,27 @@ static struct monitor_vm get_vm(unsigned slot)
     };
 }
 
+static unsigned slot_of(struct vm *vm)
+{
+    return (unsigned)(CONTAINER_OF(vm, struct machine, vm) - machine);
+}
+
 static void require_vm(unsigned slot)
 {
     require(slot < VMS && !machine[slot].ended);
 }
 
-static void pause_vm(unsigned slot)
+static void pause_vm(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
     require(!machine[slot].paused);
     machine[slot].paused = true;
 }
 
-static void resume_vm(unsigned slot)
+static void resume_vm(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
     require(machine[slot].paused);
     machine[slot].paused = false;
@@ -72,13 +79,15 @@ static void kill_vm(unsigned slot)
     machine[slot].ended = true;
 }
 
-static void reset_vm(unsigned slot)
+static void reset_vm(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
 }
 
-static bool press(unsigned slot)
+static bool press(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
     return slot == 0;
 }
@@ -92,25 +101,28 @@ static status_t start_vm(unsigned slot, struct explanation *why)
     return STATUS_OK;
 }
 
-static void hold(unsigned slot)
+static void hold(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
     require(!machine[slot].held);
     machine[slot].held = true;
     machine[slot].vcpu.fetched = STATE_ALL;
 }
 
-static void release(unsigned slot)
+static void release(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     require(machine[slot].held);
     machine[slot].held = false;
 }
 
-static bool watch(unsigned slot, bool on)
+static status_t watch(struct vm *vm, bool on)
 {
+    unsigned slot = slot_of(vm);
     require_vm(slot);
     machine[slot].vcpu.watch = on ? &machine[slot].watch : NULL;
-    return true;
+    return STATUS_OK;
 }
 
 static void quit(void)

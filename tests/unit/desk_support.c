@@ -37,14 +37,19 @@ static struct desk_vm *note(const char *what, unsigned slot)
     return &desk.vm[slot];
 }
 
-static void pause_vm(unsigned slot)
+static unsigned slot_of(struct vm *vm)
 {
-    note("pause", slot)->paused = true;
+    return (unsigned)(CONTAINER_OF(vm, struct desk_vm, vm) - desk.vm);
 }
 
-static void resume_vm(unsigned slot)
+static void pause_vm(struct vm *vm)
 {
-    note("resume", slot)->paused = false;
+    note("pause", slot_of(vm))->paused = true;
+}
+
+static void resume_vm(struct vm *vm)
+{
+    note("resume", slot_of(vm))->paused = false;
 }
 
 static void kill_vm(unsigned slot)
@@ -52,14 +57,14 @@ static void kill_vm(unsigned slot)
     note("kill", slot);
 }
 
-static void reset_vm(unsigned slot)
+static void reset_vm(struct vm *vm)
 {
-    note("reset", slot);
+    note("reset", slot_of(vm));
 }
 
-static bool press(unsigned slot)
+static bool press(struct vm *vm)
 {
-    note("button", slot);
+    note("button", slot_of(vm));
     return desk.listens;
 }
 
@@ -72,29 +77,32 @@ static status_t start_vm(unsigned slot, struct explanation *why)
     return STATUS_OK;
 }
 
-static void hold(unsigned slot)
+static void hold(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     assert_false(desk.vm[slot].ended);
     assert_int_equal(desk.vm[slot].held++, 0);
     for (unsigned i = 0; i < 2; i++)
         desk.vm[slot].vcpu[i].fetched = STATE_ALL;
 }
 
-static void release(unsigned slot)
+static void release(struct vm *vm)
 {
+    unsigned slot = slot_of(vm);
     assert_int_equal(desk.vm[slot].held--, 1);
     for (unsigned i = 0; i < 2; i++)
         desk.vm[slot].vcpu[i].fetched = 0;
 }
 
-static bool watch(unsigned slot, bool on)
+static status_t watch(struct vm *vm, bool on)
 {
+    unsigned slot = slot_of(vm);
     note(on ? "watch" : "unwatch", slot);
     for (unsigned i = 0; i < desk.vm[slot].vm.vcpu_count; i++) {
         memset(&watches[slot][i], 0, sizeof(watches[slot][i]));
         desk.vm[slot].vcpu[i].watch = on ? &watches[slot][i] : NULL;
     }
-    return !desk.refuses;
+    return desk.refuses ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 static void quit(void)
