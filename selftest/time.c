@@ -1,41 +1,18 @@
 // The clocks of the machine run at one rate: PM timer, PIT, TSC, local APIC timer, kvmclock.
 #include "selftest/groups.h"
 #include "tests/guests/lib/interrupts.h"
+#include "tests/guests/lib/kvmclock.h"
 
-#define MSR_WALL_CLOCK  0x4b564d00
-#define MSR_SYSTEM_TIME 0x4b564d01
-#define PIT_COMMAND     (PORT_PIT + 3)
-#define PIT_HZ          1193182
-#define PIT_COUNT       0xffff
-#define INTERVAL        (20 * PM_TICKS_MS)
-#define TOLERANCE       50 // one part in so many: the clocks are read one after the other
-
-// As in the documentation of KVM: MSR_KVM_SYSTEM_TIME_NEW.
-static volatile struct clock_page {
-    uint32_t version, reserved;
-    uint64_t tsc, nanoseconds;
-    uint32_t factor;
-    int8_t shift;
-    uint8_t flags, padding[2];
-} clock_page;
+#define MSR_WALL_CLOCK 0x4b564d00
+#define PIT_COMMAND    (PORT_PIT + 3)
+#define PIT_HZ         1193182
+#define PIT_COUNT      0xffff
+#define INTERVAL       (20 * PM_TICKS_MS)
+#define TOLERANCE      50 // one part in so many: the clocks are read one after the other
 
 static volatile struct wall_page {
     uint32_t version, seconds, nanoseconds;
 } wall_page;
-
-static uint64_t kvmclock(void)
-{
-    uint32_t version;
-    uint64_t nanoseconds;
-    do {
-        version = clock_page.version & ~1U;
-        uint64_t ticks = read_tsc() - clock_page.tsc;
-        ticks = clock_page.shift < 0 ? ticks >> -clock_page.shift : ticks << clock_page.shift;
-        nanoseconds = clock_page.nanoseconds +
-                      (uint64_t)(((unsigned __int128)ticks * clock_page.factor) >> 32);
-    } while (version != clock_page.version);
-    return nanoseconds;
-}
 
 static unsigned pit_count(void)
 {

@@ -2,9 +2,9 @@
 // time (0, the default: never) it switches itself off. Built like the guests of tests/guests/ and
 // started by the cases of tests/system/ that need several VMs.
 #include "tests/guests/lib/smp.h"
+#include "tests/guests/lib/kvmclock.h"
 #include "tests/system/neighbour.h"
 
-#define MSR_SYSTEM_TIME 0x4b564d01
 #define INFO_CMDLINE    BIT32(2)
 #define PIC_EOI         0x20
 #define IPI_VECTOR      0x40
@@ -135,23 +135,6 @@ static void tick(void)
 }
 
 // ---- what it feels of its neighbours ----
-
-// As in the documentation of KVM: MSR_KVM_SYSTEM_TIME_NEW.
-static volatile struct clock_page {
-    uint32_t version, reserved;
-    uint64_t tsc, nanoseconds;
-    uint32_t factor;
-    int8_t shift;
-    uint8_t flags, padding[2];
-} clock_page;
-
-static uint64_t kvmclock(void)
-{
-    uint64_t ticks = read_tsc() - clock_page.tsc;
-    ticks = clock_page.shift < 0 ? ticks >> -clock_page.shift : ticks << clock_page.shift;
-    return clock_page.nanoseconds +
-           (uint64_t)(((unsigned __int128)ticks * clock_page.factor) >> 32);
-}
 
 static bool is_near(uint64_t value, uint64_t expected, uint64_t tolerance)
 {
