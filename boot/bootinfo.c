@@ -135,8 +135,8 @@ static void take_framebuffer(struct boot_info *info, const struct tag *tag)
     }
     const char *fault = framebuffer_fault(&fb);
     if (fault != NULL) {
-        notes_warn(&info->notes, "the framebuffer (%ux%ux%u at 0x%llx, type %u) has %s: no screen",
-                   fb.width, fb.height, fb.bpp, (unsigned long long)fb.address, at[21], fault);
+        notes_warn(&info->notes, "the framebuffer (%ux%ux%u at 0x%lx, type %u) has %s: no screen",
+                   fb.width, fb.height, fb.bpp, fb.address, at[21], fault);
         return;
     }
     fb.present = true;
@@ -226,8 +226,8 @@ static void drop_bad_modules(struct boot_info *info)
         const char *fault = module_fault(info, i);
         bad[i] = fault != NULL;
         if (bad[i])
-            notes_warn(&info->notes, "module \"%.60s\" (0x%llx-0x%llx) %s: ignored", module->name,
-                       (unsigned long long)module->start, (unsigned long long)module->end, fault);
+            notes_warn(&info->notes, "module \"%.60s\" (0x%lx-0x%lx) %s: ignored", module->name,
+                       module->start, module->end, fault);
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < info->module_count; i++) {

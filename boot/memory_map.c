@@ -129,8 +129,8 @@ static void sweep(struct boot_info *info, const struct map *map)
         struct memory_range range = {at, next, MEMORY_RESERVED};
         if (type_at(map, at, &range.type) && !append(info, range)) {
             notes_warn(&info->notes,
-                       "the memory map has more than %d ranges: memory from 0x%llx on is not used",
-                       BOOT_MEMORY_MAX, (unsigned long long)at);
+                       "the memory map has more than %d ranges: memory from 0x%lx on is not used",
+                       BOOT_MEMORY_MAX, at);
             return;
         }
     }

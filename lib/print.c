@@ -6,10 +6,10 @@
 #include "lib/string.h"
 
 struct conversion {
-    bool left, plus, alternate;
+    bool left, alternate;
     char pad;
     int width, precision; // precision -1: none given
-    char length;          // 0, 'h', 'H' (hh), 'l', 'z'
+    bool is_long;
 };
 
 static void pad_to(struct printer *to, char pad, int count)
@@ -38,13 +38,12 @@ static void print_padded(struct printer *to, const struct conversion *c, const c
 }
 
 static void print_number(struct printer *to, const struct conversion *c, uint64_t value,
-                         unsigned base, bool upper, const char *prefix)
+                         unsigned base, const char *prefix)
 {
     char digits[20];
     int at = sizeof(digits);
-    const char *alphabet = upper ? "0123456789ABCDEF" : "0123456789abcdef";
     do {
-        digits[--at] = alphabet[value % base];
+        digits[--at] = "0123456789abcdef"[value % base];
         value /= base;
     } while (value);
     print_padded(to, c, prefix, digits + at, (int)sizeof(digits) - at);
@@ -59,24 +58,6 @@ static void print_string(struct printer *to, const struct conversion *given, con
     c.precision = -1;
     c.pad = ' ';
     print_padded(to, &c, "", text, (int)strnlen(text, limit));
-}
-
-// `signed_value` and the unsigned twin read the next argument in the width that the length modifier
-// names.
-static int64_t signed_argument(char length, va_list *arguments)
-{
-    if (length == 'l')
-        return va_arg(*arguments, long);
-    int value = va_arg(*arguments, int);
-    return length == 'h' ? (short)value : length == 'H' ? (signed char)value : value;
-}
-
-static uint64_t unsigned_argument(char length, va_list *arguments)
-{
-    if (length == 'l')
-        return va_arg(*arguments, unsigned long);
-    unsigned value = va_arg(*arguments, unsigned);
-    return length == 'h' ? (unsigned short)value : length == 'H' ? (unsigned char)value : value;
 }
 
 static int number_in_format(const char **format, va_list *arguments)
@@ -97,8 +78,6 @@ static const char *parse_conversion(const char *format, struct conversion *c, va
     for (;; format++) {
         if (*format == '-')
             c->left = true;
-        else if (*format == '+')
-            c->plus = true;
         else if (*format == '#')
             c->alternate = true;
         else if (*format == '0')
@@ -115,9 +94,8 @@ static const char *parse_conversion(const char *format, struct conversion *c, va
         format++;
         c->precision = number_in_format(&format, arguments);
     }
-    for (; *format == 'h' || *format == 'l' || *format == 'z' || *format == 'j' || *format == 't';
-         format++)
-        c->length = *format != 'h' ? 'l' : c->length == 'h' ? 'H' : 'h';
+    for (; *format == 'l' || *format == 'z'; format++)
+        c->is_long = true;
     return format;
 }
 
@@ -125,24 +103,19 @@ static void print_conversion(struct printer *to, const struct conversion *c, cha
                              va_list *arguments)
 {
     switch (kind) {
-    case 'd':
-    case 'i': {
-        int64_t value = signed_argument(c->length, arguments);
+    case 'd': {
+        int64_t value = c->is_long ? va_arg(*arguments, long) : va_arg(*arguments, int);
         uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-        print_number(to, c, magnitude, 10, false, value < 0 ? "-" : c->plus ? "+" : "");
+        print_number(to, c, magnitude, 10, value < 0 ? "-" : "");
         break;
     }
     case 'u':
-        print_number(to, c, unsigned_argument(c->length, arguments), 10, false, "");
+    case 'x': {
+        uint64_t value =
+            c->is_long ? va_arg(*arguments, unsigned long) : va_arg(*arguments, unsigned);
+        print_number(to, c, value, kind == 'x' ? 16 : 10, c->alternate ? "0x" : "");
         break;
-    case 'x':
-    case 'X':
-        print_number(to, c, unsigned_argument(c->length, arguments), 16, kind == 'X',
-                     c->alternate ? "0x" : "");
-        break;
-    case 'p':
-        print_number(to, c, (uintptr_t)va_arg(*arguments, void *), 16, false, "0x");
-        break;
+    }
     case 'c': {
         char text[2] = {(char)va_arg(*arguments, int), 0};
         print_padded(to, c, "", text, 1);

@@ -1,8 +1,7 @@
 // Formatted text, without allocation: into a buffer, or into a printer (anything that takes
 // characters).
 //
-// Conversions: %d %i %u %x %X %c %s %p %%, flags - 0 # +, width and precision (also *), lengths hh
-// h l ll z j t.
+// Conversions: %d %u %x %c %s %%, flags - 0 #, width and precision (also *), lengths l ll z.
 #pragma once
 
 #include <stdarg.h>

@@ -19,20 +19,19 @@ status_t bus_insert_part(struct bus *bus, uint64_t first, uint64_t length, uint6
     assert(!bus->frozen && base <= first);
     uint64_t last = first + length - 1;
     if (length == 0 || last < first)
-        return explain(why, STATUS_RANGE, "%s: %s claims 0x%llx bytes at 0x%llx: not a range",
-                       bus->name, device->name, (unsigned long long)length,
-                       (unsigned long long)first);
+        return explain(why, STATUS_RANGE, "%s: %s claims 0x%lx bytes at 0x%lx: not a range",
+                       bus->name, device->name, length, first);
     if (bus->count == BUS_REGIONS)
-        return explain(why, STATUS_FULL, "%s: no room for %s at 0x%llx: raise BUS_REGIONS (now %u)",
-                       bus->name, device->name, (unsigned long long)first, BUS_REGIONS);
+        return explain(why, STATUS_FULL, "%s: no room for %s at 0x%lx: raise BUS_REGIONS (now %u)",
+                       bus->name, device->name, first, BUS_REGIONS);
     unsigned at = 0;
     while (at < bus->count && bus->region[at].last < first)
         at++;
     if (at < bus->count && bus->region[at].first <= last)
         return explain(why, STATUS_OVERLAP,
-                       "%s: %s at 0x%llx-0x%llx overlaps %s at 0x%llx: move one of them", bus->name,
-                       device->name, (unsigned long long)first, (unsigned long long)last,
-                       bus->region[at].device->name, (unsigned long long)bus->region[at].first);
+                       "%s: %s at 0x%lx-0x%lx overlaps %s at 0x%lx: move one of them", bus->name,
+                       device->name, first, last, bus->region[at].device->name,
+                       bus->region[at].first);
     memmove(&bus->region[at + 1], &bus->region[at], (bus->count - at) * sizeof(bus->region[0]));
     bus->region[at] = (struct bus_region){first, last, base, device};
     bus->count++;

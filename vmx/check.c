@@ -20,8 +20,8 @@ void check_that(struct check *check, bool holds, uint32_t encoding, const char *
     if (holds)
         return;
     check->violations++;
-    print_to(check->to, "%s = %0*jx: %s\n", fields_name(encoding), (int)fields_digits(encoding),
-             (uintmax_t)field(check, encoding), rule);
+    print_to(check->to, "%s = %0*lx: %s\n", fields_name(encoding), (int)fields_digits(encoding),
+             field(check, encoding), rule);
 }
 
 void check_physical(struct check *check, uint32_t encoding, uint64_t zero)

@@ -87,10 +87,9 @@ void report_short(struct printer *to, const struct report *report)
     print_features(to, "in use:", choice->features);
     print_features(to, "off:", choice->available & ~choice->features);
     print_features(to, "not here:", every & ~choice->available);
-    print_to(to, "     pin %jx primary %08jx secondary %08jx exit %08jx entry %jx\n",
-             (uintmax_t)word[WORD_PIN], (uintmax_t)word[WORD_PRIMARY],
-             (uintmax_t)word[WORD_SECONDARY], (uintmax_t)word[WORD_VMEXIT],
-             (uintmax_t)word[WORD_VMENTRY]);
+    print_to(to, "     pin %lx primary %08lx secondary %08lx exit %08lx entry %lx\n",
+             word[WORD_PIN], word[WORD_PRIMARY], word[WORD_SECONDARY], word[WORD_VMEXIT],
+             word[WORD_VMENTRY]);
 }
 
 static void print_feature_table(struct printer *to, const struct vmx_choice *choice)

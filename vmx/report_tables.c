@@ -27,13 +27,11 @@ static const char *yes(uint64_t bit)
 
 void report_msrs(struct printer *to, const struct vmx_capabilities *all)
 {
-    print_to(to, "\n  3a IA32_FEATURE_CONTROL          %016jx %s\n",
-             (uintmax_t)all->raw.feature_control,
+    print_to(to, "\n  3a IA32_FEATURE_CONTROL          %016lx %s\n", all->raw.feature_control,
              capabilities_usable(&all->raw) ? "VMX is allowed" : "VMX is locked off");
     for (unsigned i = 0; i < VMX_MSRS; i++) {
         if (capabilities_msr_exists(&all->raw, VMX_MSR_FIRST + i))
-            print_to(to, " %x %-29s %016jx\n", VMX_MSR_FIRST + i, msr_name[i],
-                     (uintmax_t)all->raw.msr[i]);
+            print_to(to, " %x %-29s %016lx\n", VMX_MSR_FIRST + i, msr_name[i], all->raw.msr[i]);
     }
     uint64_t basic = vmx_msr(all, MSR_VMX_BASIC), misc = vmx_msr(all, MSR_VMX_MISC);
     print_to(to, "  VMCS: %u bytes, memory type %u, 32-bit addresses only: %s\n",
@@ -53,12 +51,11 @@ void report_msrs(struct printer *to, const struct vmx_capabilities *all)
 void report_values(struct printer *to, const struct vmx_capabilities *all)
 {
     unsigned count = 2;
-    print_to(to, "\nCPUID.1 %08x          3a %016jx", all->raw.signature,
-             (uintmax_t)all->raw.feature_control);
+    print_to(to, "\nCPUID.1 %08x          3a %016lx", all->raw.signature, all->raw.feature_control);
     for (unsigned i = 0; i < VMX_MSRS; i++)
         if (capabilities_msr_exists(&all->raw, VMX_MSR_FIRST + i))
-            print_to(to, "%s%x %016jx", count++ % 3 ? "     " : "\n", VMX_MSR_FIRST + i,
-                     (uintmax_t)all->raw.msr[i]);
+            print_to(to, "%s%x %016lx", count++ % 3 ? "     " : "\n", VMX_MSR_FIRST + i,
+                     all->raw.msr[i]);
     print_to(to, "\n");
 }
 
@@ -67,8 +64,8 @@ void report_word(struct printer *to, enum control_word word, const struct contro
 {
     if (range->may == 0)
         return;
-    print_to(to, "\n%s controls: must %0*jx, may %0*jx, used %0*jx\n", control_word_name(word), 8,
-             (uintmax_t)range->must, 8, (uintmax_t)range->may, 8, (uintmax_t)used);
+    print_to(to, "\n%s controls: must %0*lx, may %0*lx, used %0*lx\n", control_word_name(word), 8,
+             range->must, 8, range->may, 8, used);
     for (unsigned bit = 0; bit < 32; bit++) {
         const char *name = control_name(word, bit);
         if (name == NULL)

@@ -156,10 +156,9 @@ void required_explain(const struct vmx_capabilities *capabilities, unsigned inde
 
     char where[48] = "";
     if (row->msr == MSR_FEATURE_CONTROL)
-        format_text(where, sizeof(where), " (MSR 3a=%#jx)",
-                    (uintmax_t)capabilities->raw.feature_control);
+        format_text(where, sizeof(where), " (MSR 3a=%#lx)", capabilities->raw.feature_control);
     else if (row->msr != 0)
-        format_text(where, sizeof(where), " (MSR %x=%016jx)", row->msr,
-                    (uintmax_t)vmx_msr(capabilities, row->msr));
+        format_text(where, sizeof(where), " (MSR %x=%016lx)", row->msr,
+                    vmx_msr(capabilities, row->msr));
     format_text(line->text, sizeof(line->text), "missing: %s%s; %s", row->name, where, remedy);
 }

@@ -51,21 +51,19 @@ static bool open_table(const struct tables *tables, uint64_t physical, struct ac
     struct notes *notes = &tables->info->notes;
     const uint8_t *header = map_bytes(tables, physical, ACPI_HEADER_BYTES);
     if (header == NULL) {
-        notes_warn(notes, "the ACPI table at 0x%llx cannot be read: ignored",
-                   (unsigned long long)physical);
+        notes_warn(notes, "the ACPI table at 0x%lx cannot be read: ignored", physical);
         return false;
     }
     struct signature name = signature_of(header);
     table->length = get32(header + 4);
     if (table->length < ACPI_HEADER_BYTES || table->length > TABLE_BYTES_MAX) {
-        notes_warn(notes, "the ACPI table %s at 0x%llx has a length of %u: ignored", name.text,
-                   (unsigned long long)physical, table->length);
+        notes_warn(notes, "the ACPI table %s at 0x%lx has a length of %u: ignored", name.text,
+                   physical, table->length);
         return false;
     }
     table->bytes = map_bytes(tables, physical, table->length);
     if (table->bytes == NULL || !sums_to_zero(table->bytes, table->length)) {
-        notes_warn(notes, "the ACPI table %s at 0x%llx %s: ignored", name.text,
-                   (unsigned long long)physical,
+        notes_warn(notes, "the ACPI table %s at 0x%lx %s: ignored", name.text, physical,
                    table->bytes == NULL ? "cannot be read" : "has a wrong checksum");
         return false;
     }
@@ -169,7 +167,7 @@ status_t acpi_parse(struct acpi_info *info, const uint8_t *rsdp, size_t rsdp_siz
     }
     if (!is_good || !is_named(table.bytes, entry_bytes == 8 ? "XSDT" : "RSDT"))
         return notes_fail(&info->notes, STATUS_INVALID,
-                          "the ACPI root table at 0x%llx cannot be used", (unsigned long long)root);
+                          "the ACPI root table at 0x%lx cannot be used", root);
     read_tables(&tables, table, entry_bytes);
     note_what_is_missing(info);
     return STATUS_OK;

@@ -47,14 +47,13 @@ static void add_ioapic(struct acpi_info *info, const uint8_t *entry)
     for (uint32_t i = 0; i < info->ioapic_count; i++) {
         if (info->ioapics[i].address == ioapic.address ||
             info->ioapics[i].gsi_base == ioapic.gsi_base) {
-            notes_warn(&info->notes, "ACPI lists the I/O APIC at 0x%llx (GSI %u) twice",
-                       (unsigned long long)ioapic.address, ioapic.gsi_base);
+            notes_warn(&info->notes, "ACPI lists the I/O APIC at 0x%lx (GSI %u) twice",
+                       ioapic.address, ioapic.gsi_base);
             return;
         }
     }
     if (info->ioapic_count == ACPI_IOAPICS_MAX || ioapic.address == 0) {
-        notes_warn(&info->notes, "I/O APIC %u at 0x%llx is not used: %s", ioapic.id,
-                   (unsigned long long)ioapic.address,
+        notes_warn(&info->notes, "I/O APIC %u at 0x%lx is not used: %s", ioapic.id, ioapic.address,
                    ioapic.address == 0 ? "bad address" : "too many of them");
         return;
     }

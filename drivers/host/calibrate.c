@@ -75,12 +75,11 @@ status_t calibrate_tsc(const struct reference_clock *clock, uint64_t (*read_tsc)
         if (results[MEASUREMENTS - 1] - results[0] > middle / SPREAD_DIVISOR)
             continue;
         if (middle < TSC_HZ_LOWEST || middle > TSC_HZ_HIGHEST)
-            return explain(why, STATUS_RANGE, "%s gives the TSC %llu Hz: not used", clock->name,
-                           (unsigned long long)middle);
+            return explain(why, STATUS_RANGE, "%s gives the TSC %lu Hz: not used", clock->name,
+                           middle);
         *hz = middle;
         return STATUS_OK;
     }
-    return explain(why, STATUS_INVALID, "%s and the TSC disagree (%llu to %llu Hz): not used",
-                   clock->name, (unsigned long long)results[0],
-                   (unsigned long long)results[MEASUREMENTS - 1]);
+    return explain(why, STATUS_INVALID, "%s and the TSC disagree (%lu to %lu Hz): not used",
+                   clock->name, results[0], results[MEASUREMENTS - 1]);
 }

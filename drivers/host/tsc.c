@@ -20,8 +20,7 @@ static bool measure(const struct reference_clock *clock, struct explanation *lin
         *line = why;
         return false;
     }
-    explain(line, STATUS_OK, "%llu kHz, by %s", (unsigned long long)(frequency / 1000),
-            clock->name);
+    explain(line, STATUS_OK, "%lu kHz, by %s", frequency / 1000, clock->name);
     return true;
 }
 
