@@ -4,76 +4,77 @@
 
 #include "lib/bits.h"
 
-// The operations and what people call them. ADD to CMP and ROL to SAR stand in the order of the
-// opcode bits that choose among them; SAL is the same as SHL, IMUL goes to RDX:RAX.
-// SYSTEM is SLDT to LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it.
+// The operations, what people call them, and the emulator's function for them (vm/emulation.h). ADD
+// to CMP and ROL to SAR stand in the order of the opcode bits that choose among them; SAL is the
+// same as SHL, IMUL goes to RDX:RAX. SYSTEM is SLDT to LTR (`condition` 0) and SGDT to LMSW (1), by
+// `reg`: exits/system.c executes it.
 // clang-format off
 #define VM_OPERATIONS(OPERATION) \
-    OPERATION(ADD, "ADD") \
-    OPERATION(OR, "OR") \
-    OPERATION(ADC, "ADC") \
-    OPERATION(SBB, "SBB") \
-    OPERATION(AND, "AND") \
-    OPERATION(SUB, "SUB") \
-    OPERATION(XOR, "XOR") \
-    OPERATION(CMP, "CMP") \
-    OPERATION(TEST, "TEST") \
-    OPERATION(ROL, "ROL") \
-    OPERATION(ROR, "ROR") \
-    OPERATION(RCL, "RCL") \
-    OPERATION(RCR, "RCR") \
-    OPERATION(SHL, "SHL") \
-    OPERATION(SHR, "SHR") \
-    OPERATION(SAL, "SAL") \
-    OPERATION(SAR, "SAR") \
-    OPERATION(SHLD, "SHLD") \
-    OPERATION(SHRD, "SHRD") \
-    OPERATION(BT, "BT") \
-    OPERATION(BTS, "BTS") \
-    OPERATION(BTR, "BTR") \
-    OPERATION(BTC, "BTC") \
-    OPERATION(BSF, "BSF") \
-    OPERATION(BSR, "BSR") \
-    OPERATION(INC, "INC") \
-    OPERATION(DEC, "DEC") \
-    OPERATION(NEG, "NEG") \
-    OPERATION(NOT, "NOT") \
-    OPERATION(MUL, "MUL") \
-    OPERATION(IMUL, "IMUL") \
-    OPERATION(IMUL_REG, "IMUL") \
-    OPERATION(DIV, "DIV") \
-    OPERATION(IDIV, "IDIV") \
-    OPERATION(MOV, "MOV") \
-    OPERATION(MOVZX, "MOVZX") \
-    OPERATION(MOVSX, "MOVSX") \
-    OPERATION(MOVBE, "MOVBE") \
-    OPERATION(MOV_FROM_SEGMENT, "MOV from a segment register") \
-    OPERATION(CMOV, "CMOVcc") \
-    OPERATION(SET, "SETcc") \
-    OPERATION(XCHG, "XCHG") \
-    OPERATION(XADD, "XADD") \
-    OPERATION(CMPXCHG, "CMPXCHG") \
-    OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B") \
-    OPERATION(CACHE_LINE, "CLFLUSH") \
-    OPERATION(PUSH, "PUSH") \
-    OPERATION(POP, "POP") \
-    OPERATION(ENTER, "ENTER") \
-    OPERATION(LEAVE, "LEAVE") \
-    OPERATION(CALL, "CALL") \
-    OPERATION(RET, "RET") \
-    OPERATION(JMP, "JMP") \
-    OPERATION(JMP_FAR, "far JMP") \
-    OPERATION(MOV_TO_SEGMENT, "MOV to a segment register") \
-    OPERATION(SYSTEM, "system-register access") \
-    OPERATION(MOVS, "MOVS") \
-    OPERATION(STOS, "STOS") \
-    OPERATION(LODS, "LODS") \
-    OPERATION(CMPS, "CMPS") \
-    OPERATION(SCAS, "SCAS") \
-    OPERATION(VECTOR, "MMX/SSE/AVX move")
+    OPERATION(ADD, "ADD", arithmetic) \
+    OPERATION(OR, "OR", arithmetic) \
+    OPERATION(ADC, "ADC", arithmetic) \
+    OPERATION(SBB, "SBB", arithmetic) \
+    OPERATION(AND, "AND", arithmetic) \
+    OPERATION(SUB, "SUB", arithmetic) \
+    OPERATION(XOR, "XOR", arithmetic) \
+    OPERATION(CMP, "CMP", arithmetic) \
+    OPERATION(TEST, "TEST", arithmetic) \
+    OPERATION(ROL, "ROL", shift) \
+    OPERATION(ROR, "ROR", shift) \
+    OPERATION(RCL, "RCL", shift) \
+    OPERATION(RCR, "RCR", shift) \
+    OPERATION(SHL, "SHL", shift) \
+    OPERATION(SHR, "SHR", shift) \
+    OPERATION(SAL, "SAL", shift) \
+    OPERATION(SAR, "SAR", shift) \
+    OPERATION(SHLD, "SHLD", shift) \
+    OPERATION(SHRD, "SHRD", shift) \
+    OPERATION(BT, "BT", bit) \
+    OPERATION(BTS, "BTS", bit) \
+    OPERATION(BTR, "BTR", bit) \
+    OPERATION(BTC, "BTC", bit) \
+    OPERATION(BSF, "BSF", scan) \
+    OPERATION(BSR, "BSR", scan) \
+    OPERATION(INC, "INC", unary) \
+    OPERATION(DEC, "DEC", unary) \
+    OPERATION(NEG, "NEG", unary) \
+    OPERATION(NOT, "NOT", unary) \
+    OPERATION(MUL, "MUL", multiply_divide) \
+    OPERATION(IMUL, "IMUL", multiply_divide) \
+    OPERATION(IMUL_REG, "IMUL", multiply_register) \
+    OPERATION(DIV, "DIV", multiply_divide) \
+    OPERATION(IDIV, "IDIV", multiply_divide) \
+    OPERATION(MOV, "MOV", move) \
+    OPERATION(MOVZX, "MOVZX", extend) \
+    OPERATION(MOVSX, "MOVSX", extend) \
+    OPERATION(MOVBE, "MOVBE", move) \
+    OPERATION(MOV_FROM_SEGMENT, "MOV from a segment register", move_from_segment) \
+    OPERATION(CMOV, "CMOVcc", conditional_move) \
+    OPERATION(SET, "SETcc", set) \
+    OPERATION(XCHG, "XCHG", exchange) \
+    OPERATION(XADD, "XADD", exchange) \
+    OPERATION(CMPXCHG, "CMPXCHG", compare_exchange) \
+    OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B", compare_exchange_pair) \
+    OPERATION(CACHE_LINE, "CLFLUSH", cache_line) \
+    OPERATION(PUSH, "PUSH", push) \
+    OPERATION(POP, "POP", pop) \
+    OPERATION(ENTER, "ENTER", enter) \
+    OPERATION(LEAVE, "LEAVE", leave) \
+    OPERATION(CALL, "CALL", call) \
+    OPERATION(RET, "RET", return) \
+    OPERATION(JMP, "JMP", jump) \
+    OPERATION(JMP_FAR, "far JMP", far_jump) \
+    OPERATION(MOV_TO_SEGMENT, "MOV to a segment register", move_to_segment) \
+    OPERATION(SYSTEM, "system-register access", elsewhere) \
+    OPERATION(MOVS, "MOVS", string) \
+    OPERATION(STOS, "STOS", string) \
+    OPERATION(LODS, "LODS", string) \
+    OPERATION(CMPS, "CMPS", string) \
+    OPERATION(SCAS, "SCAS", string) \
+    OPERATION(VECTOR, "MMX/SSE/AVX move", vector)
 // clang-format on
 
-#define OPERATION_ENUMERATOR(name, text) OP_##name,
+#define OPERATION_ENUMERATOR(name, text, function) OP_##name,
 enum operation {
     OP_NONE = 0,
     OP_GROUP, // in the opcode tables only: ModRM.reg chooses

@@ -19,21 +19,13 @@ bool emulation_is_protected(const struct vcpu *vcpu)
     return (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
 }
 
-static verdict_t execute(struct emulation *emulation)
+verdict_t emulate_elsewhere(struct emulation *emulation)
 {
-    enum operation operation = emulation->instruction.operation;
-    if (operation < OP_MOV)
-        return emulate_arithmetic(emulation);
-    if (operation < OP_PUSH)
-        return emulate_transfer(emulation);
-    if (operation < OP_MOVS)
-        return emulate_control(emulation);
-    if (operation < OP_VECTOR)
-        return emulate_string(emulation);
-    if (!(emulation->vcpu->fetched & STATE_FPU))
-        return need(STATE_FPU);
-    return emulate_vector(emulation);
+    return emulation_unknown(emulation->vcpu);
 }
+
+#define FAMILY(name, text, function) [OP_##name] = emulate_##function,
+static emulate_family *const families[OPERATIONS] = {VM_OPERATIONS(FAMILY)};
 
 bool emulate_decode(struct vcpu *vcpu, struct instruction *instruction, verdict_t *fault)
 {
@@ -65,5 +57,8 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     emulation.met = 0;
     if (!emulate_decode(vcpu, &emulation.instruction, &emulation.fault))
         return emulation.fault;
-    return execute(&emulation);
+    enum operation operation = emulation.instruction.operation;
+    if (operation == OP_VECTOR && !(vcpu->fetched & STATE_FPU))
+        return need(STATE_FPU);
+    return families[operation](&emulation);
 }

@@ -4,9 +4,7 @@
 #include "vm/alu.h"
 #include "vm/emulation.h"
 
-typedef verdict_t executor(struct emulation *emulation);
-
-static verdict_t execute_arithmetic(struct emulation *emulation)
+verdict_t emulate_arithmetic(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     enum operation operation = instruction->operation;
@@ -25,7 +23,7 @@ static verdict_t execute_arithmetic(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_unary(struct emulation *emulation)
+verdict_t emulate_unary(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
     if (!operand_prepare(emulation, size, true))
@@ -50,7 +48,7 @@ static unsigned shift_count(const struct emulation *emulation)
 }
 
 // Shifts, rotations and double shifts. By zero they check that they could write, and write nothing.
-static verdict_t execute_shift(struct emulation *emulation)
+verdict_t emulate_shift(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     enum operation operation = instruction->operation;
@@ -84,7 +82,7 @@ static unsigned bit_number(struct emulation *emulation)
     return (unsigned)(offset & (bits - 1));
 }
 
-static verdict_t execute_bit(struct emulation *emulation)
+verdict_t emulate_bit(struct emulation *emulation)
 {
     enum operation operation = emulation->instruction.operation;
     unsigned size = emulation->instruction.operand_size;
@@ -115,7 +113,7 @@ static void write_pair(struct emulation *emulation, unsigned size, uint64_t low,
     register_write(emulation, RDX, size, high);
 }
 
-static verdict_t execute_multiply_divide(struct emulation *emulation)
+verdict_t emulate_multiply_divide(struct emulation *emulation)
 {
     enum operation operation = emulation->instruction.operation;
     unsigned size = emulation->instruction.operand_size;
@@ -133,7 +131,7 @@ static verdict_t execute_multiply_divide(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_multiply_register(struct emulation *emulation)
+verdict_t emulate_multiply_register(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -149,7 +147,7 @@ static verdict_t execute_multiply_register(struct emulation *emulation)
 }
 
 // Of zero only ZF is set; the register keeps its value.
-static verdict_t execute_scan(struct emulation *emulation)
+verdict_t emulate_scan(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -160,46 +158,4 @@ static verdict_t execute_scan(struct emulation *emulation)
     if (operand)
         register_write(emulation, instruction->reg, size, number);
     return emulation_done(emulation);
-}
-
-static executor *const executors[OPERATIONS] = {
-    [OP_ADD] = execute_arithmetic,
-    [OP_OR] = execute_arithmetic,
-    [OP_ADC] = execute_arithmetic,
-    [OP_SBB] = execute_arithmetic,
-    [OP_AND] = execute_arithmetic,
-    [OP_SUB] = execute_arithmetic,
-    [OP_XOR] = execute_arithmetic,
-    [OP_CMP] = execute_arithmetic,
-    [OP_TEST] = execute_arithmetic,
-    [OP_ROL] = execute_shift,
-    [OP_ROR] = execute_shift,
-    [OP_RCL] = execute_shift,
-    [OP_RCR] = execute_shift,
-    [OP_SHL] = execute_shift,
-    [OP_SHR] = execute_shift,
-    [OP_SAL] = execute_shift,
-    [OP_SAR] = execute_shift,
-    [OP_SHLD] = execute_shift,
-    [OP_SHRD] = execute_shift,
-    [OP_BT] = execute_bit,
-    [OP_BTS] = execute_bit,
-    [OP_BTR] = execute_bit,
-    [OP_BTC] = execute_bit,
-    [OP_INC] = execute_unary,
-    [OP_DEC] = execute_unary,
-    [OP_NEG] = execute_unary,
-    [OP_NOT] = execute_unary,
-    [OP_MUL] = execute_multiply_divide,
-    [OP_IMUL] = execute_multiply_divide,
-    [OP_DIV] = execute_multiply_divide,
-    [OP_IDIV] = execute_multiply_divide,
-    [OP_IMUL_REG] = execute_multiply_register,
-    [OP_BSF] = execute_scan,
-    [OP_BSR] = execute_scan,
-};
-
-verdict_t emulate_arithmetic(struct emulation *emulation)
-{
-    return executors[emulation->instruction.operation](emulation);
 }

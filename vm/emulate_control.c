@@ -30,7 +30,7 @@ static void set_stack(struct emulation *emulation, uint64_t top)
 
 // ---- the stack alone ----
 
-static verdict_t execute_push(struct emulation *emulation)
+verdict_t emulate_push(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
@@ -48,7 +48,7 @@ static verdict_t execute_push(struct emulation *emulation)
 }
 
 // The destination's address is computed with RSP already incremented.
-static verdict_t execute_pop(struct emulation *emulation)
+verdict_t emulate_pop(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
@@ -65,7 +65,7 @@ static verdict_t execute_pop(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_leave(struct emulation *emulation)
+verdict_t emulate_leave(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -81,7 +81,7 @@ static verdict_t execute_leave(struct emulation *emulation)
 
 // Pushes RBP, and at nesting level 1 the pointer to the frame that begins. Deeper levels copy the
 // outer frames' pointers: nobody does that on a device.
-static verdict_t execute_enter(struct emulation *emulation)
+verdict_t emulate_enter(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -125,7 +125,7 @@ static verdict_t jump(struct emulation *emulation, uint64_t target)
     return done;
 }
 
-static verdict_t execute_jump(struct emulation *emulation)
+verdict_t emulate_jump(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
     if (!operand_prepare(emulation, size, false))
@@ -136,7 +136,7 @@ static verdict_t execute_jump(struct emulation *emulation)
     return jump(emulation, target);
 }
 
-static verdict_t execute_call(struct emulation *emulation)
+verdict_t emulate_call(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
@@ -156,7 +156,7 @@ static verdict_t execute_call(struct emulation *emulation)
     return jump(emulation, target);
 }
 
-static verdict_t execute_return(struct emulation *emulation)
+verdict_t emulate_return(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -203,7 +203,7 @@ static bool find_code(struct emulation *emulation, uint16_t selector, uint64_t o
            descriptor_mark(vcpu, descriptor, TYPE_ACCESSED, 0, emulation->now, &emulation->fault);
 }
 
-static verdict_t execute_far_jump(struct emulation *emulation)
+verdict_t emulate_far_jump(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -263,7 +263,7 @@ static bool load_segment(struct emulation *emulation, enum segment_register whic
     return true;
 }
 
-static verdict_t execute_move_to_segment(struct emulation *emulation)
+verdict_t emulate_move_to_segment(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     enum segment_register which = emulation->instruction.reg & 7;
@@ -275,30 +275,4 @@ static verdict_t execute_move_to_segment(struct emulation *emulation)
     vcpu->dirty |= STATE_SEGMENTS;
     verdict_t done = emulation_done(emulation);
     return which == SS ? next_len_blocking(done.detail) : done;
-}
-
-verdict_t emulate_control(struct emulation *emulation)
-{
-    switch ((unsigned)emulation->instruction.operation) {
-    case OP_PUSH:
-        return execute_push(emulation);
-    case OP_POP:
-        return execute_pop(emulation);
-    case OP_ENTER:
-        return execute_enter(emulation);
-    case OP_LEAVE:
-        return execute_leave(emulation);
-    case OP_CALL:
-        return execute_call(emulation);
-    case OP_RET:
-        return execute_return(emulation);
-    case OP_JMP:
-        return execute_jump(emulation);
-    case OP_JMP_FAR:
-        return execute_far_jump(emulation);
-    case OP_MOV_TO_SEGMENT:
-        return execute_move_to_segment(emulation);
-    default: // OP_SYSTEM: the caller's
-        return emulation_unknown(emulation->vcpu);
-    }
 }

@@ -4,9 +4,7 @@
 #include "vm/alu.h"
 #include "vm/emulation.h"
 
-typedef verdict_t executor(struct emulation *emulation);
-
-static verdict_t execute_move(struct emulation *emulation)
+verdict_t emulate_move(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -24,7 +22,7 @@ static verdict_t execute_move(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_extend(struct emulation *emulation)
+verdict_t emulate_extend(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->source_size;
@@ -38,7 +36,7 @@ static verdict_t execute_extend(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_move_from_segment(struct emulation *emulation)
+verdict_t emulate_move_from_segment(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
     if (!(emulation->vcpu->fetched & STATE_SEGMENTS))
@@ -51,7 +49,7 @@ static verdict_t execute_move_from_segment(struct emulation *emulation)
 }
 
 // The memory is read whether or not the condition holds.
-static verdict_t execute_conditional_move(struct emulation *emulation)
+verdict_t emulate_conditional_move(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -64,7 +62,7 @@ static verdict_t execute_conditional_move(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_set(struct emulation *emulation)
+verdict_t emulate_set(struct emulation *emulation)
 {
     if (!operand_prepare(emulation, 1, true))
         return emulation->fault;
@@ -72,7 +70,7 @@ static verdict_t execute_set(struct emulation *emulation)
     return emulation_done(emulation);
 }
 
-static verdict_t execute_exchange(struct emulation *emulation)
+verdict_t emulate_exchange(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -92,7 +90,7 @@ static verdict_t execute_exchange(struct emulation *emulation)
 
 // An unequal comparison writes memory back as it was, since a locked read is always followed by a
 // write; a register it leaves alone, as an equal one does the accumulator, upper halves included.
-static verdict_t execute_compare_exchange(struct emulation *emulation)
+verdict_t emulate_compare_exchange(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
@@ -110,7 +108,7 @@ static verdict_t execute_compare_exchange(struct emulation *emulation)
 }
 
 // CMPXCHG8B and CMPXCHG16B: `size` is a half.
-static verdict_t execute_compare_exchange_pair(struct emulation *emulation)
+verdict_t emulate_compare_exchange_pair(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -139,27 +137,7 @@ static verdict_t execute_compare_exchange_pair(struct emulation *emulation)
 }
 
 // Checked as a read of a byte; there is no cache to flush in front of a device.
-static verdict_t execute_cache_line(struct emulation *emulation)
+verdict_t emulate_cache_line(struct emulation *emulation)
 {
     return operand_prepare(emulation, 1, false) ? emulation_done(emulation) : emulation->fault;
-}
-
-static executor *const executors[OPERATIONS] = {
-    [OP_MOV] = execute_move,
-    [OP_MOVBE] = execute_move,
-    [OP_MOVZX] = execute_extend,
-    [OP_MOVSX] = execute_extend,
-    [OP_MOV_FROM_SEGMENT] = execute_move_from_segment,
-    [OP_XCHG] = execute_exchange,
-    [OP_XADD] = execute_exchange,
-    [OP_CMPXCHG] = execute_compare_exchange,
-    [OP_CMPXCHG_PAIR] = execute_compare_exchange_pair,
-    [OP_CMOV] = execute_conditional_move,
-    [OP_SET] = execute_set,
-    [OP_CACHE_LINE] = execute_cache_line,
-};
-
-verdict_t emulate_transfer(struct emulation *emulation)
-{
-    return executors[emulation->instruction.operation](emulation);
 }

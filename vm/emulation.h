@@ -56,9 +56,12 @@ verdict_t emulation_unknown(const struct vcpu *vcpu);
 // Neither real nor virtual-8086 mode.
 bool emulation_is_protected(const struct vcpu *vcpu);
 
-// The families of instructions, each in its file.
-verdict_t emulate_arithmetic(struct emulation *emulation);
-verdict_t emulate_transfer(struct emulation *emulation);
-verdict_t emulate_control(struct emulation *emulation);
-verdict_t emulate_string(struct emulation *emulation);
-verdict_t emulate_vector(struct emulation *emulation); // needs STATE_FPU
+// What an instruction does, by families: the files emulate_*.c. emulate_vector() needs STATE_FPU;
+// emulate_elsewhere() stands for what the caller of emulate() does itself.
+typedef verdict_t emulate_family(struct emulation *emulation);
+emulate_family emulate_arithmetic, emulate_unary, emulate_shift, emulate_bit,
+    emulate_multiply_divide, emulate_multiply_register, emulate_scan, emulate_move, emulate_extend,
+    emulate_move_from_segment, emulate_conditional_move, emulate_set, emulate_exchange,
+    emulate_compare_exchange, emulate_compare_exchange_pair, emulate_cache_line, emulate_push,
+    emulate_pop, emulate_leave, emulate_enter, emulate_jump, emulate_call, emulate_return,
+    emulate_far_jump, emulate_move_to_segment, emulate_string, emulate_vector, emulate_elsewhere;
