@@ -152,7 +152,7 @@ static void tell_missing_features(struct vm *vm)
     for (unsigned i = 0; i < config->feature_count; i++) {
         const struct config_feature *feature = &config->feature[i];
         struct explanation told;
-        if (!feature->enable || cpuid_shows(&vm->cpuid, feature->index))
+        if (!feature->enable || cpuid_has(&vm->cpuid, cpu_features[feature->index].bit))
             continue;
         (void)explain(&told, STATUS_UNSUPPORTED,
                       "vms.conf:%u: cpuid: +%s: guests cannot have it on this machine; take it out",

@@ -21,58 +21,10 @@ struct cpuid_leaves {
     struct cpuid_leaf leaf[CPUID_LEAVES];
 };
 
-// Where a feature is announced: leaf (below 20H of its range: basic, hypervisor, extended),
-// sub-leaf, register, bit.
-#define CPUID_BIT(leaf, subleaf, in, bit)                                                          \
-    ((uint32_t)((((leaf) >> 30) << 20) | (((leaf)&0x1f) << 12) | ((subleaf) << 8) | ((in) << 5) |  \
-                (bit)))
-#define CPUID_BIT_LEAF(feature)    ((feature) >> 20 << 30 | ((feature) >> 12 & 0x1f))
-#define CPUID_BIT_SUBLEAF(feature) ((feature) >> 8 & 0xf)
-#define CPUID_BIT_IN(feature)      ((feature) >> 5 & 3)
-#define CPUID_BIT_BIT(feature)     ((feature)&31)
-
-#define CPUID_X2APIC    CPUID_BIT(1U, 0, CPUID_ECX, 21)
-#define CPUID_PCID      CPUID_BIT(1U, 0, CPUID_ECX, 17)
-#define CPUID_XSAVE     CPUID_BIT(1U, 0, CPUID_ECX, 26)
-#define CPUID_RDRAND    CPUID_BIT(1U, 0, CPUID_ECX, 30)
-#define CPUID_VME       CPUID_BIT(1U, 0, CPUID_EDX, 1)
-#define CPUID_DE        CPUID_BIT(1U, 0, CPUID_EDX, 2)
-#define CPUID_PSE       CPUID_BIT(1U, 0, CPUID_EDX, 3)
+// Features that have no name in vms.conf.
 #define CPUID_TSC       CPUID_BIT(1U, 0, CPUID_EDX, 4)
 #define CPUID_PAE       CPUID_BIT(1U, 0, CPUID_EDX, 6)
-#define CPUID_MCE       CPUID_BIT(1U, 0, CPUID_EDX, 7)
-#define CPUID_PGE       CPUID_BIT(1U, 0, CPUID_EDX, 13)
-#define CPUID_FXSR      CPUID_BIT(1U, 0, CPUID_EDX, 24)
-#define CPUID_SSE       CPUID_BIT(1U, 0, CPUID_EDX, 25)
-#define CPUID_FSGSBASE  CPUID_BIT(7U, 0, CPUID_EBX, 0)
-#define CPUID_SMEP      CPUID_BIT(7U, 0, CPUID_EBX, 7)
-#define CPUID_INVPCID   CPUID_BIT(7U, 0, CPUID_EBX, 10)
-#define CPUID_RDSEED    CPUID_BIT(7U, 0, CPUID_EBX, 18)
-#define CPUID_SMAP      CPUID_BIT(7U, 0, CPUID_EBX, 20)
-#define CPUID_UMIP      CPUID_BIT(7U, 0, CPUID_ECX, 2)
-#define CPUID_PKU       CPUID_BIT(7U, 0, CPUID_ECX, 3)
-#define CPUID_WAITPKG   CPUID_BIT(7U, 0, CPUID_ECX, 5)
-#define CPUID_LA57      CPUID_BIT(7U, 0, CPUID_ECX, 16)
-#define CPUID_RDPID     CPUID_BIT(7U, 0, CPUID_ECX, 22)
-#define CPUID_FSRM      CPUID_BIT(7U, 0, CPUID_EDX, 4)
-#define CPUID_IBRS      CPUID_BIT(7U, 0, CPUID_EDX, 26)
-#define CPUID_STIBP     CPUID_BIT(7U, 0, CPUID_EDX, 27)
 #define CPUID_L1D_FLUSH CPUID_BIT(7U, 0, CPUID_EDX, 28)
-#define CPUID_ARCH_CAP  CPUID_BIT(7U, 0, CPUID_EDX, 29)
-#define CPUID_SSBD      CPUID_BIT(7U, 0, CPUID_EDX, 31)
-#define CPUID_XSAVEC    CPUID_BIT(0xdU, 1, CPUID_EAX, 1)
-#define CPUID_XSAVES    CPUID_BIT(0xdU, 1, CPUID_EAX, 3)
-#define CPUID_SYSCALL   CPUID_BIT(0x80000001U, 0, CPUID_EDX, 11)
-#define CPUID_NX        CPUID_BIT(0x80000001U, 0, CPUID_EDX, 20)
-#define CPUID_RDTSCP    CPUID_BIT(0x80000001U, 0, CPUID_EDX, 27)
-#define CPUID_LM        CPUID_BIT(0x80000001U, 0, CPUID_EDX, 29)
-
-// KVM's paravirtual features.
-#define CPUID_KVM_STEAL_TIME  CPUID_BIT(0x40000001U, 0, CPUID_EAX, 5)
-#define CPUID_KVM_PV_EOI      CPUID_BIT(0x40000001U, 0, CPUID_EAX, 6)
-#define CPUID_KVM_PV_UNHALT   CPUID_BIT(0x40000001U, 0, CPUID_EAX, 7)
-#define CPUID_KVM_SEND_IPI    CPUID_BIT(0x40000001U, 0, CPUID_EAX, 11)
-#define CPUID_KVM_SCHED_YIELD CPUID_BIT(0x40000001U, 0, CPUID_EAX, 13)
 
 // What the machine half enables for its guests, and what it knows of the machine.
 enum cpuid_flag {
@@ -160,9 +112,6 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_leaves *leaves, uint32_t 
 
 // Whether the guest's CPUID announces the feature (a CPUID_BIT).
 bool cpuid_has(const struct cpuid_policy *policy, uint32_t feature);
-
-// The same for one of vm/feature.h's, by its index there.
-bool cpuid_shows(const struct cpuid_policy *policy, unsigned index);
 
 // Bytes of an XSAVE area in the standard format with the components of `xcr0`.
 uint32_t cpuid_xsave_size(const struct cpuid_policy *policy, uint64_t xcr0);

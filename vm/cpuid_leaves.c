@@ -3,8 +3,6 @@
 
 #include "vm/cpuid.h"
 
-#include "vm/feature.h"
-
 #define XSAVE_HEADER_END 576U     // legacy region and header
 #define COMPONENT_ALIGN  BIT32(1) // in ECX of its sub-leaf: 64-byte aligned in the compacted format
 
@@ -16,14 +14,6 @@ const struct cpuid_leaf *cpuid_find(const struct cpuid_leaves *leaves, uint32_t 
         if (leaves->leaf[i].leaf == leaf && leaves->leaf[i].subleaf == subleaf)
             return &leaves->leaf[i];
     return &nothing;
-}
-
-bool cpuid_shows(const struct cpuid_policy *policy, unsigned index)
-{
-    const struct cpu_feature *feature = &cpu_features[index];
-    const struct cpuid_leaf *leaf = cpuid_find(&policy->leaves, feature->leaf, feature->subleaf);
-    const uint32_t registers[] = {leaf->eax, leaf->ebx, leaf->ecx, leaf->edx};
-    return registers[feature->in] >> feature->bit & 1;
 }
 
 bool cpuid_has(const struct cpuid_policy *policy, uint32_t feature)

@@ -105,24 +105,15 @@ static const struct {
     {CPUID_HOST_EMULATED, true, CPUID_XSAVES},
 };
 
-static uint32_t *register_of(struct cpuid_leaves *leaves, uint32_t leaf, uint32_t subleaf,
-                             enum cpuid_register in)
+static uint32_t *register_of(struct cpuid_leaves *leaves, uint32_t feature)
 {
     for (unsigned i = 0; i < leaves->count; i++) {
         struct cpuid_leaf *at = &leaves->leaf[i];
         uint32_t *const registers[] = {&at->eax, &at->ebx, &at->ecx, &at->edx};
-        if (at->leaf == leaf && at->subleaf == subleaf)
-            return registers[in];
+        if (at->leaf == CPUID_BIT_LEAF(feature) && at->subleaf == CPUID_BIT_SUBLEAF(feature))
+            return registers[CPUID_BIT_IN(feature)];
     }
     return NULL;
-}
-
-static void hide(struct cpuid_leaves *leaves, uint32_t feature)
-{
-    uint32_t *in = register_of(leaves, CPUID_BIT_LEAF(feature), CPUID_BIT_SUBLEAF(feature),
-                               (enum cpuid_register)CPUID_BIT_IN(feature));
-    if (in)
-        *in &= ~BIT32(CPUID_BIT_BIT(feature));
 }
 
 static void add_by_rules(struct cpuid_leaves *leaves, const struct cpuid_leaves *host)
@@ -142,19 +133,15 @@ static void add_by_rules(struct cpuid_leaves *leaves, const struct cpuid_leaves 
 }
 
 // What vms.conf says: a feature can always be taken away, and given only where the rules would.
-static void apply_config(struct cpuid_leaves *leaves, const struct cpuid_leaves *ruled,
+static void apply_config(struct cpuid_leaves *leaves, struct cpuid_leaves *ruled,
                          const struct cpuid_inputs *inputs)
 {
     for (unsigned i = 0; i < inputs->feature_count; i++) {
-        const struct cpu_feature *feature = &cpu_features[inputs->feature[i].index];
-        struct cpuid_leaf from = *cpuid_find(ruled, feature->leaf, feature->subleaf);
-        const uint32_t registers[] = {from.eax, from.ebx, from.ecx, from.edx};
-        uint32_t *in = register_of(leaves, feature->leaf, feature->subleaf, feature->in);
-        if (!in)
-            continue;
-        *in &= ~BIT32(feature->bit);
-        if (inputs->feature[i].enable)
-            *in |= registers[feature->in] & BIT32(feature->bit);
+        uint32_t feature = cpu_features[inputs->feature[i].index].bit;
+        uint32_t *in = register_of(leaves, feature), bit = BIT32(CPUID_BIT_BIT(feature));
+        if (in)
+            *in =
+                (*in & ~bit) | (inputs->feature[i].enable ? *register_of(ruled, feature) & bit : 0);
     }
 }
 
@@ -162,8 +149,11 @@ static void apply_conditions(struct cpuid_leaves *leaves, uint32_t flags, bool h
 {
     for (unsigned i = 0; i < ARRAY_LENGTH(conditions); i++)
         if (conditions[i].hidden_if == hidden_if &&
-            ((flags & conditions[i].flag) != 0) == hidden_if)
-            hide(leaves, conditions[i].feature);
+            ((flags & conditions[i].flag) != 0) == hidden_if) {
+            uint32_t *in = register_of(leaves, conditions[i].feature);
+            if (in)
+                *in &= ~BIT32(CPUID_BIT_BIT(conditions[i].feature));
+        }
 }
 
 void cpuid_add_ruled(struct cpuid_leaves *leaves, const struct cpuid_leaves *host,
