@@ -133,11 +133,6 @@ unsigned required_count(void)
     return ARRAY_LENGTH(requirement);
 }
 
-const char *required_name(unsigned index)
-{
-    return requirement[index].name;
-}
-
 void required_explain(const struct vmx_capabilities *capabilities, unsigned index,
                       struct explanation *line)
 {

@@ -11,9 +11,6 @@ uint64_t required_missing(const struct vmx_capabilities *capabilities);
 
 unsigned required_count(void);
 
-// The name of a requirement ("EPT").
-const char *required_name(unsigned index);
-
 // Writes the line for a requirement that is not met: what is missing, where that was read, and the
 // remedy.
 void required_explain(const struct vmx_capabilities *capabilities, unsigned index,

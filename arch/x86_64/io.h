@@ -42,16 +42,6 @@ static inline void out32(uint16_t port, uint32_t value)
 
 // Registers in memory: the compiler may neither split, merge nor move these accesses. The page must
 // be mapped uncacheable, `offset` is in bytes from `base`.
-static inline uint8_t mmio_read8(const volatile void *base, uint32_t offset)
-{
-    uint8_t value;
-    __asm__ volatile("movb %1, %0"
-                     : "=q"(value)
-                     : "m"(*(const volatile uint8_t *)((const volatile char *)base + offset))
-                     : "memory");
-    return value;
-}
-
 static inline uint32_t mmio_read32(const volatile void *base, uint32_t offset)
 {
     uint32_t value;

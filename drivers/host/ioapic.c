@@ -97,13 +97,6 @@ status_t ioapic_route(struct acpi_route route, uint8_t vector, uint32_t apic_id)
     return STATUS_OK;
 }
 
-void ioapic_mask(uint32_t gsi)
-{
-    const struct ioapic *ioapic = ioapic_of(gsi);
-    if (ioapic != NULL)
-        mask_pin(ioapic, gsi - ioapic->gsi_base);
-}
-
 void ioapic_mask_all(void)
 {
     for (uint32_t i = 0; i < ioapic_count; i++)

@@ -13,7 +13,4 @@ status_t ioapic_add(volatile void *base, uint32_t gsi_base);
 // does not fit into its 8 bits.
 status_t ioapic_route(struct acpi_route route, uint8_t vector, uint32_t apic_id);
 
-// Masks a GSI; nothing happens if no I/O APIC has it.
-void ioapic_mask(uint32_t gsi);
-
 void ioapic_mask_all(void);
