@@ -244,8 +244,7 @@ static inline bool is_simple(const struct vcpu *vcpu)
 static inline struct entry_plan *plan_nothing(struct vcpu *vcpu)
 {
     struct entry_plan *plan = &vcpu->events.plan;
-    plan->inject.info = 0;
-    plan->interrupt_window = plan->nmi_window = false;
+    *plan = (struct entry_plan){0};
     return plan;
 }
 

@@ -23,25 +23,20 @@ static uint64_t next_tick(struct vcpu *vcpu)
     return deadline;
 }
 
-// Arms the preemption timer for v->deadline.
-static void arm_timer(struct vmx_vcpu *v, uint64_t tsc)
+// For v->deadline.
+static inline void arm_preemption_timer(struct vmx_vcpu *v, uint64_t tsc)
 {
-    if (machine_uses(FEATURE_PREEMPTION_TIMER)) {
-        uint64_t left = v->deadline > tsc ? (v->deadline - tsc) >> v->timer_rate : 0;
-        vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
-    } else {
-        apic_timer_arm(v->deadline);
-    }
+    uint64_t left = v->deadline > tsc ? (v->deadline - tsc) >> v->timer_rate : 0;
+    vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
     v->timer_slack = v->timer_slack_full;
 }
 
 void requests_rearm_timer(struct vmx_vcpu *v)
 {
     uint64_t tsc = rdtsc();
-    if (machine_uses(FEATURE_PREEMPTION_TIMER))
-        arm_timer(v, tsc);
-    else if (tsc >=
-             v->deadline) // its interrupt waits: Bochs keeps it back while the guest's IF is clear
+    if (__builtin_expect(machine_uses(FEATURE_PREEMPTION_TIMER), true))
+        arm_preemption_timer(v, tsc);
+    else if (tsc >= v->deadline) // its interrupt waits: Bochs keeps it back while IF is clear
         vcpu_note(&v->guest, REQUEST_TIMER);
 }
 
@@ -59,7 +54,10 @@ static bool serve_timers(struct vmx_vcpu *v)
         return false;
     uint64_t deadline = clock_tsc(&vm->clock, next_tick(vcpu));
     v->deadline = MIN(v->slice_end, deadline);
-    arm_timer(v, tsc);
+    if (machine_uses(FEATURE_PREEMPTION_TIMER))
+        arm_preemption_timer(v, tsc);
+    else
+        apic_timer_arm(v->deadline);
     return true;
 }
 

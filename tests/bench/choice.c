@@ -32,6 +32,9 @@ void choice_measure(void)
     uint64_t dearest = 0, least = UINT64_MAX;
     memset(cost, 0xff, sizeof(cost));
     for (unsigned run = 0; run < RUNS; run++) {
+        // They come at even intervals: each run begins elsewhere in one.
+        for (volatile unsigned wait = run * 1000; wait != 0; wait--)
+            ;
         begin();
         for (unsigned i = 0; i < CHOICES; i++) {
             uint64_t now = i * SCHED_SLICE, until;
