@@ -6,6 +6,7 @@
 // again: features=-apic_access,-x2apic_virt
 // again: features=-vid
 // lacks: vnmi: NMI waits for the IRET = Corbel notices it at the next interrupt window
+// lacks: preemption_timer: STI(, CLI| holds) = the emulated VID overlooks that IF is clear
 // again: features=-apicv
 // again: features=-all
 // again: ignore_bad_msrs=0
