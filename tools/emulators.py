@@ -101,7 +101,7 @@ class Machine:
         return self.process.poll() is None
 
     def stop(self):
-        if self.process and self.running():
+        if self.process and self.process.poll() is None:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 try:
                     os.killpg(self.process.pid, number)
@@ -119,6 +119,18 @@ class Machine:
 
 
 class Bochs(Machine):
+    attempts = 5
+
+    def running(self):
+        if super().running():
+            return True
+        # Two that look for a free port for their displays at the same moment may both find none.
+        if self.attempts == 0 or "RFB could not bind" not in self.last_word():
+            return False
+        self.attempts -= 1
+        self.start()
+        return True
+
     def model(self):
         return self.options.cpu or "corei7_skylake_x"
 
