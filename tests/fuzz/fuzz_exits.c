@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/vm.h"
+#include "tests/fuzz/world.h"
 
 #define RAM_SIZE     0x8000
 #define ALWAYS_VALID (STATE_TSC | STATE_XCR0)
@@ -66,35 +66,9 @@ static bool device_access(struct vdev *device, struct access *access)
 
 static struct vdev device = {.name = "fuzz", .access = device_access};
 
-static void all_features(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *result)
-{
-    *result = (struct cpuid_leaf){
-        .eax = UINT32_MAX, .ebx = UINT32_MAX, .ecx = UINT32_MAX, .edx = UINT32_MAX};
-    if (leaf == 0)
-        result->eax = 0x1f;
-    else if (leaf == 0x80000000)
-        result->eax = 0x80000008;
-    else if (leaf == 0x80000008)
-        result->eax = 0x3028;
-    else if (leaf == 4)
-        result->eax = subleaf < 3 ? 0x21 : 0;
-    else if (leaf == 0xd && subleaf >= 2)
-        *result = (struct cpuid_leaf){.eax = 64, .ebx = 512 + 64 * subleaf};
-}
-
 static void build(void)
 {
-    static struct cpuid_leaves leaves;
-    const struct cpuid_inputs inputs = {
-        .tsc_hz = 2000000000, .apic_hz = 1000000000, .vcpu_count = 1, .flags = UINT32_MAX - 1};
-    vm.vcpu_count = 1;
-    vm.vcpu[0] = &vcpu;
-    vm.host = &host;
-    vm.memory.count = 1;
-    vm.memory.region[0] = (struct gmem_region){.start = gpa(0), .size = RAM_SIZE, .bytes = ram};
-    clock_init(&vm.clock, inputs.tsc_hz, 1000);
-    cpuid_collect(&leaves, all_features);
-    require(cpuid_build(&vm.cpuid, &leaves, &inputs) == STATUS_OK);
+    world_build(&vm, &vcpu, &host, ram, RAM_SIZE);
     require(bus_insert(&vm.ports, 0x100, 16, &device, NULL) == STATUS_OK);
     require(bus_insert(&vm.mmio, 0xfec00000, 0x1000, &device, NULL) == STATUS_OK);
     bus_freeze(&vm.ports);
