@@ -23,6 +23,16 @@ static bool stack_prepare(struct emulation *emulation, uint64_t offset, unsigned
            linear_mark(emulation->vcpu, span, &emulation->fault);
 }
 
+static bool stack_read(struct emulation *emulation, uint64_t offset, unsigned size, uint64_t *value)
+{
+    struct linear_span span;
+    if (!stack_prepare(emulation, offset, size, false, &span))
+        return false;
+    *value = 0;
+    linear_load(emulation->vcpu, &span, value, emulation->now);
+    return true;
+}
+
 static void set_stack(struct emulation *emulation, uint64_t top)
 {
     register_write(emulation, RSP, stack_size(emulation->vcpu), top);
@@ -67,13 +77,10 @@ verdict_t emulate_pop(struct emulation *emulation)
 
 verdict_t emulate_leave(struct emulation *emulation)
 {
-    struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
-    uint64_t frame = vcpu->gpr[RBP], value = 0;
-    struct linear_span stack;
-    if (!stack_prepare(emulation, frame, size, false, &stack))
+    uint64_t frame = emulation->vcpu->gpr[RBP], value;
+    if (!stack_read(emulation, frame, size, &value))
         return emulation->fault;
-    linear_load(vcpu, &stack, &value, emulation->now);
     set_stack(emulation, frame + size);
     register_write(emulation, RBP, size, value);
     return emulation_done(emulation);
@@ -160,12 +167,9 @@ verdict_t emulate_return(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
-    uint64_t top = vcpu->gpr[RSP], target = 0;
-    struct linear_span stack;
-    if (!stack_prepare(emulation, top, size, false, &stack))
-        return emulation->fault;
-    linear_load(vcpu, &stack, &target, emulation->now);
-    if (!is_inside(emulation, &vcpu->segment[CS], target))
+    uint64_t top = vcpu->gpr[RSP], target;
+    if (!stack_read(emulation, top, size, &target) ||
+        !is_inside(emulation, &vcpu->segment[CS], target))
         return emulation->fault;
     set_stack(emulation, top + size + (emulation->instruction.immediate & 0xffff));
     return jump(emulation, target);
