@@ -14,6 +14,8 @@ extern const uint8_t image_start[], image_end[], boot_stack_guard[], boot_stack_
 
 #define MAPPED_AT_BOOT (UINT64_C(4) << 30)
 
+#define LEAST_MEMORY (UINT64_C(4) << 20) // for stacks and tables on any machine, without its VMs
+
 struct range {
     uint64_t start, end;
 };
@@ -109,6 +111,13 @@ status_t memory_init(const struct boot_info *info, struct explanation *why)
     taken[count++] = (struct range){bitmap, bitmap + size};
     frames_init(hpa(bitmap), top);
     add_frames(info, taken, count);
+    uint64_t page_tables = (top >> 30) * PAGE_SIZE;
+    if (frames_free_count() * PAGE_SIZE < LEAST_MEMORY + page_tables)
+        return explain(
+            why, STATUS_NO_MEMORY,
+            "%lu KiB of memory can be used, Corbel itself needs %lu: add memory, or, if lines "
+            "above say that MTRRs keep it from use, update the firmware",
+            frames_free_count() * PAGE_SIZE >> 10, (LEAST_MEMORY + page_tables) >> 10);
 
     paging_init();
     for (unsigned i = 0; i < info->memory_count; i++) {
