@@ -3,6 +3,7 @@
 
 #include "boot/operator.h"
 
+#include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/consoles.h"
 #include "boot/host_watch.h"
@@ -142,10 +143,11 @@ static uint64_t poll(unsigned cpu, bool is_asked)
 {
     static uint64_t next;
     uint64_t now = rdtsc(), next_watch = host_watch(cpu);
+    uint64_t next_banks = machine_check_poll(now, host_tsc_hz);
     if (cpu == hanging)
         hang();
     if (cpu != 0)
-        return next_watch;
+        return MIN(next_watch, next_banks);
     take_input(now);
     if (is_asked || now >= next) {
         next = now + host_tsc_hz / POLL_HZ;

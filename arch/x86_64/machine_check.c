@@ -6,6 +6,7 @@
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/registers.h"
+#include "lib/spinlock.h"
 
 #define MSR_MCG_CAP     0x179
 #define MSR_MCG_STATUS  0x17a
@@ -16,11 +17,14 @@
 #define MC_ADDRESS      2
 #define MC_MISC         3
 
+#define POLL_SECONDS 10
+
 #define MCG_BANKS    BITS(7, 0)
 #define MCG_HAS_CTL  BIT(8)
 #define MCG_HAS_LMCE BIT(27) // errors that reach the CPU alone that they hit
 #define MCG_CTL_LMCE BIT(0)
 #define STATUS_VALID BIT(63)
+#define STATUS_UC    BIT(61) // uncorrected
 #define STATUS_MISC  BIT(59)
 #define STATUS_ADDR  BIT(58)
 #define EDX_MCE      BIT32(7)
@@ -32,6 +36,9 @@ static struct {
     _Atomic bool is_whole;
 } kept[32];
 static _Atomic unsigned kept_count, ended;
+
+static struct spinlock lock; // guards `corrected`, and a bank from its reading to its clearing
+static struct mca_tally corrected[32]; // by the banks' numbers; the last has the higher ones, too
 
 static uint64_t capabilities(void)
 {
@@ -73,11 +80,51 @@ static void keep(const struct mca_bank *bank)
     kept[at].is_whole = true;
 }
 
+// What a machine check will come for, or has come for, is left to that.
+static void poll_bank(uint32_t number, uint64_t has)
+{
+    struct mca_bank bank;
+    spin_lock(&lock);
+    if (read_bank(number, 0, &bank) && mca_severity(&bank, has) == MCA_HARMLESS) {
+        (void)wrmsr_safe(MSR_MC_CTL + 4 * number + MC_STATUS, 0);
+        if (bank.status & STATUS_UC)
+            keep(&bank);
+        else
+            mca_count(&corrected[MIN(number, ARRAY_LENGTH(corrected) - 1)], &bank, has);
+    }
+    spin_unlock(&lock);
+}
+
+uint64_t machine_check_poll(uint64_t now, uint64_t hz)
+{
+    static uint64_t next[CPUS];
+    uint64_t *due = &next[this_cpu()->index];
+    if (now < *due)
+        return *due;
+    uint64_t has = capabilities();
+    for (uint32_t i = 0; i < (has & MCG_BANKS); i++)
+        poll_bank(i, has);
+    *due = now + POLL_SECONDS * hz;
+    return *due;
+}
+
+static bool next_corrected(struct mca_bank *told)
+{
+    bool found = false;
+    spin_lock(&lock);
+    for (unsigned i = 0; i < ARRAY_LENGTH(corrected) && !found; i++) {
+        found = mca_tell(&corrected[i]);
+        *told = corrected[i].last;
+    }
+    spin_unlock(&lock);
+    return found;
+}
+
 bool machine_check_next(struct mca_bank *told)
 {
     static unsigned next;
     if (next >= ARRAY_LENGTH(kept) || !kept[next].is_whole)
-        return false;
+        return next_corrected(told);
     *told = kept[next++].bank;
     return true;
 }

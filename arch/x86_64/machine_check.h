@@ -1,6 +1,7 @@
-// Machine checks of the host: the banks are switched on at boot and read when one comes. What they
-// said is kept until CPU 0, or a panic, tells it: a machine check may come where nothing can be
-// printed. What to do about it is decided in mca.c.
+// Machine checks of the host: the banks are switched on at boot and read when one comes, and now
+// and then for errors that were corrected, which raise none. What they said is kept until CPU 0, or
+// a panic, tells it: a machine check may come where nothing can be printed. What to do about it is
+// decided in mca.c.
 #pragma once
 
 #include "arch/x86_64/mca.h"
@@ -12,6 +13,10 @@ void machine_check_init(struct printer *to);
 // A machine check has come, in root or, as a VM exit, in a guest. With MCA_END_GUEST *frame is the
 // guest's memory that broke.
 enum mca_action machine_check_serve(bool in_guest, uint64_t *frame);
+
+// On each CPU, between guests: looks for corrected errors if that is due. Returns the TSC at which
+// it will be; `hz` is the TSC's rate.
+uint64_t machine_check_poll(uint64_t now, uint64_t hz);
 
 // The next thing that was kept and not yet told. CPU 0 only.
 bool machine_check_next(struct mca_bank *told);

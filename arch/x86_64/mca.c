@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/mca.h"
 
+#define CAP_COUNTS   BIT(10) // of corrected errors (and interrupts about them)
 #define CAP_RECOVERY BIT(24) // the bits below that say what is to be done have a meaning
 
 #define GLOBAL_RESTARTS BIT(0) // RIPV: what was interrupted can go on
@@ -15,7 +16,8 @@
 #define STATUS_ADDRESS     BIT(58)
 #define STATUS_CORRUPT     BIT(57) // the state of the CPU
 #define STATUS_SIGNALED    BIT(56)
-#define STATUS_REQUIRED    BIT(55) // an action
+#define STATUS_REQUIRED    BIT(55)      // an action
+#define STATUS_COUNT       BITS(52, 38) // of corrected errors
 #define STATUS_CODE        BITS(15, 0)
 
 #define CODE_DATA_LOAD         UINT64_C(0x134)
@@ -64,6 +66,22 @@ bool mca_frame(const struct mca_bank *bank, uint64_t *frame)
     return true;
 }
 
+void mca_count(struct mca_tally *tally, const struct mca_bank *bank, uint64_t capabilities)
+{
+    uint64_t count = capabilities & CAP_COUNTS ? FIELD_GET(STATUS_COUNT, bank->status) : 0;
+    count = tally->last.count + MAX(count, 1);
+    tally->last = *bank;
+    tally->last.count = count;
+}
+
+bool mca_tell(struct mca_tally *tally)
+{
+    if (tally->last.count == 0 || tally->last.count < 2 * tally->told)
+        return false;
+    tally->told = tally->last.count;
+    return true;
+}
+
 // The codes that stand alone, then the compound ones, whose letters are left out. Bit 12 says that
 // corrected errors are filtered.
 static const struct {
@@ -104,5 +122,7 @@ void mca_print(struct printer *to, const struct mca_bank *bank)
              status & STATUS_OVERFLOW ? ", others lost" : "");
     if (status & STATUS_ADDRESS)
         print_to(to, ", address %#lx", bank->address);
+    if (bank->count)
+        print_to(to, ", %lu by now", bank->count);
     print_to(to, " (status %016lx misc %lx global %lx)\n", status, bank->misc, bank->global);
 }

@@ -5,7 +5,8 @@
 #include "arch/x86_64/mca.h"
 #include "tests/unit/text.h"
 
-#define RECOVERY BIT(24) // of IA32_MCG_CAP
+#define COUNTS   BIT(10) // of IA32_MCG_CAP
+#define RECOVERY BIT(24)
 #define RIPV     BIT(0)
 #define EIPV     BIT(1)
 #define MCIP     BIT(2)
@@ -126,6 +127,48 @@ static void a_line_names_the_error(void **state)
     }
 }
 
+static void corrected_errors_are_counted(void **state)
+{
+    (void)state;
+    struct mca_tally tally = {0};
+    struct mca_bank bank = {.cpu = 2, .number = 7, .status = VAL | UINT64_C(5) << 38 | SCRUB};
+    assert_false(mca_tell(&tally));
+    mca_count(&tally, &bank, RECOVERY); // the CPU does not count
+    assert_int_equal(tally.last.count, 1);
+    mca_count(&tally, &bank, COUNTS);
+    assert_int_equal(tally.last.count, 6);
+    bank.status = VAL | SCRUB; // ... or has not begun to
+    mca_count(&tally, &bank, COUNTS);
+    assert_int_equal(tally.last.count, 7);
+    bank.status = VAL | BITS(52, 38); // as many as it can count
+    mca_count(&tally, &bank, COUNTS);
+    assert_int_equal(tally.last.count, 7 + 0x7fff);
+    assert_int_equal(tally.last.status, bank.status);
+    assert_int_equal(tally.last.cpu, 2);
+}
+
+static void a_storm_of_them_is_few_lines(void **state)
+{
+    (void)state;
+    struct mca_tally tally = {0};
+    struct mca_bank bank = {.number = 7, .status = VAL | SCRUB};
+    uint64_t told[16] = {0};
+    unsigned lines = 0;
+    for (unsigned i = 0; i < 5000; i++) {
+        mca_count(&tally, &bank, 0);
+        if (mca_tell(&tally) && lines < ARRAY_LENGTH(told))
+            told[lines++] = tally.last.count;
+        assert_false(mca_tell(&tally)); // once
+    }
+    assert_int_equal(lines, 13);
+    for (unsigned i = 0; i < lines; i++)
+        assert_int_equal(told[i], BIT(i));
+    static struct text text;
+    text = (struct text){.printer.write = collect};
+    mca_print(&text.printer, &tally.last);
+    assert_non_null(strstr(text.buffer, "memory controller error, corrected, 5000 by now ("));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +176,8 @@ int main(void)
         cmocka_unit_test(only_what_a_guest_has_used_ends_it_and_only_it),
         cmocka_unit_test(a_frame_is_named_by_a_whole_physical_address),
         cmocka_unit_test(a_line_names_the_error),
+        cmocka_unit_test(corrected_errors_are_counted),
+        cmocka_unit_test(a_storm_of_them_is_few_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
