@@ -7,6 +7,27 @@
 // Rights stand in the leaves alone: an entry that points to a table allows everything.
 #define TABLE_RIGHTS EPT_RIGHTS
 
+// The bytes that an entry covers at `level` (1: 4K, 2: 2M, 3: 1G, 4: 512G).
+static uint64_t level_size(unsigned level)
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
+static bool is_leaf(uint64_t entry, unsigned level)
+{
+    return level == 1 || (entry & EPT_LEAF);
+}
+
+static bool is_pointer(uint64_t entry, unsigned level)
+{
+    return (entry & EPT_RIGHTS) && !is_leaf(entry, level);
+}
+
+static _Atomic uint64_t *table_of(const struct ept *ept, uint64_t entry)
+{
+    return ept->frames->pointer(ept->frames, hpa(entry & EPT_ADDRESS));
+}
+
 static void translations_changed(struct ept *ept)
 {
     atomic_fetch_add_explicit(&ept->generation, 1, memory_order_release);
@@ -43,8 +64,8 @@ static void destroy_table(struct ept *ept, _Atomic uint64_t *table, unsigned lev
 {
     for (unsigned i = 0; level > 1 && i < EPT_ENTRIES; i++) {
         uint64_t entry = atomic_load(&table[i]);
-        if ((entry & EPT_RIGHTS) && !ept_is_leaf(entry, level))
-            destroy_table(ept, ept_table(ept, entry), level - 1);
+        if (is_pointer(entry, level))
+            destroy_table(ept, table_of(ept, entry), level - 1);
     }
     free_table(ept, table);
 }
@@ -70,15 +91,17 @@ uint64_t ept_pointer(const struct ept *ept)
            (ept->features.accessed_dirty ? accessed_dirty : 0);
 }
 
-_Atomic uint64_t *ept_find(const struct ept *ept, gpa_t guest, unsigned *level)
+// The entry on the way to `guest` where a walk ends: a leaf or a hole, or whatever stands at
+// `lowest`; its level in *level.
+static _Atomic uint64_t *find(const struct ept *ept, gpa_t guest, unsigned lowest, unsigned *level)
 {
     _Atomic uint64_t *table = ept->root;
     for (*level = EPT_LEVELS;; --*level) {
-        _Atomic uint64_t *entry = &table[ept_index(guest, *level)];
+        _Atomic uint64_t *entry = &table[guest.value / level_size(*level) % EPT_ENTRIES];
         uint64_t value = atomic_load_explicit(entry, memory_order_acquire);
-        if (!(value & EPT_RIGHTS) || ept_is_leaf(value, *level))
+        if (*level == lowest || !is_pointer(value, *level))
             return entry;
-        table = ept_table(ept, value);
+        table = table_of(ept, value);
     }
 }
 
@@ -93,7 +116,7 @@ static status_t split(struct ept *ept, _Atomic uint64_t *entry, unsigned level)
     do {
         uint64_t part = level == 2 ? leaf & ~EPT_LEAF : leaf;
         for (unsigned i = 0; i < EPT_ENTRIES; i++)
-            atomic_store_explicit(&table[i], part + i * ept_level_size(level - 1),
+            atomic_store_explicit(&table[i], part + i * level_size(level - 1),
                                   memory_order_relaxed);
     } while (!atomic_compare_exchange_strong(entry, &leaf, pointer_to(ept, table)));
     translations_changed(ept);
@@ -155,7 +178,7 @@ static bool is_empty(const _Atomic uint64_t *table)
 static void replace_table(struct ept *ept, _Atomic uint64_t *entry, uint64_t value)
 {
     uint64_t old = atomic_exchange(entry, value);
-    ept->retired[ept->retired_count++] = (void *)(uintptr_t)ept_table(ept, old);
+    ept->retired[ept->retired_count++] = (void *)(uintptr_t)table_of(ept, old);
     translations_changed(ept);
 }
 
@@ -171,30 +194,24 @@ static void set_leaf(struct ept *ept, _Atomic uint64_t *entry, uint64_t value)
 // use already.
 static status_t map_leaf(struct ept *ept, gpa_t guest, hpa_t host, uint64_t flags, unsigned *level)
 {
-    _Atomic uint64_t *table = ept->root;
-    for (unsigned at = EPT_LEVELS;; at--) {
-        _Atomic uint64_t *entry = &table[ept_index(guest, at)];
+    for (;;) {
+        unsigned at;
+        _Atomic uint64_t *entry = find(ept, guest, *level, &at);
         uint64_t old = atomic_load(entry);
-        bool present = old & EPT_RIGHTS;
-        bool points = present && !ept_is_leaf(old, at);
-        if (at <= *level) {
-            uint64_t value = host.value | flags | (at > 1 ? EPT_LEAF : 0);
-            bool replaceable =
-                points && ept->retired_count < EPT_RETIRED && is_empty(ept_table(ept, old));
-            if (replaceable)
-                replace_table(ept, entry, value);
-            else if (!points)
-                set_leaf(ept, entry, value);
-            if (replaceable || !points) {
-                *level = at;
-                return STATUS_OK;
-            }
-        } else if (!points) {
-            status_t status = present ? split(ept, entry, at) : extend(ept, entry);
+        uint64_t value = host.value | flags | (*level > 1 ? EPT_LEAF : 0);
+        if (at > *level) {
+            status_t status = old & EPT_RIGHTS ? split(ept, entry, at) : extend(ept, entry);
             if (status != STATUS_OK)
                 return status;
+        } else if (!is_pointer(old, at)) {
+            set_leaf(ept, entry, value);
+            return STATUS_OK;
+        } else if (ept->retired_count < EPT_RETIRED && is_empty(table_of(ept, old))) {
+            replace_table(ept, entry, value);
+            return STATUS_OK;
+        } else {
+            --*level;
         }
-        table = ept_table(ept, atomic_load(entry));
     }
 }
 
@@ -214,9 +231,9 @@ status_t ept_map(struct ept *ept, gpa_t guest, hpa_t host, uint64_t size, uint64
         status = map_leaf(ept, guest, host, flags, &level);
         if (status != STATUS_OK)
             return status;
-        guest.value += ept_level_size(level);
-        host.value += ept_level_size(level);
-        size -= ept_level_size(level);
+        guest.value += level_size(level);
+        host.value += level_size(level);
+        size -= level_size(level);
     }
     return STATUS_OK;
 }
@@ -228,9 +245,9 @@ static status_t change_range(struct ept *ept, gpa_t guest, uint64_t size, uint64
     uint64_t end = guest.value + size;
     while (guest.value < end) {
         unsigned level;
-        _Atomic uint64_t *entry = ept_find(ept, guest, &level);
+        _Atomic uint64_t *entry = find(ept, guest, 1, &level);
         uint64_t old = atomic_load(entry);
-        uint64_t covered = ept_level_size(level);
+        uint64_t covered = level_size(level);
         uint64_t first = align_down(guest.value, covered);
         if (old & EPT_RIGHTS) {
             if (first < guest.value || first + covered > end) {
@@ -272,12 +289,12 @@ status_t ept_protect(struct ept *ept, gpa_t guest, uint64_t size, uint64_t right
 static uint64_t merged(const _Atomic uint64_t *table, unsigned level)
 {
     uint64_t first = atomic_load(&table[0]) & ~(EPT_ACCESSED | EPT_DIRTY);
-    if (!(first & EPT_RIGHTS) || !ept_is_leaf(first, level) ||
-        !is_aligned(first & EPT_ADDRESS, ept_level_size(level + 1)))
+    if (!(first & EPT_RIGHTS) || !is_leaf(first, level) ||
+        !is_aligned(first & EPT_ADDRESS, level_size(level + 1)))
         return 0;
     for (unsigned i = 1; i < EPT_ENTRIES; i++) {
         uint64_t entry = atomic_load(&table[i]) & ~(EPT_ACCESSED | EPT_DIRTY);
-        if (entry != first + i * ept_level_size(level))
+        if (entry != first + i * level_size(level))
             return 0;
     }
     // A CPU may still write by the small pages while we look: better one page too many in a dirty
@@ -296,20 +313,24 @@ status_t ept_merge(struct ept *ept, gpa_t guest, uint64_t size)
     if (ept->retired_count == EPT_RETIRED)
         return STATUS_FULL;
 
-    unsigned target = size == PAGE_2M ? 2 : 3;
-    _Atomic uint64_t *table = ept->root;
-    for (unsigned level = EPT_LEVELS;; level--) {
-        _Atomic uint64_t *entry = &table[ept_index(guest, level)];
-        uint64_t value = atomic_load(entry);
-        if (!(value & EPT_RIGHTS) || ept_is_leaf(value, level))
-            return STATUS_INVALID;
-        table = ept_table(ept, value);
-        if (level != target)
-            continue;
-        uint64_t leaf = merged(table, level - 1);
-        if (leaf == 0)
-            return STATUS_INVALID;
-        replace_table(ept, entry, leaf);
-        return STATUS_OK;
-    }
+    unsigned target = size == PAGE_2M ? 2 : 3, level;
+    _Atomic uint64_t *entry = find(ept, guest, target, &level);
+    uint64_t old = atomic_load(entry);
+    uint64_t leaf =
+        level == target && is_pointer(old, level) ? merged(table_of(ept, old), level - 1) : 0;
+    if (leaf == 0)
+        return STATUS_INVALID;
+    replace_table(ept, entry, leaf);
+    return STATUS_OK;
+}
+
+uint64_t ept_test_and_clear(struct ept *ept, gpa_t guest, uint64_t flags, uint64_t *size)
+{
+    unsigned level;
+    _Atomic uint64_t *entry = find(ept, guest, 1, &level);
+    uint64_t had = atomic_load(entry) & EPT_RIGHTS ? atomic_fetch_and(entry, ~flags) & flags : 0;
+    if (had)
+        translations_changed(ept);
+    *size = level_size(level);
+    return had;
 }

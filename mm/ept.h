@@ -98,60 +98,6 @@ MUST_CHECK status_t ept_merge(struct ept *ept, gpa_t guest, uint64_t size);
 // generation.
 void ept_reclaim(struct ept *ept);
 
-// ---- looking
-// -------------------------------------------------------------------------------------------------------
-
-// One walk as the CPU does it.
-struct ept_walk {
-    uint64_t entry[EPT_LEVELS]; // from the root on
-    unsigned depth;             // entries read
-    bool present;               // a leaf was reached
-    gpa_t guest;                // start of the leaf, or of the hole
-    uint64_t size;              // of the leaf, or of the hole
-    hpa_t host;                 // where the leaf begins (if present)
-    uint64_t flags;             // of the leaf: everything but the address and EPT_LEAF
-};
-
-// Walks to `guest` (below EPT_ADDRESS_LIMIT).
-struct ept_walk ept_lookup(const struct ept *ept, gpa_t guest);
-
-// Why the CPU would call the last entry of a walk a misconfiguration, or NULL.
-const char *ept_misconfiguration(const struct ept *ept, const struct ept_walk *walk);
-
-// Calls `visit` for each leaf that touches the range, in order, until it returns false.
-void ept_visit(const struct ept *ept, gpa_t guest, uint64_t size,
-               bool (*visit)(void *context, const struct ept_walk *leaf), void *context);
-
-// Clears `flags` (EPT_ACCESSED, EPT_DIRTY) in each leaf that touches the range and calls `found`
-// for those that had one of them (its `flags` as before). Returns how many; generation advances if
-// any.
-uint64_t ept_test_and_clear(struct ept *ept, gpa_t guest, uint64_t size, uint64_t flags,
-                            void (*found)(void *context, const struct ept_walk *leaf),
-                            void *context);
-
-// ---- shared by the files of this module
-// ----------------------------------------------------------------------------
-
-// The bytes that an entry covers at `level` (1: 4K, 2: 2M, 3: 1G, 4: 512G).
-static inline uint64_t ept_level_size(unsigned level)
-{
-    return PAGE_SIZE << (9 * (level - 1));
-}
-
-static inline unsigned ept_index(gpa_t guest, unsigned level)
-{
-    return (guest.value >> (12 + 9 * (level - 1))) & (EPT_ENTRIES - 1);
-}
-
-static inline bool ept_is_leaf(uint64_t entry, unsigned level)
-{
-    return level == 1 || (entry & EPT_LEAF);
-}
-
-static inline _Atomic uint64_t *ept_table(const struct ept *ept, uint64_t entry)
-{
-    return ept->frames->pointer(ept->frames, hpa(entry & EPT_ADDRESS));
-}
-
-// The entry that decides about `guest`: a leaf or a hole; its level in *level.
-_Atomic uint64_t *ept_find(const struct ept *ept, gpa_t guest, unsigned *level);
+// Clears `flags` (EPT_ACCESSED, EPT_DIRTY) in the leaf at `guest` and returns those that it had;
+// generation advances if any. *size: what the leaf, or the hole there, covers.
+uint64_t ept_test_and_clear(struct ept *ept, gpa_t guest, uint64_t flags, uint64_t *size);

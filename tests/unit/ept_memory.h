@@ -104,6 +104,7 @@ struct translation {
     uint64_t host;  // of the byte asked for
     uint64_t flags; // rights, memory type, ignore PAT, accessed, dirty; 0: not mapped
     unsigned level; // of the leaf or hole
+    _Atomic uint64_t *entry;
 };
 
 // Walks as a CPU would, from the EPTP value on.
@@ -113,16 +114,21 @@ static inline struct translation memory_walk(struct ept_memory *memory, uint64_t
     uint64_t table = eptp & 0x000ffffffffff000;
     for (unsigned level = 4;; level--) {
         unsigned shift = 12 + 9 * (level - 1);
-        _Atomic uint64_t *entries = memory_at(memory, table);
-        uint64_t entry = atomic_load(&entries[(guest >> shift) % 512]);
+        _Atomic uint64_t *at =
+            (_Atomic uint64_t *)memory_at(memory, table) + (guest >> shift) % 512;
+        uint64_t entry = atomic_load(at), type = entry >> 3 & 7;
         if ((entry & 7) == 0)
-            return (struct translation){.level = level};
+            return (struct translation){.level = level, .entry = at};
+        if ((entry & 3) == 2)
+            abort(); // a misconfiguration: writable but not readable
         if (level == 1 || (level < 4 && (entry & 0x80))) {
             uint64_t within = guest & ((UINT64_C(1) << shift) - 1);
-            return (struct translation){(entry & 0x000ffffffffff000) + within, entry & 0x37f,
-                                        level};
+            uint64_t host = entry & 0x000ffffffffff000;
+            if (type == 2 || type == 3 || type == 7 || (host & ((UINT64_C(1) << shift) - 1)))
+                abort(); // a reserved memory type, or reserved bits in the address
+            return (struct translation){host + within, entry & 0x37f, level, at};
         }
-        if (entry & 0x78)
+        if (entry & 0xf8)
             abort(); // reserved bits in a pointer to a table
         table = entry & 0x000ffffffffff000;
     }

@@ -1,4 +1,4 @@
-// mm/ept.c and mm/ept_walk.c over a recording memory: translations, frames, generations, and every
+// mm/ept.c over a recording memory: translations, frames, generations, and every
 // intermediate state.
 
 #include "tests/unit/support.h"
@@ -44,18 +44,11 @@ static void is_mapped(struct fixture *f, uint64_t guest, uint64_t host, uint64_t
     assert_int_equal(found.host, host);
     assert_int_equal(found.flags & ~AD, flags);
     assert_int_equal(found.level, level);
-    struct ept_walk walk = ept_lookup(&f->ept, gpa(guest));
-    assert_true(walk.present);
-    assert_int_equal(walk.host.value + (guest - walk.guest.value), host);
-    assert_int_equal(walk.flags & ~AD, flags);
-    assert_int_equal(walk.size, ept_level_size(level));
-    assert_null(ept_misconfiguration(&f->ept, &walk));
 }
 
 static void is_hole(struct fixture *f, uint64_t guest)
 {
     assert_int_equal(at(f, guest).flags, 0);
-    assert_false(ept_lookup(&f->ept, gpa(guest)).present);
 }
 
 #define MAP(f, guest, host, size, flags) ept_map(&(f)->ept, gpa(guest), hpa(host), size, flags)
@@ -277,38 +270,27 @@ static void without_frames_what_was_mapped_stays_right(void **state)
 
 static void set_flags(struct fixture *f, uint64_t guest, uint64_t flags)
 {
-    unsigned level;
-    atomic_fetch_or(ept_find(&f->ept, gpa(guest), &level), flags);
-}
-
-struct log {
-    uint64_t guest[8];
-    unsigned count;
-};
-
-static void note(void *context, const struct ept_walk *leaf)
-{
-    struct log *log = context;
-    assert_true(log->count < 8);
-    assert_true(leaf->flags & EPT_DIRTY);
-    log->guest[log->count++] = leaf->guest.value;
+    atomic_fetch_or(at(f, guest).entry, flags);
 }
 
 static void dirty_leaves_are_found_once(void **state)
 {
     (void)state;
     struct fixture f = begin(true);
-    struct log log = {0};
+    uint64_t size;
     OK(MAP(&f, 0, 0, PAGE_2M + PAGE_SIZE, EPT_RAM));
     set_flags(&f, 5, AD);
     set_flags(&f, PAGE_2M, AD);
     uint64_t before = f.ept.generation;
-    assert_int_equal(ept_test_and_clear(&f.ept, gpa(0), BIT(48), EPT_DIRTY, note, &log), 2);
-    assert_int_equal(log.guest[0], 0);
-    assert_int_equal(log.guest[1], PAGE_2M);
+    assert_int_equal(ept_test_and_clear(&f.ept, gpa(0), EPT_DIRTY, &size), EPT_DIRTY);
+    assert_int_equal(size, PAGE_2M);
+    assert_int_equal(ept_test_and_clear(&f.ept, gpa(PAGE_2M), EPT_DIRTY, &size), EPT_DIRTY);
+    assert_int_equal(size, PAGE_SIZE);
     assert_true(f.ept.generation > before);
     before = f.ept.generation;
-    assert_int_equal(ept_test_and_clear(&f.ept, gpa(0), BIT(48), EPT_DIRTY, note, &log), 0);
+    assert_int_equal(ept_test_and_clear(&f.ept, gpa(0), EPT_DIRTY, &size), 0);
+    assert_int_equal(ept_test_and_clear(&f.ept, gpa(PAGE_1G), AD, &size), 0); // a hole
+    assert_int_equal(size, PAGE_1G);
     assert_int_equal(f.ept.generation, before);
     assert_int_equal(at(&f, 5).flags & AD, EPT_ACCESSED); // only what was asked for
 
@@ -318,64 +300,6 @@ static void dirty_leaves_are_found_once(void **state)
     assert_true(at(&f, 0).flags & EPT_DIRTY);
     assert_true(at(&f, PAGE_SIZE).flags & EPT_DIRTY);
     assert_true(at(&f, PAGE_2M - 1).flags & EPT_DIRTY);
-    end(&f);
-}
-
-static bool take(void *context, const struct ept_walk *leaf)
-{
-    struct log *log = context;
-    log->guest[log->count++] = leaf->guest.value;
-    return log->count < 3;
-}
-
-static void leaves_are_visited_in_order(void **state)
-{
-    (void)state;
-    struct fixture f = begin(true);
-    struct log log = {0};
-    OK(MAP(&f, PAGE_1G, 0, PAGE_1G, EPT_RAM));
-    OK(MAP(&f, BIT(40), 0, PAGE_2M, EPT_RAM));
-    OK(MAP(&f, BIT(47), 0, 2 * PAGE_SIZE, EPT_RAM));
-    ept_visit(&f.ept, gpa(0), UINT64_MAX, take, &log);
-    assert_int_equal(log.count, 3); // the visitor had enough
-    assert_int_equal(log.guest[0], PAGE_1G);
-    assert_int_equal(log.guest[1], BIT(40));
-    assert_int_equal(log.guest[2], BIT(47));
-    log.count = 0;
-    ept_visit(&f.ept, gpa(BIT(47) + PAGE_SIZE), PAGE_SIZE, take, &log);
-    assert_int_equal(log.count, 1);
-    end(&f);
-}
-
-static void misconfigurations_are_named(void **state)
-{
-    (void)state;
-    struct fixture f = begin(false);
-    const struct {
-        uint64_t entry;
-        unsigned depth;
-        const char *says;
-    } cases[] = {
-        {EPT_WRITE, 4, "writable"},
-        {EPT_EXECUTE, 4, "execute-only"},
-        {EPT_READ | BIT(40), 4, "beyond"},
-        {EPT_READ | BIT(3), 3, "6:3"},
-        {EPT_READ | EPT_LEAF, 1, "PML4"},
-        {EPT_READ | EPT_LEAF, 2, "1G page"},
-        {EPT_READ | EPT_LEAF | PAGE_SIZE, 3, "large page"},
-        {EPT_READ | 2 << 3, 4, "memory type"},
-        {EPT_READ | 3 << 3, 4, "memory type"},
-        {EPT_READ | EPT_LEAF | 7 << 3, 3, "memory type"},
-    };
-    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct ept_walk walk = {.depth = cases[i].depth};
-        walk.entry[walk.depth - 1] = cases[i].entry;
-        const char *said = ept_misconfiguration(&f.ept, &walk);
-        if (said == NULL || strstr(said, cases[i].says) == NULL)
-            fail_msg("case %u: %s", i, said);
-    }
-    struct ept_walk hole = {.depth = 2};
-    assert_null(ept_misconfiguration(&f.ept, &hole));
     end(&f);
 }
 
@@ -431,7 +355,8 @@ static void no_walk_ever_sees_a_half_made_table(void **state)
     const uint64_t guest[WATCHED] = {0, page - 1, page, page + PAGE_SIZE, 5 * PAGE_2M, PAGE_1G - 1};
     for (unsigned i = 0; i < WATCHED; i++) {
         watch.guest[i] = guest[i];
-        watch.before[i] = watch.after[i] = (struct translation){PAGE_1G + guest[i], EPT_RAM, 0};
+        watch.before[i] = watch.after[i] =
+            (struct translation){PAGE_1G + guest[i], EPT_RAM, 0, NULL};
     }
     watch.after[2].flags = EPT_ROM;
 
@@ -474,7 +399,7 @@ static void each_step_of_each_operation_is_old_or_new(void **state)
             else if (inside && step % 3 == 1)
                 watch.after[i] = (struct translation){0};
             else if (inside)
-                watch.after[i] = (struct translation){guest[i], EPT_RAM, 0};
+                watch.after[i] = (struct translation){guest[i], EPT_RAM, 0, NULL};
         }
         f.memory->look = look;
         f.memory->context = &watch;
@@ -507,8 +432,6 @@ int main(void)
         cmocka_unit_test(unmapping_leaves_the_neighbours),
         cmocka_unit_test(without_frames_what_was_mapped_stays_right),
         cmocka_unit_test(dirty_leaves_are_found_once),
-        cmocka_unit_test(leaves_are_visited_in_order),
-        cmocka_unit_test(misconfigurations_are_named),
         cmocka_unit_test(no_walk_ever_sees_a_half_made_table),
         cmocka_unit_test(each_step_of_each_operation_is_old_or_new),
     };
