@@ -49,18 +49,12 @@ static bool matches(const struct vcpu *target, const struct vcpu *sender,
                             : message->destination == target->apic_id;
 }
 
-// Whether the target takes fixed interrupts: an APIC that software disabled does not.
-static bool takes_interrupts(const struct vcpu *target)
-{
-    return (lapic_get(&target->lapic, LAPIC_SVR) & LAPIC_SVR_ENABLE) != 0;
-}
-
 // ---- delivery ----
 
 static bool deliver_fixed(struct vcpu *target, struct vcpu *sender,
                           const struct lapic_message *message)
 {
-    if (!takes_interrupts(target))
+    if (!lapic_accepts(target))
         return false;
     if (target == sender && !message->level)
         lapic_raise(target, message->vector); // on its own CPU: no need to post
@@ -117,7 +111,7 @@ static bool deliver_lowest(struct vm *vm, struct vcpu *sender, const struct lapi
     uint32_t last = atomic_load_explicit(&vm->arbitration, memory_order_relaxed);
     for (unsigned i = 1; i <= vm->vcpu_count; i++) {
         struct vcpu *candidate = vm->vcpu[(last + i) % vm->vcpu_count];
-        if (!matches(candidate, sender, message) || !takes_interrupts(candidate))
+        if (!matches(candidate, sender, message) || !lapic_accepts(candidate))
             continue;
         if (!winner || busyness(candidate) < busyness(winner))
             winner = candidate;
@@ -156,7 +150,7 @@ void lapic_send(struct vcpu *vcpu, uint64_t icr)
     uint8_t vector = (uint8_t)icr, mode = (uint8_t)FIELD_GET(ICR_MODE, icr);
 
     if (vector >= 16 && is_to_self(vcpu, icr, destination)) {
-        if (takes_interrupts(vcpu))
+        if (lapic_accepts(vcpu))
             lapic_raise(vcpu, vector);
         return;
     }

@@ -95,6 +95,7 @@ static void reset_registers(struct vcpu *vcpu)
     lapic_set(lapic, LAPIC_VERSION, LAPIC_VERSION_VALUE);
     lapic_set(lapic, LAPIC_DFR, 0xffffffff);
     lapic_set(lapic, LAPIC_SVR, SVR_RESET);
+    vcpu_note(vcpu, REQUEST_APIC);
     for (unsigned i = 0; i < ARRAY_LENGTH(lvt_offsets); i++)
         lapic_set(lapic, lvt_offsets[i], LVT_MASKED);
     set_identity(vcpu);
@@ -183,9 +184,11 @@ static uint32_t read_register(struct vcpu *vcpu, unsigned offset, uint64_t now)
     return lapic_get(&vcpu->lapic, offset);
 }
 
-static void write_svr(struct lapic *lapic, uint32_t value)
+static void write_svr(struct vcpu *vcpu, uint32_t value)
 {
+    struct lapic *lapic = &vcpu->lapic;
     lapic_set(lapic, LAPIC_SVR, value);
+    vcpu_note(vcpu, REQUEST_APIC);
     if (value & LAPIC_SVR_ENABLE)
         return;
     for (unsigned i = 0; i < ARRAY_LENGTH(lvt_offsets); i++)
@@ -227,7 +230,7 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value, u
         lapic_set(lapic, LAPIC_DFR, value | 0x0fffffff);
         break;
     case LAPIC_SVR:
-        write_svr(lapic, value);
+        write_svr(vcpu, value);
         break;
     case LAPIC_ESR: // shows what gathered since the last write
         lapic_set(lapic, LAPIC_ESR, lapic->errors);

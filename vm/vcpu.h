@@ -127,7 +127,7 @@ enum vcpu_request {
     REQUEST_PREDICTION_BARRIER = BIT32(10), // an IBPB, for a guest that cannot do it itself
     REQUEST_FLUSH_L1D = BIT32(11),          // likewise
     REQUEST_WATCH = BIT32(12),              // its next exit is watched (vmx/run.c)
-    REQUEST_APIC = BIT32(12),               // its local APIC's mode or place changed
+    REQUEST_APIC = BIT32(13), // its local APIC's mode or place changed, or whether it accepts
 };
 
 struct vm;
@@ -259,6 +259,12 @@ static inline verdict_t fault_pf(struct vcpu *vcpu, uint64_t linear, uint32_t er
 static inline bool lapic_enabled(const struct vcpu *vcpu)
 {
     return (__atomic_load_n(&vcpu->lapic.base, __ATOMIC_RELAXED) & APIC_BASE_ENABLE) != 0;
+}
+
+// Whether it takes fixed interrupts: one that software has disabled does not.
+static inline bool lapic_accepts(const struct vcpu *vcpu)
+{
+    return (lapic_get(&vcpu->lapic, LAPIC_SVR) & LAPIC_SVR_ENABLE) != 0;
 }
 
 static inline bool lapic_in_x2apic(const struct vcpu *vcpu)

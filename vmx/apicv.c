@@ -91,7 +91,8 @@ void apicv_follow(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
     bool x2apic = lapic_in_x2apic(vcpu);
-    uint64_t controls = choice_apic(&machine_choice, lapic_enabled(vcpu), x2apic);
+    uint64_t controls =
+        choice_apic(&machine_choice, lapic_enabled(vcpu), x2apic, lapic_accepts(vcpu));
     uint64_t changed = controls ^ v->apic_controls;
     v->apic_controls = controls;
     v->virtual_delivery = (controls & SECONDARY_VIRTUAL_INTERRUPT_DELIVERY) != 0;

@@ -181,14 +181,16 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
     choice->missing = required_missing(capabilities);
 }
 
-uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic)
+// The CPU accepts interrupts whatever the spurious-interrupt vector register says, so an APIC that
+// accepts none keeps only the mark of its page; of an x2APIC there is nothing to keep.
+uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic, bool accepts)
 {
     static const enum vmx_feature besides[] = {FEATURE_APIC_REGISTER, FEATURE_VIRTUAL_INTERRUPTS};
     enum vmx_feature mode = x2apic ? FEATURE_X2APIC_VIRT : FEATURE_APIC_ACCESS;
-    if (!enabled || !choice_uses(choice, mode))
+    if (!enabled || !choice_uses(choice, mode) || (x2apic && !accepts))
         return 0;
     uint64_t controls = feature_row[mode].controls;
-    for (unsigned i = 0; i < ARRAY_LENGTH(besides); i++)
+    for (unsigned i = 0; accepts && i < ARRAY_LENGTH(besides); i++)
         if (choice_uses(choice, besides[i]))
             controls |= feature_row[besides[i]].controls;
     return controls;

@@ -71,7 +71,8 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
                  uint32_t wanted, uint32_t requested);
 
 // The secondary controls that virtualize a local APIC in this mode, beside those of `word`.
-uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic);
+// `accepts`: software has enabled it, so that it takes interrupts.
+uint64_t choice_apic(const struct vmx_choice *choice, bool enabled, bool x2apic, bool accepts);
 
 // Adds to the words of a VM's vCPUs the exits of a mask of vm/trap.h. STATUS_UNSUPPORTED: the CPUs
 // have no control for one of them, and the mask does not say that it may be left out.

@@ -316,7 +316,7 @@ static void perform(const struct operation *operation)
         enter(vcpu, where, write);
         break;
     case 12: // no CPU has the APIC of a vCPU that has switched it off: choice_apic()
-        if (lapic_enabled(vcpu))
+        if (lapic_enabled(vcpu) && lapic_accepts(vcpu))
             enter_virtual(vcpu, where, operation->value, write);
         break;
     case 13:

@@ -116,6 +116,19 @@ static void to_xapic(void)
     write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
 }
 
+// One that software disabled keeps what is pending and accepts nothing more, from itself either.
+static void check_software_disabled(const char *mode)
+{
+    came[0] = 0;
+    send(0, ICR_SELF | LOW);
+    set(APIC_SVR, 0xff);
+    send(0, ICR_SELF | VECTOR);
+    if (in_x2apic())
+        write_msr(MSR_X2APIC + 0x3f, VECTOR); // SELF IPI
+    bool held = !bit(APIC_IRR, VECTOR) && bit(APIC_IRR, LOW) && wait_came(0, 1) && !wait_came(0, 2);
+    check(held && works_here(), "%s: disabled by software it accepts nothing", mode);
+}
+
 // ---- the other CPU: it asks for work in a loop, whatever its APIC does ----
 
 static void (*volatile job)(void);
@@ -374,10 +387,12 @@ void guest_main(uint32_t magic, uint64_t information)
     check_moved();
     check_ends();
     check_lines("xAPIC");
+    check_software_disabled("xAPIC");
     check_init("xAPIC");
     to_x2apic();
     there(other_to_x2apic);
     check_lines("x2APIC");
+    check_software_disabled("x2APIC");
     check_init("x2APIC");
     guest_power_off();
 }

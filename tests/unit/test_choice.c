@@ -103,20 +103,25 @@ static void the_local_apic_s_controls_follow_its_mode(void **state)
     (void)state;
     struct vmx_choice choice = chosen(&bochs_icelake, "");
     assert_false(choice.word[WORD_SECONDARY] & (MODES | WHOLE));
-    assert_int_equal(choice_apic(&choice, true, false), SECONDARY_VIRTUALIZE_APIC_ACCESSES | WHOLE);
-    assert_int_equal(choice_apic(&choice, true, true), SECONDARY_VIRTUALIZE_X2APIC | WHOLE);
-    assert_int_equal(choice_apic(&choice, false, false), 0);
+    assert_int_equal(choice_apic(&choice, true, false, true),
+                     SECONDARY_VIRTUALIZE_APIC_ACCESSES | WHOLE);
+    assert_int_equal(choice_apic(&choice, true, true, true), SECONDARY_VIRTUALIZE_X2APIC | WHOLE);
+    assert_int_equal(choice_apic(&choice, false, false, true), 0);
+    // One that accepts nothing is software's, but for the mark of the page.
+    assert_int_equal(choice_apic(&choice, true, false, false), SECONDARY_VIRTUALIZE_APIC_ACCESSES);
+    assert_int_equal(choice_apic(&choice, true, true, false), 0);
     // Without the mode's own control nothing: the guest's accesses would miss the page.
     choice = chosen(&bochs_icelake, "-x2apic_virt,-vid");
-    assert_int_equal(choice_apic(&choice, true, true), 0);
-    assert_int_equal(choice_apic(&choice, true, false),
+    assert_int_equal(choice_apic(&choice, true, true, true), 0);
+    assert_int_equal(choice_apic(&choice, true, false, true),
                      SECONDARY_VIRTUALIZE_APIC_ACCESSES | SECONDARY_APIC_REGISTER);
     choice = chosen(&bochs_icelake, "-apic_access,-apicv");
-    assert_int_equal(choice_apic(&choice, true, true),
+    assert_int_equal(choice_apic(&choice, true, true, true),
                      SECONDARY_VIRTUALIZE_X2APIC | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY);
-    assert_int_equal(choice_apic(&choice, true, false), 0);
+    assert_int_equal(choice_apic(&choice, true, false, true), 0);
     choice = chosen(&bochs_icelake, "-tpr_shadow");
-    assert_int_equal(choice_apic(&choice, true, true) | choice_apic(&choice, true, false), 0);
+    assert_int_equal(
+        choice_apic(&choice, true, true, true) | choice_apic(&choice, true, false, true), 0);
 }
 
 static void an_unknown_word_of_the_option_is_named(void **state)

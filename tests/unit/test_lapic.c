@@ -307,7 +307,9 @@ static void software_disable_masks_the_table(void **state)
     mmio_write(cpu, LAPIC_LVT_TIMER, 0x40);
     mmio_write(cpu, LAPIC_LVT_LINT0, 0x700);
     lapic_raise(cpu, 0x66);
+    take_requests(cpu);
     mmio_write(cpu, LAPIC_SVR, 0xff);
+    assert_true(take_requests(cpu) & REQUEST_APIC); // no CPU may accept anything for it
     assert_int_equal(mmio_read(cpu, LAPIC_LVT_TIMER), 0x10040);
     assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), 0x10700);
     mmio_write(cpu, LAPIC_LVT_LINT0, 0x700); // masks cannot be cleared now

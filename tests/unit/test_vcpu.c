@@ -127,7 +127,8 @@ static void init_restarts_the_bootstrap_processor(void **state)
     vcpu_take_requests(&vcpus[0], REQUEST_INIT);
     check_common(&vcpus[0]);
     assert_int_equal(vcpus[0].activity, ACTIVITY_ACTIVE);
-    assert_int_equal(vcpus[0].requests, REQUEST_FLUSH_TLB); // paging is off now
+    // Paging is off now, and the local APIC disabled by software.
+    assert_int_equal(vcpus[0].requests, REQUEST_FLUSH_TLB | REQUEST_APIC);
 }
 
 static void sipi_starts_one_that_waits(void **state)
