@@ -59,6 +59,13 @@ static inline uint64_t size_mask(unsigned size)
     return ~UINT64_C(0) >> (-(size * 8) & 63);
 }
 
+// The number of `size` bytes (1, 2, 4, 8) with its sign, whatever the bits above them.
+static inline int64_t sign_extend(uint64_t value, unsigned size)
+{
+    unsigned unused = 64 - size * 8;
+    return (int64_t)(value << unused) >> unused;
+}
+
 // How many bits are set. (The compiler's own would be a call of libgcc.)
 static inline unsigned bit_count(uint64_t value)
 {

@@ -30,13 +30,11 @@ static uint64_t add(unsigned size, uint64_t a, uint64_t b, bool carry, uint64_t 
     return result;
 }
 
+// Adds the complement: a borrow is a carry that did not come.
 static uint64_t subtract(unsigned size, uint64_t a, uint64_t b, bool borrow, uint64_t *rflags)
 {
-    uint64_t result = (a - b - borrow) & size_mask(size);
-    set_result(rflags, size, result);
-    set_flag(rflags, RFLAGS_CF, a < b || (borrow && a == b));
-    set_flag(rflags, RFLAGS_AF, (a ^ b ^ result) & 0x10);
-    set_flag(rflags, RFLAGS_OF, (a ^ b) & (a ^ result) & SIGN(size));
+    uint64_t result = add(size, a, ~b & size_mask(size), !borrow, rflags);
+    *rflags ^= RFLAGS_CF | RFLAGS_AF;
     return result;
 }
 
@@ -82,103 +80,38 @@ uint64_t alu_unary(enum operation operation, unsigned size, uint64_t value, uint
     return result;
 }
 
-// Rotates through CF: a ring of one bit more than the operand has.
-static uint64_t rotate_carry(bool left, unsigned size, uint64_t value, unsigned count,
-                             uint64_t *rflags)
+// What moves in where `out` moves out. `sign` is the operand's own, `fill` the next bit of the
+// other.
+static bool bit_in(enum operation operation, bool out, bool carry, bool sign, bool fill)
 {
-    bool carry = *rflags & RFLAGS_CF;
-    for (count %= size * 8 + 1; count; count--) {
-        bool out = value & (left ? SIGN(size) : 1);
-        value = left ? value << 1 | carry : value >> 1 | (carry ? SIGN(size) : 0);
+    if (operation == OP_ROL || operation == OP_ROR)
+        return out;
+    if (operation == OP_RCL || operation == OP_RCR)
+        return carry;
+    return operation == OP_SAR ? sign : fill;
+}
+
+uint64_t alu_shift(enum operation operation, unsigned size, uint64_t value, uint64_t fill,
+                   unsigned count, uint64_t *rflags)
+{
+    bool left = (operation - OP_ROL) % 2 == 0, carry = *rflags & RFLAGS_CF;
+    uint64_t leaving = left ? SIGN(size) : 1, entering = left ? 1 : SIGN(size);
+    value &= size_mask(size);
+    if (count == 0)
+        return value;
+    for (; count; count--) {
+        bool out = value & leaving;
+        bool in = bit_in(operation, out, carry, value & SIGN(size), fill & leaving);
+        value = ((left ? value << 1 : value >> 1) & size_mask(size)) | (in ? entering : 0);
+        fill = left ? fill << 1 : fill >> 1;
         carry = out;
     }
-    value &= size_mask(size);
+    if (operation > OP_RCR) // rotations leave the flags of a result alone
+        logic(size, value, rflags);
     bool top = value & SIGN(size), next = value & SIGN(size) >> 1;
     set_flag(rflags, RFLAGS_CF, carry);
     set_flag(rflags, RFLAGS_OF, left ? top != carry : top != next);
     return value;
-}
-
-static uint64_t rotate(bool left, unsigned size, uint64_t value, unsigned count, uint64_t *rflags)
-{
-    unsigned bits = size * 8, by = count % bits;
-    if (by)
-        value = left ? value << by | value >> (bits - by) : value >> by | value << (bits - by);
-    value &= size_mask(size);
-    bool top = value & SIGN(size), next = value & SIGN(size) >> 1, bottom = value & 1;
-    set_flag(rflags, RFLAGS_CF, left ? bottom : top);
-    set_flag(rflags, RFLAGS_OF, left ? top != bottom : top != next);
-    return value;
-}
-
-static uint64_t shift_left(unsigned size, uint64_t value, unsigned count, uint64_t *rflags)
-{
-    unsigned bits = size * 8;
-    bool carry = count <= bits && (value >> (bits - count) & 1);
-    uint64_t result = count < bits ? value << count & size_mask(size) : 0;
-    logic(size, result, rflags);
-    set_flag(rflags, RFLAGS_CF, carry);
-    set_flag(rflags, RFLAGS_OF, ((result & SIGN(size)) != 0) != carry);
-    return result;
-}
-
-static uint64_t shift_right(unsigned size, uint64_t value, unsigned count, uint64_t *rflags)
-{
-    bool carry = count <= size * 8 && (value >> (count - 1) & 1);
-    uint64_t result = count < size * 8 ? value >> count : 0;
-    logic(size, result, rflags);
-    set_flag(rflags, RFLAGS_CF, carry);
-    set_flag(rflags, RFLAGS_OF, value & SIGN(size));
-    return result;
-}
-
-static uint64_t shift_arithmetic(unsigned size, uint64_t value, unsigned count, uint64_t *rflags)
-{
-    int64_t extended = (int64_t)((value ^ SIGN(size)) - SIGN(size));
-    uint64_t result = (uint64_t)(extended >> count) & size_mask(size);
-    logic(size, result, rflags);
-    set_flag(rflags, RFLAGS_CF, extended >> (count - 1) & 1);
-    return result;
-}
-
-uint64_t alu_shift(enum operation operation, unsigned size, uint64_t value, unsigned count,
-                   uint64_t *rflags)
-{
-    value &= size_mask(size);
-    if (count == 0)
-        return value;
-    if (operation == OP_ROL || operation == OP_ROR)
-        return rotate(operation == OP_ROL, size, value, count, rflags);
-    if (operation == OP_RCL || operation == OP_RCR)
-        return rotate_carry(operation == OP_RCL, size, value, count, rflags);
-    if (operation == OP_SHR)
-        return shift_right(size, value, count, rflags);
-    if (operation == OP_SAR)
-        return shift_arithmetic(size, value, count, rflags);
-    return shift_left(size, value, count, rflags);
-}
-
-uint64_t alu_double_shift(enum operation operation, unsigned size, uint64_t value, uint64_t fill,
-                          unsigned count, uint64_t *rflags)
-{
-    unsigned bits = size * 8;
-    value &= size_mask(size);
-    fill &= size_mask(size);
-    if (count == 0)
-        return value;
-    if (count > bits) // 16-bit operands only; result and flags are undefined
-        count -= bits;
-    bool left = operation == OP_SHLD;
-    bool carry = value >> (left ? bits - count : count - 1) & 1;
-    uint64_t result = fill;
-    if (count < bits)
-        result = left ? value << count | fill >> (bits - count)
-                      : value >> count | fill << (bits - count);
-    result &= size_mask(size);
-    logic(size, result, rflags);
-    set_flag(rflags, RFLAGS_CF, carry);
-    set_flag(rflags, RFLAGS_OF, (result ^ value) & SIGN(size));
-    return result;
 }
 
 void alu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_t *low,
@@ -187,8 +120,7 @@ void alu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_
     uint64_t mask = size_mask(size), sign = SIGN(size);
     unsigned __int128 product = (unsigned __int128)(a & mask) * (b & mask);
     if (is_signed)
-        product = (unsigned __int128)((__int128)(int64_t)(((a & mask) ^ sign) - sign) *
-                                      (int64_t)(((b & mask) ^ sign) - sign));
+        product = (unsigned __int128)((__int128)sign_extend(a, size) * sign_extend(b, size));
     *low = (uint64_t)product & mask;
     *high = (uint64_t)(product >> (size * 8)) & mask;
     uint64_t extension = is_signed && (*low & sign) ? mask : 0;
@@ -196,24 +128,17 @@ void alu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_
     set_flag(rflags, RFLAGS_CF | RFLAGS_OF, *high != extension);
 }
 
-// 2 * size bytes by size bytes, unsigned; there is no 128-bit division without a library. False: it
-// overflows.
+// 2 * size bytes by size bytes, unsigned, by the CPU's own: the compiler would call a library.
+// False: it overflows.
 static bool divide(unsigned size, uint64_t divisor, uint64_t *low, uint64_t *high)
 {
     if (*high >= divisor)
         return false;
-    uint64_t remainder = *high, quotient = *low;
-    for (unsigned i = 0; i < size * 8; i++) {
-        bool overflow = remainder & SIGN(size);
-        remainder = (remainder << 1 | ((quotient & SIGN(size)) != 0)) & size_mask(size);
-        quotient = quotient << 1 & size_mask(size);
-        if (overflow || remainder >= divisor) {
-            remainder = (remainder - divisor) & size_mask(size);
-            quotient |= 1;
-        }
+    if (size < 8) {
+        *low |= *high << size * 8;
+        *high = 0;
     }
-    *low = quotient;
-    *high = remainder;
+    __asm__("divq %2" : "+a"(*low), "+d"(*high) : "r"(divisor) : "cc");
     return true;
 }
 

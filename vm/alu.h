@@ -18,13 +18,10 @@ static inline unsigned alu_count(unsigned size, uint64_t count)
     return (unsigned)(count & (size == 8 ? 0x3f : 0x1f));
 }
 
-// OP_ROL to OP_SAR by `count` from alu_count(). A count of zero changes nothing.
-uint64_t alu_shift(enum operation operation, unsigned size, uint64_t value, unsigned count,
-                   uint64_t *rflags);
-
-// OP_SHLD, OP_SHRD: bits of `fill` move in. `count` from alu_count().
-uint64_t alu_double_shift(enum operation operation, unsigned size, uint64_t value, uint64_t fill,
-                          unsigned count, uint64_t *rflags);
+// OP_ROL to OP_SHRD by `count` from alu_count(); bits of `fill` (0 but for double shifts) move in.
+// A count of zero changes nothing.
+uint64_t alu_shift(enum operation operation, unsigned size, uint64_t value, uint64_t fill,
+                   unsigned count, uint64_t *rflags);
 
 // The product of 2 * `size` bytes. CF and OF: it does not fit in `size` bytes.
 void alu_multiply(bool is_signed, unsigned size, uint64_t a, uint64_t b, uint64_t *low,

@@ -44,8 +44,7 @@ static uint64_t next_number(struct decoder *decoder, unsigned size)
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++)
         value |= (uint64_t)next_byte(decoder) << (i * 8);
-    uint64_t sign = size ? BIT(size * 8 - 1) : 0;
-    return (value ^ sign) - sign;
+    return size ? (uint64_t)sign_extend(value, size) : 0;
 }
 
 static bool take_legacy_prefix(struct decoder *decoder, uint8_t byte)

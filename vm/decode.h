@@ -5,9 +5,9 @@
 #include "lib/bits.h"
 
 // The operations, what people call them, and the emulator's function for them (vm/emulation.h). ADD
-// to CMP and ROL to SAR stand in the order of the opcode bits that choose among them; SAL is the
-// same as SHL, IMUL goes to RDX:RAX. SYSTEM is SLDT to LTR (`condition` 0) and SGDT to LMSW (1), by
-// `reg`: exits/system.c executes it.
+// to CMP and ROL to SAR stand in the order of the opcode bits that choose among them, left and
+// right by turns from ROL to SHRD; SAL is the same as SHL, IMUL goes to RDX:RAX. SYSTEM is SLDT to
+// LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it.
 // clang-format off
 #define VM_OPERATIONS(OPERATION) \
     OPERATION(ADD, "ADD", arithmetic) \

@@ -56,12 +56,9 @@ verdict_t emulate_shift(struct emulation *emulation)
     if (!operand_prepare(emulation, size, true))
         return emulation->fault;
     uint64_t value = operand_read(emulation, size);
-    if (operation == OP_SHLD || operation == OP_SHRD)
-        value = alu_double_shift(operation, size, value,
-                                 register_read(emulation, instruction->reg, size), count,
-                                 &emulation->rflags);
-    else
-        value = alu_shift(operation, size, value, count, &emulation->rflags);
+    bool is_double = operation == OP_SHLD || operation == OP_SHRD;
+    uint64_t fill = is_double ? register_read(emulation, instruction->reg, size) : 0;
+    value = alu_shift(operation, size, value, fill, count, &emulation->rflags);
     if (count != 0 || !instruction->is_memory)
         operand_write(emulation, size, value);
     return emulation_done(emulation);
@@ -73,12 +70,11 @@ static unsigned bit_number(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned bits = instruction->operand_size * 8U;
-    uint64_t offset = operand_source(emulation), sign = BIT(bits - 1);
-    if (instruction->is_memory && instruction->form == FORM_RM_REG) {
-        int64_t number = (int64_t)((offset ^ sign) - sign);
+    uint64_t offset = operand_source(emulation);
+    if (instruction->is_memory && instruction->form == FORM_RM_REG)
         emulation->address_offset =
-            (uint64_t)(number >> lowest_bit(bits)) * instruction->operand_size;
-    }
+            (uint64_t)(sign_extend(offset, instruction->operand_size) >> lowest_bit(bits)) *
+            instruction->operand_size;
     return (unsigned)(offset & (bits - 1));
 }
 

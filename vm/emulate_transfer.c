@@ -28,9 +28,9 @@ verdict_t emulate_extend(struct emulation *emulation)
     unsigned size = instruction->source_size;
     if (!operand_prepare(emulation, size, false))
         return emulation->fault;
-    uint64_t value = operand_read(emulation, size), sign = BIT(size * 8U - 1);
+    uint64_t value = operand_read(emulation, size);
     if (instruction->operation == OP_MOVSX)
-        value = (value ^ sign) - sign;
+        value = (uint64_t)sign_extend(value, size);
     // The byte register rule holds for the source alone: the destination is at least 2 bytes.
     register_write(emulation, instruction->reg, instruction->operand_size, value);
     return emulation_done(emulation);

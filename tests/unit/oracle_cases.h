@@ -88,12 +88,6 @@ static inline void make_bytes(uint8_t bytes[15])
         memcpy(bytes + at, draw(2) ? "\x0f\x38\xf0" : "\x0f\x38\xf1", 3);
 }
 
-static inline uint64_t sign_extend(uint64_t value, unsigned bits)
-{
-    uint64_t sign = BIT(bits - 1);
-    return ((value & (sign | (sign - 1))) ^ sign) - sign;
-}
-
 static inline uint64_t segment_base(const struct machine *machine, unsigned segment)
 {
     return machine->bits == 16 ? guest.vcpu.segment[segment].base : 0;
@@ -287,7 +281,7 @@ static inline bool make_case(const struct machine *machine, uint8_t bytes[15],
     if (is_branch(instruction))
         place_address(machine, target);
     if (instruction->operation >= OP_BT && instruction->operation <= OP_BTC) {
-        uint64_t offset = sign_extend(gpr[instruction->reg], instruction->operand_size * 8U);
+        uint64_t offset = (uint64_t)sign_extend(gpr[instruction->reg], instruction->operand_size);
         return (int64_t)offset < 0x8000 && (int64_t)offset > -0x8000;
     }
     return true;
