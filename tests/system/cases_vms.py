@@ -38,9 +38,9 @@ def run(t, config, status=0, **machine):
 
 
 def end(t, console):
-    """The operator ends all VMs: Ctrl-A x, with a Ctrl-A more for tools/run."""
-    console.type("\x01\x01x")
-    console.ends(2)
+    """The operator ends all VMs."""
+    console.type("\x01x")
+    console.ends(0)
     text = t.seen().replace("\r", "")
     check("panic" not in text.lower(), "panic")
     check("FAIL" not in text, "a guest says FAIL")
