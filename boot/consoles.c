@@ -12,7 +12,7 @@ static void print(const char *text, size_t length)
 }
 
 static const struct mux_output output = {
-    .has_room = console_has_room,
+    .has_room = console_takes_guests,
     .write = console_write,
     .print = print,
     .keep = console_keep,

@@ -130,7 +130,7 @@ static void attend(uint64_t now)
     watchdog_attend(now);
     if (mux_poll(&consoles))
         monitor_redraw(&monitor);
-    if (console_has_room(1))
+    if (console_takes_guests(1))
         vms_console_room();
     if (vms_count() == 0) {
         vms_print_frames(consoles_printer());

@@ -15,7 +15,7 @@
 #include "vmx/setup.h"
 #include "vmx/state.h"
 
-#define SCROLL_BACK 16384
+#define SCROLL_BACK 32768
 
 struct slot slots[CONFIG_VMS];
 unsigned slot_count;

@@ -203,10 +203,11 @@ static bool write_byte(struct mux *mux, unsigned slot, uint8_t byte)
 {
     struct mux_ring *text = &mux->channel[slot]->text;
     if (has_turn(mux, slot) && (!waiting(text) || (show(mux, slot) && !waiting(text)))) {
-        bool is_written = write_through(mux, slot, byte);
-        if (byte == '\n' && wants_prefix(mux))
-            (void)take_turns(mux, slot + 1);
-        return is_written;
+        if (write_through(mux, slot, byte)) {
+            if (byte == '\n' && wants_prefix(mux))
+                (void)take_turns(mux, slot + 1);
+            return true;
+        }
     }
     if (waiting(text) >= text->size)
         return false;

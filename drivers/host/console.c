@@ -16,6 +16,7 @@
 #define CELLS_PER_POLL     256U // a slow framebuffer takes milliseconds for these
 #define LOST_MESSAGE_BYTES 40U
 #define HOST_RESERVE       4096U // of the ring, for messages of the host
+#define GUESTS_SHARE       2048U // of the ring: a fifth of a second at 115200 baud
 
 enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
 
@@ -307,6 +308,11 @@ void console_write(const char *text, size_t length)
 bool console_has_room(size_t bytes)
 {
     return console.uart.port == 0 || ring_free(&console.ring) >= bytes * 2 + HOST_RESERVE;
+}
+
+bool console_takes_guests(size_t bytes)
+{
+    return console.uart.port == 0 || ring_used(&console.ring) + bytes * 2 <= GUESTS_SHARE;
 }
 
 bool console_poll(uint64_t now, uint64_t hz)

@@ -37,8 +37,12 @@ struct printer *console_printer(void);
 void console_write(const char *text, size_t length);
 
 // Whether `bytes` more would find room on the serial line's ring, with something left for Corbel's
-// own messages: a guest that is made to wait for this loses nothing. True without a UART.
+// own messages. True without a UART.
 bool console_has_room(size_t bytes);
+
+// The same for a guest's text, of which little may be on its way: what is there already is seen
+// before the answer to the operator's next key. A guest that is made to wait loses nothing.
+bool console_takes_guests(size_t bytes);
 
 // Moves output on: fills the UART's FIFO if it is empty, redraws a changed screen at most 25 times
 // a second (`now` and `hz`: the TSC and its frequency). Call from the timer and from idle loops.

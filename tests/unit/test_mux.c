@@ -144,14 +144,35 @@ static void a_guest_waits_when_its_ring_is_full(void **state)
 static void a_slow_line_makes_the_guest_wait_and_loses_nothing(void **state)
 {
     (void)state;
+    char expected[RING + 4] = "ab";
     begin(1);
     print(0, "ab");
     room = 0;
-    assert_false(mux_write(&mux, 0, 'c'));
-    assert_shown("ab");
+    for (unsigned i = 0; i < RING; i++)
+        assert_true(mux_write(&mux, 0, expected[i + 2] = (char)('c' + i % 20)));
+    assert_false(mux_write(&mux, 0, '!')); // its ring is full too
+    assert_int_equal(length, 2);
     room = SIZE_MAX;
-    assert_true(mux_write(&mux, 0, 'c'));
-    assert_shown("c");
+    assert_true(mux_write(&mux, 0, expected[RING + 2] = '!'));
+    assert_shown(expected);
+}
+
+static void the_operator_need_not_wait_for_what_a_guest_has_still_to_show(void **state)
+{
+    (void)state;
+    begin(2);
+    type("\x01"
+         "1");
+    room = 0;
+    print(0, "long text\n");
+    forget_shown();
+    type("\x01"
+         "2");
+    assert_shown("--- 2: b (Ctrl-A h helps) ---\n");
+    room = SIZE_MAX;
+    type("\x01"
+         "1");
+    assert_shown("--- 1: a (Ctrl-A h helps) ---\nlong text\n");
 }
 
 static void typing_chooses_the_first_vm_and_the_others_are_kept(void **state)
@@ -377,6 +398,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_line_is_cut_after_silence),
         cmocka_unit_test(a_guest_waits_when_its_ring_is_full),
         cmocka_unit_test(a_slow_line_makes_the_guest_wait_and_loses_nothing),
+        cmocka_unit_test(the_operator_need_not_wait_for_what_a_guest_has_still_to_show),
         cmocka_unit_test(typing_chooses_the_first_vm_and_the_others_are_kept),
         cmocka_unit_test(scroll_back_begins_with_a_whole_line),
         cmocka_unit_test(a_replay_goes_on_as_the_line_takes_it),
