@@ -14,6 +14,7 @@ kernel  = vmlinuz
 initrd  = initrd.gz
 cmdline = {CMDLINE}
 """
+FIRST_LINE = 600  # seconds: the real-time kernel prints nothing before its console's thread runs
 SILENCE = 60  # seconds without a line: a kernel hangs
 # KVM's helps that may be hidden from a guest, and what Linux says of those that it finds.
 HELPS = ("steal_time", "pv_eoi", "pv_unhalt", "pv_tlb_flush", "pv_ipi", "pv_sched_yield")
@@ -22,7 +23,7 @@ SMP_INITRD = BUILD / "system" / "initrd-smp.gz"  # with tests/system/shootdown.c
 
 
 def reach_shell(console):
-    console.expect("Linux version", 200)
+    console.expect("Linux version", FIRST_LINE)
     while console.matched() != "Welcome to Linux":
         console.expect("\n|Welcome to Linux", SILENCE)
     console.expect(PROMPT, 60)
