@@ -35,6 +35,22 @@ static void look_at(struct watchdog *dog, struct vm *vm)
         vms_release(vm);
 }
 
+// Names the VM whose memory broke, which is told of what it has not used yet.
+static void name_owner(uint64_t frame, bool is_latent)
+{
+    char text[80];
+    gpa_t page;
+    for (unsigned slot = 0; slot < vms_slots(); slot++) {
+        struct vm *vm = vms_at(slot);
+        if (!vm || !gmem_find(&vm->memory, (const void *)frame, &page))
+            continue;
+        format_text(text, sizeof(text), "the page at guest-physical %#lx is broken", page.value);
+        vm->host->log(vm, text);
+        if (is_latent)
+            mce_post(vm->vcpu[0], page);
+    }
+}
+
 // Memory that broke and was not used yet is used no more once its VM gives it back.
 static void tell_machine_checks(void)
 {
@@ -42,8 +58,12 @@ static void tell_machine_checks(void)
     uint64_t frame;
     while (machine_check_next(&bank)) {
         mca_print(consoles_printer(), &bank);
-        if (bank.severity == MCA_LATENT && mca_frame(&bank, &frame) && !frames_retire(hpa(frame)))
+        if ((bank.severity != MCA_LATENT && bank.severity != MCA_CONSUMED) ||
+            !mca_frame(&bank, &frame))
+            continue;
+        if (!frames_retire(hpa(frame)))
             print_to(consoles_printer(), "corbel: more memory breaks than can be remembered\n");
+        name_owner(frame, bank.severity == MCA_LATENT);
     }
 }
 

@@ -1,7 +1,8 @@
 // Exceptions that the exception bitmap intercepts: reflected into the guest as the CPU would have
-// delivered them. NMIs and machine checks are the host's own: run.c serves them. Called through
-// exit_table[]. SDM: "Information for VM Exits Due to Vectored Events", "Exit Qualification for
-// Debug Exceptions".
+// delivered them. NMIs and machine checks are the host's own: run.c serves them; but of what a
+// machine check found broken of the guest's memory it is told here. Called through exit_table[].
+// SDM: "Information for VM Exits Due to Vectored Events", "Exit Qualification for Debug
+// Exceptions".
 
 #include "exits/handlers.h"
 #include "vm/vcpu.h"
@@ -45,13 +46,27 @@ static verdict_t reflect_software(struct vcpu *vcpu, const struct exit *exit)
     return again();
 }
 
+static verdict_t tell_of_error(struct vcpu *vcpu)
+{
+    const struct mce_error error = vcpu->error;
+    if (!error.status)
+        return again();
+    if (STATE_CONTROL & ~vcpu->fetched)
+        return need(STATE_CONTROL);
+    vcpu->error.status = 0;
+    if (!mce_raise(vcpu, &error))
+        return stop(STOP_MACHINE_CHECK, 0);
+    vcpu_note(vcpu, REQUEST_EVENT);
+    return again();
+}
+
 verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t info = exit->interruption_info;
     enum exception vector = (enum exception)(info & EVENT_VECTOR);
     enum event_type type = (enum event_type)FIELD_GET(EVENT_TYPE, info);
 
-    if (!(info & EVENT_VALID) || type == EVENT_NMI || vector == VECTOR_MC)
+    if (!(info & EVENT_VALID) || type == EVENT_NMI)
         return again();
     if (vector == VECTOR_DB && (DEBUG_GROUPS & ~vcpu->fetched))
         return need(DEBUG_GROUPS);
@@ -64,6 +79,8 @@ verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
         return reflect_software(vcpu, exit);
     if (type != EVENT_EXCEPTION || vector > VECTOR_LAST)
         return stop(STOP_UNKNOWN_EXIT, exit->reason);
+    if (vector == VECTOR_MC)
+        return tell_of_error(vcpu);
     if (vector == VECTOR_DB)
         return reflect_debug(vcpu, exit);
     if (vector == VECTOR_PF)

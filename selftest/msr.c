@@ -63,10 +63,10 @@ static void check_unknown(void)
     for (unsigned i = 0; i < ARRAY_LENGTH(unknown); i++)
         good &= refuses_read(unknown[i]) && refuses(unknown[i], 0);
     check(good, "unknown MSRs, VMX's and x2APIC's in xAPIC mode: #GP");
-    check(reads(MSR_FEATURE_CONTROL, 1) && refuses(MSR_FEATURE_CONTROL, 5),
+    check(reads(MSR_FEATURE_CONTROL, 0x100001) && refuses(MSR_FEATURE_CONTROL, 5),
           "IA32_FEATURE_CONTROL is locked without VMX");
     check(refuses_read(0x79) && accepts(0x79, 0), "IA32_BIOS_UPDT_TRIG can only be written");
-    check(reads(0x179, 0x104) && reads(0x401, 0) && reads(0x40d, 0) && refuses_read(0x410),
+    check(reads(0x179, 0x9000104) && reads(0x401, 0) && reads(0x40d, 0) && refuses_read(0x410),
           "four empty machine-check banks");
 }
 
@@ -85,9 +85,11 @@ static const struct held {
     {"IA32_MTRR_PHYSBASE0", 0x200, 0x80000006, 0x80000002},
     {"IA32_MTRR_PHYSMASK0", 0x201, 0xf80000800, 0xf80000801},
     {"IA32_MTRR_FIX64K_00000", 0x250, UINT64_C(0x0606060606060606), 3},
-    {"IA32_MCG_STATUS", 0x17a, 0, 8},
+    {"IA32_MCG_STATUS", 0x17a, 0, 16},
     {"IA32_MC3_CTL", 0x40c, UINT64_MAX, 1},
     {"IA32_MC3_STATUS", 0x40d, 0, 1},
+    {"IA32_MC3_ADDR", 0x40e, 0, 0x1000},
+    {"IA32_MCG_EXT_CTL", 0x4d0, 1, 2},
 };
 
 static void check_held(void)

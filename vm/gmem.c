@@ -29,11 +29,16 @@ void *gmem_at(const struct gmem *memory, gpa_t at, uint64_t length)
     return available == length ? bytes : NULL;
 }
 
-bool gmem_holds(const struct gmem *memory, const void *bytes)
+bool gmem_find(const struct gmem *memory, const void *bytes, gpa_t *at)
 {
-    for (unsigned i = 0; i < memory->count; i++)
-        if ((uintptr_t)bytes - (uintptr_t)memory->region[i].bytes < memory->region[i].size)
+    for (unsigned i = 0; i < memory->count; i++) {
+        const struct gmem_region *region = &memory->region[i];
+        uint64_t offset = (uintptr_t)bytes - (uintptr_t)region->bytes; // huge if it lies below
+        if (offset < region->size) {
+            *at = gpa(region->start.value + offset);
             return true;
+        }
+    }
     return false;
 }
 

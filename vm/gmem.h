@@ -21,8 +21,8 @@ struct gmem {
 // of RAM. The guest can change them at any time: copy what you check.
 void *gmem_at(const struct gmem *memory, gpa_t at, uint64_t length);
 
-// Whether what we see at `bytes` is guest RAM.
-bool gmem_holds(const struct gmem *memory, const void *bytes);
+// Where the guest has what we see at `bytes`. False: nowhere.
+MUST_CHECK bool gmem_find(const struct gmem *memory, const void *bytes, gpa_t *at);
 
 // Copies out of and into guest RAM; ranges may run across adjacent regions. False (and nothing
 // copied) if any byte is not RAM.

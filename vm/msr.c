@@ -28,10 +28,6 @@
 
 #define DEBUGCTL_BTF BIT(1)
 
-#define MCE_FIRST UINT32_C(0x400)
-#define MCE_LAST  (MCE_FIRST + MCE_BANKS * MCE_REGISTERS - 1)
-#define MCG_CTL_P BIT(8)
-
 #define COMMAND BIT(0) // of PRED_CMD and FLUSH_CMD
 
 #define SPEC_CTRL_IBRS  BIT(0)
@@ -193,41 +189,6 @@ static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, 
     return true;
 }
 
-// ---- machine checks: the banks are there, and nothing is ever in them ----
-
-enum mce_register { MCE_CTL, MCE_STATUS, MCE_ADDR, MCE_MISC };
-
-static bool read_mce(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
-{
-    *value = vcpu->msr.mce[index - MCE_FIRST];
-    return true;
-}
-
-// All errors of a bank are reported, or none.
-static bool is_switch(uint64_t value)
-{
-    return value == 0 || value == UINT64_MAX;
-}
-
-// The address and what goes with it belong to a valid status: a guest may leave anything there, as
-// on other hypervisors.
-static bool write_mce(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    enum mce_register which = index % MCE_REGISTERS;
-    if ((which == MCE_STATUS && value) || (which == MCE_CTL && !is_switch(value)))
-        return false;
-    vcpu->msr.mce[index - MCE_FIRST] = value;
-    return true;
-}
-
-static bool write_mcg_ctl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    if (!is_switch(value))
-        return false;
-    vcpu->msr.mcg_ctl = value;
-    return true;
-}
-
 // ---- model and speculation ----
 
 static bool write_misc_enable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
@@ -375,16 +336,17 @@ const struct msr_row msr_rows[] = {
     {ONE(0x10a), .read = read_arch_capabilities, .feature = CPUID_ARCH_CAP},
 
     // The machine that it is.
-    {RANGE(0, 1)},              // P5_MC_ADDR, P5_MC_TYPE: nothing happened
-    {ONE(0x17)},                // PLATFORM_ID
-    {ONE(0x3a), .constant = 1}, // FEATURE_CONTROL: locked, VMX off
+    {RANGE(0, 1)},                             // P5_MC_ADDR, P5_MC_TYPE: nothing happened
+    {ONE(0x17)},                               // PLATFORM_ID
+    {ONE(0x3a), .constant = BIT(20) | BIT(0)}, // FEATURE_CONTROL: local machine checks; locked
     {ONE(0x79), .write = ignore_write, .read = refuse_read},                    // BIOS_UPDT_TRIG
     {ONE(0x8b), .constant = UINT64_C(0x7fffffff) << 32, .write = ignore_write}, // BIOS_SIGN_ID
     {ONE(0xce), .read = read_platform_info},
-    {ONE(0x179), .constant = MCG_CTL_P | MCE_BANKS}, // MCG_CAP
-    {ONE(0x17a), IN_MEMORY(mcg_status), .writable = BITS(2, 0)},
-    {ONE(0x17b), IN_MEMORY(mcg_ctl), .write = write_mcg_ctl},
-    {RANGE(MCE_FIRST, MCE_LAST), .read = read_mce, .write = write_mce},
+    {ONE(0x179), .constant = MCE_CAPABILITIES},
+    {ONE(0x17a), IN_MEMORY(mcg_status), .writable = BITS(3, 0)},
+    {ONE(0x17b), .read = mce_read, .write = mce_write},
+    {ONE(0x4d0), IN_MEMORY(mcg_ext_ctl), .writable = BIT(0)},
+    {RANGE(0x400, 0x400 + MCE_BANKS * MCE_REGISTERS - 1), .read = mce_read, .write = mce_write},
 
     {ONE(MSR_KVM_SYSTEM_TIME), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
     {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
@@ -402,9 +364,7 @@ void msr_reset(struct vcpu *vcpu)
     memset(&vcpu->msr, 0, sizeof(vcpu->msr));
     vcpu->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_FIXED;
     vcpu->msr.mtrr_default = MTRR_DEFAULT_ENABLE | MTRR_WRITE_BACK;
-    vcpu->msr.mcg_ctl = UINT64_MAX;
-    for (unsigned i = 0; i < MCE_BANKS; i++)
-        vcpu->msr.mce[i * MCE_REGISTERS + MCE_CTL] = UINT64_MAX;
+    mce_reset(vcpu);
     for (unsigned i = 0; i < MTRR_FIXED; i++)
         vcpu->msr.mtrr_fixed[i] = UINT64_C(0x0606060606060606);
     *mtrr_fixed(vcpu, 0x259) = 0; // A0000H to BFFFFH: uncacheable

@@ -2,7 +2,7 @@
 // that live in the CPU's own registers while the vCPU runs, and the ones that exist in memory only.
 #pragma once
 
-#include "lib/bits.h"
+#include "vm/mce.h"
 
 // STATE_MSR: guests read and write these without an exit; the machine half loads and stores them.
 struct msr_live {
@@ -19,16 +19,14 @@ struct msr_live {
 #define MTRR_VARIABLE 8
 #define MTRR_FIXED    11
 
-#define MCE_BANKS     4
-#define MCE_REGISTERS 4 // of a bank: CTL, STATUS, ADDR, MISC
-
 // In memory only.
 struct msr_state {
     uint64_t tsc_adjust;
     uint64_t misc_enable;
     uint64_t mcg_status;
     uint64_t mcg_ctl;
-    uint64_t mce[MCE_BANKS * MCE_REGISTERS];
+    uint64_t mcg_ext_ctl;
+    uint64_t mce[MCE_BANKS][MCE_REGISTERS];
     uint64_t umwait_control;
     uint64_t mtrr_default;
     uint64_t mtrr_fixed[MTRR_FIXED];

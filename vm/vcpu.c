@@ -112,6 +112,8 @@ void vcpu_sipi(struct vcpu *vcpu, uint8_t vector)
 
 void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests)
 {
+    if (requests & REQUEST_MACHINE_CHECK)
+        mce_take(vcpu);
     if (requests & REQUEST_INIT) {
         vcpu_reset(vcpu, true);
         vcpu_note(vcpu,

@@ -128,6 +128,7 @@ enum vcpu_request {
     REQUEST_FLUSH_L1D = BIT32(11),          // likewise
     REQUEST_WATCH = BIT32(12),              // its next exit is watched (vmx/run.c)
     REQUEST_APIC = BIT32(13), // its local APIC's mode or place changed, or whether it accepts
+    REQUEST_MACHINE_CHECK = BIT32(14), // memory of its VM broke: mce_post()
 };
 
 struct vm;
@@ -192,7 +193,9 @@ struct vcpu {
     uint64_t stolen_before; // of them, those before the guest asked (vm/kvmsteal.h)
     void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
     struct exit_stats stats;
-    struct watch *watch; // vm/watch.h; NULL unless `dirty` has STATE_WATCH
+    struct watch *watch;           // vm/watch.h; NULL unless `dirty` has STATE_WATCH
+    struct mce_error error;        // memory that this exit, a machine check, found broken
+    _Atomic uint64_t posted_error; // of vm/mce.h
 };
 
 // Sets request bits and makes the CPU that runs the vCPU look at them soon. Any CPU may call it.
@@ -213,8 +216,8 @@ void vcpu_reset(struct vcpu *vcpu, bool is_init);
 // A start-up IPI: runs from vector * 4 KiB in real mode. Ignored unless it was waited for.
 void vcpu_sipi(struct vcpu *vcpu, uint8_t vector);
 
-// Turns request bits that the loop has taken into state: INIT, then SIPI, then NMI; other bits are
-// ignored. Needs STATE_CONTROL if INIT is among them.
+// Turns request bits that the loop has taken into state: machine checks, INIT, SIPI, then NMI;
+// other bits are ignored. Needs STATE_CONTROL if one of the first two is among them.
 void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests);
 
 // Keeps the bits of CR4 that CPUID mirrors, so that CPUID needs no VMCS access. Guests cannot

@@ -1,5 +1,5 @@
-// What a machine check in a guest means for its VM. See recovery.h; called by run.c. Guests' own
-// banks stay empty: nobody inside is told.
+// What a machine check in a guest means for its VM. See recovery.h; called by run.c. The guest is
+// told by exits/exception.c.
 
 #include "vmx/recovery.h"
 
@@ -7,15 +7,18 @@
 #include "arch/x86_64/panic.h"
 #include "mm/frames.h"
 
-bool recovery_ends_vm(struct vcpu *vcpu)
+bool recovery_serve(struct vcpu *vcpu)
 {
-    uint64_t frame = 0;
-    enum mca_action action = machine_check_serve(true, &frame);
+    struct mca_bank bank;
+    uint64_t frame;
+    gpa_t page;
+    enum mca_action action = machine_check_serve(true, &bank);
     if (action == MCA_GO_ON)
         return false;
     // What the CPU used for the guest may be ours: its page tables, its VMCS.
-    if (action != MCA_END_GUEST || !gmem_holds(&vcpu->vm->memory, (const void *)frame) ||
-        !frames_retire(hpa(frame)))
+    if (action != MCA_TELL_GUEST || !mca_frame(&bank, &frame) ||
+        !gmem_find(&vcpu->vm->memory, (const void *)frame, &page) || !frames_retire(hpa(frame)))
         panic_machine_check("while a guest ran");
+    vcpu->error = (struct mce_error){bank.status, bank.global, page};
     return true;
 }

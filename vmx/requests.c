@@ -154,8 +154,9 @@ __attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
 __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t requests)
 {
     struct vcpu *vcpu = &v->guest;
-    if (requests & (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_UNHALT)) {
-        state_fetch(v, requests & REQUEST_INIT ? STATE_CONTROL : 0);
+    if (requests &
+        (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_UNHALT | REQUEST_MACHINE_CHECK)) {
+        state_fetch(v, requests & (REQUEST_INIT | REQUEST_MACHINE_CHECK) ? STATE_CONTROL : 0);
         vcpu_take_requests(vcpu, requests);
         vcpu_note(vcpu, REQUEST_EVENT);
     }

@@ -155,8 +155,8 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
             this_cpu()->charge = CHARGE_NONE;
             return true;
         }
-        if ((info & INTERRUPTION_VECTOR) == VECTOR_MC && recovery_ends_vm(&v->guest))
-            end_vm(v, STOP_MACHINE_CHECK, 0);
+        if ((info & INTERRUPTION_VECTOR) == VECTOR_MC)
+            (void)recovery_serve(&v->guest); // the handler tells the guest
     }
     return false;
 }
@@ -236,7 +236,7 @@ COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
     uint32_t reason = exit ? exit->reason : STATS_OTHER;
     if (exit && (reason & ~EXIT_ENTRY_FAILURE) == EXIT_ENTRY_MACHINE_CHECK &&
-        !recovery_ends_vm(&v->guest))
+        !recovery_serve(&v->guest))
         return; // it is made again
     dump_entry_failure(v, reason);
     end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);

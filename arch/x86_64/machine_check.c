@@ -140,11 +140,10 @@ void machine_check_print(struct printer *to)
         mca_print(to, &kept[i].bank);
 }
 
-enum mca_action machine_check_serve(bool in_guest, uint64_t *frame)
+enum mca_action machine_check_serve(bool in_guest, struct mca_bank *consumed)
 {
     uint64_t has = capabilities(), global;
     enum mca_severity worst = MCA_NOTHING;
-    bool is_named = false;
     (void)rdmsr_safe(MSR_MCG_STATUS, &global);
     for (uint32_t i = 0; i < (has & MCG_BANKS); i++) {
         struct mca_bank bank;
@@ -154,12 +153,12 @@ enum mca_action machine_check_serve(bool in_guest, uint64_t *frame)
         keep(&bank);
         worst = MAX(worst, bank.severity);
         if (bank.severity == MCA_CONSUMED)
-            is_named = mca_frame(&bank, frame);
+            *consumed = bank;
         if (bank.severity != MCA_NOTHING && bank.severity != MCA_FATAL)
             (void)wrmsr_safe(MSR_MC_CTL + 4 * i + MC_STATUS, 0);
     }
     enum mca_action action = mca_action(worst, global, in_guest);
-    if (action == MCA_PANIC || (action == MCA_END_GUEST && !is_named)) {
+    if (action == MCA_PANIC) {
         ended++;
         return MCA_PANIC;
     }

@@ -10,9 +10,9 @@
 // reset by one keeps it), clears them and lets all kinds be reported.
 void machine_check_init(struct printer *to);
 
-// A machine check has come, in root or, as a VM exit, in a guest. With MCA_END_GUEST *frame is the
-// guest's memory that broke.
-enum mca_action machine_check_serve(bool in_guest, uint64_t *frame);
+// A machine check has come, in root or, as a VM exit, in a guest. With MCA_TELL_GUEST *consumed
+// says what it used.
+enum mca_action machine_check_serve(bool in_guest, struct mca_bank *consumed);
 
 // On each CPU, between guests: looks for corrected errors if that is due. Returns the TSC at which
 // it will be; `hz` is the TSC's rate.

@@ -51,7 +51,7 @@ enum mca_severity mca_severity(const struct mca_bank *bank, uint64_t capabilitie
 enum mca_action mca_action(enum mca_severity worst, uint64_t global, bool in_guest)
 {
     if (worst == MCA_CONSUMED && in_guest)
-        return MCA_END_GUEST;
+        return MCA_TELL_GUEST;
     return worst < MCA_CONSUMED && (global & GLOBAL_RESTARTS) ? MCA_GO_ON : MCA_PANIC;
 }
 

@@ -27,7 +27,7 @@ enum mca_severity mca_severity(const struct mca_bank *bank, uint64_t capabilitie
 
 enum mca_action {
     MCA_GO_ON,
-    MCA_END_GUEST, // it used broken data of its own
+    MCA_TELL_GUEST, // it used broken data of its own
     MCA_PANIC,
 };
 

@@ -99,10 +99,10 @@ static void handle_nmi(struct trap_frame *frame)
 
 static void handle_machine_check(const struct trap_frame *frame)
 {
-    uint64_t broken;
+    struct mca_bank consumed;
     if (panic_in_progress())
         panic_halt();
-    if (machine_check_serve(false, &broken) != MCA_GO_ON)
+    if (machine_check_serve(false, &consumed) != MCA_GO_ON)
         panic_trap(frame);
 }
 

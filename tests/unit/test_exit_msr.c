@@ -82,7 +82,8 @@ static void registers_hold_what_is_written(void **state)
         {0x20f, UINT64_C(0xfffff00800), 0},
         {0x250, UINT64_C(0x0606060606060606), 0},
         {0x26f, UINT64_C(0x0001040506060606), 0},
-        {0x17a, 7, 0},
+        {0x17a, 15, 0},
+        {0x4d0, 1, 0},
     };
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
         assert_verdict(wrmsr(rows[i].index, rows[i].value), next());
@@ -122,10 +123,13 @@ static void bad_values_are_refused(void **state)
         {0x200, BIT(40)},
         {0x201, BIT(10)},
         {0x250, 7},
-        {0x17a, 8},
+        {0x17a, 16},
+        {0x4d0, 2},
         {0x17b, 1},
         {0x400, 1},
         {0x40d, 1},
+        {0x40e, 0x1000},
+        {0x40f, 1},
         {0x410, 0},
         {0x1a0, BIT(1)},
         {0xfe, 0},
@@ -143,10 +147,10 @@ static void bad_values_are_refused(void **state)
 static void constants_describe_the_machine(void **state)
 {
     (void)state;
-    assert_int_equal(value_of(0x3a), 1);
+    assert_int_equal(value_of(0x3a), 0x100001);
     assert_int_equal(value_of(0xfe), 0x508);
     assert_int_equal(value_of(0x17), 0);
-    assert_int_equal(value_of(0x179), 0x104);
+    assert_int_equal(value_of(0x179), 0x9000104);
     assert_int_equal(value_of(0x400), UINT64_MAX);
     assert_int_equal(value_of(0x40d), 0);
     assert_int_equal(value_of(0x8b) >> 32, 0x7fffffff);

@@ -42,10 +42,13 @@ static void what_we_see_as_ram_is_known(void **state)
 {
     (void)state;
     static const uint8_t other[1];
-    assert_true(gmem_holds(&memory, low));
-    assert_true(gmem_holds(&memory, middle + sizeof(middle) - 1));
-    assert_false(gmem_holds(&memory, other));
-    assert_false(gmem_holds(&memory, NULL));
+    gpa_t at;
+    assert_true(gmem_find(&memory, low, &at));
+    assert_int_equal(at.value, memory.region[0].start.value);
+    assert_true(gmem_find(&memory, middle + sizeof(middle) - 1, &at));
+    assert_int_equal(at.value, memory.region[1].start.value + sizeof(middle) - 1);
+    assert_false(gmem_find(&memory, other, &at));
+    assert_false(gmem_find(&memory, NULL, &at));
 }
 
 static void copies_run_across_adjacent_regions(void **state)

@@ -64,7 +64,7 @@ static void each_class_of_errors_has_its_weight(void **state)
 static void only_what_a_guest_has_used_ends_it_and_only_it(void **state)
 {
     (void)state;
-    assert_int_equal(mca_action(MCA_CONSUMED, MCIP | EIPV, true), MCA_END_GUEST);
+    assert_int_equal(mca_action(MCA_CONSUMED, MCIP | EIPV, true), MCA_TELL_GUEST);
     assert_int_equal(mca_action(MCA_CONSUMED, MCIP | EIPV | RIPV, false), MCA_PANIC);
     for (int in_guest = 0; in_guest < 2; in_guest++) {
         assert_int_equal(mca_action(MCA_FATAL, MCIP | RIPV, in_guest), MCA_PANIC);
