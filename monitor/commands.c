@@ -8,6 +8,7 @@
 static void command_help(struct monitor *monitor, const struct words *words);
 static void command_info(struct monitor *monitor, const struct words *words);
 
+// Help texts are at most 47 characters a line: beside their commands they fit 80 columns.
 static const struct command commands[] = {
     {"console", "[vm]", "go to a VM's console (Ctrl-A and its digit, too)", command_console,
      COMPLETES_VM, 0, 1, ""},
@@ -16,7 +17,7 @@ static const struct command commands[] = {
      COMPLETES_NOTHING, 0, 1, ""},
     {"help", "[command]", "this list", command_help, COMPLETES_COMMAND, 0, 2, ""},
     {"info", "what [...]", "show something: 'info' alone lists what", command_info, COMPLETES_INFO,
-     0, 2, NULL},
+     0, WORDS_MAX, NULL},
     {"kill", "vm", "end a VM at once", command_kill, COMPLETES_VM, 1, 1, ""},
     {"log", "", "Corbel's own messages again", command_log, COMPLETES_NOTHING, 0, 0, ""},
     {"nmi", "[vm]", "send an NMI to all vCPUs of a VM", command_nmi, COMPLETES_VM, 0, 1, ""},
@@ -30,11 +31,13 @@ static const struct command commands[] = {
     {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM, 0, 1,
      ""},
     {"trace", "on|off [vm]",
-     "a line in the log for each exit of a VM, 50 a second; 'info trace' has more", command_trace,
-     COMPLETES_ON_OFF, 1, 2, ""},
+     "a line in the log for each exit of a VM, at\n"
+     "most 50 a second; 'info trace' has more",
+     command_trace, COMPLETES_ON_OFF, 1, 2, ""},
     {"x", "[/COUNT FORMAT SIZE] address",
-     "guest memory at a linear address: x/8xg $rsp; formats x d u o c s, sizes b h w g", command_x,
-     COMPLETES_NOTHING, 1, 2, ""},
+     "guest memory at a linear address: x/8xg $rsp;\n"
+     "formats x d u o c s, sizes b h w g",
+     command_x, COMPLETES_NOTHING, 1, 2, ""},
     {"xp", "[/COUNT FORMAT SIZE] address", "the same at a guest-physical address", command_xp,
      COMPLETES_NOTHING, 1, 2, ""},
 };
@@ -44,8 +47,9 @@ static const struct command infos[] = {
      COMPLETES_NOTHING, 0, 0, ""},
     {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
     {"exits", "[-c|-j] [-hpmg] [vm]",
-     "exits by reason, or -h histograms, -p ports, -m MSRs, -g pages ('trace on' counts them); -c "
-     "as CSV, -j as JSON lines",
+     "exits by reason; -h histograms; -p ports, -m\n"
+     "MSRs, -g pages ('trace on' counts them);\n"
+     "-c as CSV, -j as JSON lines",
      info_exits, COMPLETES_VM, 0, 1, "cjhpmg"},
     {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, 0, 1, ""},
     {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, 0, 0, ""},
@@ -53,10 +57,40 @@ static const struct command infos[] = {
      COMPLETES_VM, 0, 1, "a"},
     {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING, 0,
      0, ""},
-    {"trace", "[-a] [vm]", "the last exits of each vCPU, while 'trace on'; -a: all that are kept",
+    {"trace", "[-a] [vm]",
+     "the last exits of each vCPU, while 'trace on';\n"
+     "-a: all that are kept",
      info_trace, COMPLETES_VM, 0, 1, "a"},
     {"version", "", "what this is", info_version, COMPLETES_NOTHING, 0, 0, ""},
     {"vms", "", "all VMs and their states", info_vms, COMPLETES_NOTHING, 0, 0, ""},
+};
+
+// What the fingers know from QEMU, xl and virsh.
+static const struct {
+    const char *name, *here;
+} elsewhere[] = {
+    {"c", "cont"},
+    {"continue", "cont"},
+    {"create", "start"},
+    {"destroy", "kill"},
+    {"dmesg", "log"},
+    {"dominfo", "info vms"},
+    {"exit", "console"},
+    {"inject-nmi", "nmi"},
+    {"list", "info vms"},
+    {"pause", "stop"},
+    {"poweroff", "quit"},
+    {"q", "quit"},
+    {"reboot", "system_reset"},
+    {"reset", "system_reset"},
+    {"resume", "cont"},
+    {"shutdown", "system_powerdown"},
+    {"status", "info vms"},
+    {"suspend", "stop"},
+    {"top", "info sched"},
+    {"unpause", "cont"},
+    {"vcpu-list", "info cpus"},
+    {"vcpuinfo", "info cpus"},
 };
 
 void say(struct monitor *monitor, const char *format, ...)
@@ -120,9 +154,25 @@ static const struct command *find(const struct command *table, size_t count, con
     return NULL;
 }
 
+// What the word is called here, if it is one of another tool's, or has its `info` left out.
+static bool say_elsewhere(struct monitor *monitor, const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(elsewhere); i++)
+        if (strcmp(elsewhere[i].name, word) == 0) {
+            say(monitor, "%s: here it is '%s'\n", word, elsewhere[i].here);
+            return true;
+        }
+    if (!find(infos, ARRAY_LENGTH(infos), word))
+        return false;
+    say(monitor, "%s: here it is 'info %s'\n", word, word);
+    return true;
+}
+
 static void say_unknown(struct monitor *monitor, const struct command *table, size_t count,
                         const char *prefix, const char *word)
 {
+    if (say_elsewhere(monitor, word))
+        return;
     struct suggestion search = suggest_for(word, strlen(word));
     for (size_t i = 0; i < count; i++)
         suggest_look(&search, table[i].name);
@@ -168,7 +218,10 @@ static void list(struct monitor *monitor, const struct command *table, size_t co
     for (size_t i = 0; i < count; i++) {
         char usage[64];
         format_text(usage, sizeof(usage), "%s%s %s", prefix, table[i].name, table[i].arguments);
-        say(monitor, "%-34s %s\n", usage, table[i].help);
+        const char *line = table[i].help;
+        for (const char *end; (end = strchr(line, '\n')); line = end + 1, usage[0] = 0)
+            say(monitor, "%-31s %.*s\n", usage, (int)(end - line), line);
+        say(monitor, "%-31s %s\n", usage, line);
     }
 }
 
@@ -189,11 +242,12 @@ static void command_info(struct monitor *monitor, const struct words *words)
 
 static void command_help(struct monitor *monitor, const struct words *words)
 {
-    const char *name = word_at(words, 1);
+    const char *name = word_at(words, 1), *what = word_at(words, 2);
     const struct command *command = name ? find(commands, ARRAY_LENGTH(commands), name) : NULL;
-    if (name && strcmp(name, "info") == 0)
-        list(monitor, infos, ARRAY_LENGTH(infos), "info ");
-    else if (command)
+    if (command && command->completes == COMPLETES_INFO) {
+        const struct command *info = what ? find(infos, ARRAY_LENGTH(infos), what) : NULL;
+        list(monitor, info ? info : infos, info ? 1 : ARRAY_LENGTH(infos), "info ");
+    } else if (command)
         list(monitor, command, 1, "");
     else if (name)
         say_unknown(monitor, commands, ARRAY_LENGTH(commands), "", name);
@@ -261,8 +315,13 @@ const char *commands_candidate(struct monitor *monitor, const char *before, size
     case COMPLETES_INFO:
         return nth_name(infos, ARRAY_LENGTH(infos), index);
     case COMPLETES_COMMAND:
+        if (words.count > 1)
+            return strcmp(words.word[1], "info") == 0 ? nth_name(infos, ARRAY_LENGTH(infos), index)
+                                                      : NULL;
         return nth_name(commands, ARRAY_LENGTH(commands), index);
     case COMPLETES_ON_OFF:
+        if (words.count > 1)
+            return nth_vm(monitor, index);
         return index < ARRAY_LENGTH(on_off) ? on_off[index] : NULL;
     case COMPLETES_NOTHING:
         break;

@@ -82,8 +82,11 @@ void command_start(struct monitor *monitor, const struct words *words)
 void command_nmi(struct monitor *monitor, const struct words *words)
 {
     struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
-    for (unsigned i = 0; vm && i < vm->vcpu_count; i++)
+    if (!vm)
+        return;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
         vcpu_request(vm->vcpu[i], REQUEST_NMI);
+    say(monitor, "%u vCPU(s) of %s get an NMI\n", vm->vcpu_count, vm->config.name);
 }
 
 void command_quit(struct monitor *monitor, const struct words *words)
@@ -108,7 +111,8 @@ void command_cpu(struct monitor *monitor, const struct words *words)
     if (!vm)
         return;
     if (word && (!words_number(&word, &index) || *word || index >= vm->vcpu_count)) {
-        say(monitor, "%s has the vCPUs 0 to %u\n", vm->config.name, vm->vcpu_count - 1);
+        say(monitor, vm->vcpu_count > 1 ? "%s has the vCPUs 0 to %u\n" : "%s has vCPU %u only\n",
+            vm->config.name, vm->vcpu_count - 1);
         return;
     }
     if (word_at(words, 1))
@@ -130,8 +134,8 @@ void command_trace(struct monitor *monitor, const struct words *words)
         say(monitor, "no memory to watch all vCPUs of %s\n", vm->config.name);
     else if (on)
         say(monitor,
-            "each exit of %s has a line from now on, 50 a second; 'info trace' and 'info exits "
-            "-p -m -g' have more\n",
+            "each exit of %s has a line from now on, at most 50 a second;\n"
+            "'info trace' and 'info exits -p -m -g' have more\n",
             vm->config.name);
 }
 

@@ -7,18 +7,29 @@
 #define CTRL(letter) ((letter)-0x40)
 #define KEY_ESCAPE   0x1b
 #define KEY_DELETE   0x7f
-#define COLUMNS      76 // of a list of candidates
+#define COLUMNS      79 // of a terminal; what is longer is shown in part
 
 static void bell(struct line *line)
 {
     print_to(line->to, "\a");
 }
 
+static size_t room_for_text(const struct line *line)
+{
+    return COLUMNS - strlen(line->prompt);
+}
+
+// The text may be longer than the terminal is wide: then the cursor moves in a window of it, which
+// jumps by half of its width.
 void line_redraw(struct line *line)
 {
-    print_to(line->to, "\r\033[K%s%s", line->prompt, line->text);
-    if (line->cursor < line->length)
-        print_to(line->to, "\033[%luD", line->length - line->cursor);
+    size_t room = room_for_text(line), step = room / 2;
+    size_t first = line->cursor < room ? 0 : (line->cursor - room) / step * step + step;
+    size_t last = MIN(line->length, first + room);
+    print_to(line->to, "\r\033[K%s%s%.*s", line->prompt, first ? "<" : "",
+             (int)(last - first - (first > 0)), line->text + first + (first > 0));
+    if (line->cursor < last)
+        print_to(line->to, "\033[%luD", last - line->cursor);
 }
 
 void line_init(struct line *line, struct printer *to, const char *prompt, line_candidate *candidate,
@@ -53,7 +64,7 @@ static void insert(struct line *line, char character)
             line->length - line->cursor + 1);
     line->text[line->cursor++] = character;
     line->length++;
-    if (line->cursor == line->length)
+    if (line->cursor == line->length && line->length < room_for_text(line))
         print_to(line->to, "%c", character);
     else
         line_redraw(line);

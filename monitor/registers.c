@@ -53,8 +53,8 @@ void registers_print_more(struct printer *to, const struct vcpu *vcpu)
     for (unsigned i = 0; i < 4; i++)
         print_to(to, "DR%u=%016lx ", i, vcpu->dr[i]);
     print_to(to, "\nDR6=%016lx DR7=%016lx XCR0=%016lx\n", vcpu->dr6, vcpu->dr7, vcpu->xcr0);
-    print_to(to, "PAT=%016lx KERNEL_GS_BASE=%016lx LSTAR=%016lx TSC_OFFSET=%016lx\n", vcpu->pat,
-             vcpu->live.kernel_gs_base, vcpu->live.lstar, vcpu->tsc_offset);
+    print_to(to, "PAT=%016lx KERNEL_GS_BASE=%016lx\n", vcpu->pat, vcpu->live.kernel_gs_base);
+    print_to(to, "LSTAR=%016lx TSC_OFFSET=%016lx\n", vcpu->live.lstar, vcpu->tsc_offset);
 }
 
 const char *registers_mode(const struct vcpu *vcpu)

@@ -30,8 +30,10 @@ static inline void suggest_look(struct suggestion *search, const char *candidate
     }
 }
 
-// The nearest, or NULL if none is near enough to be a slip of the fingers.
+// The nearest, or NULL if none is near enough to be a slip of the fingers: some letter is right.
 static inline const char *suggest_result(const struct suggestion *search)
 {
-    return search->distance <= (search->length <= 4 ? 1U : 2U) ? search->nearest : NULL;
+    if (search->distance > (search->length <= 4 ? 1U : 2U) || search->length <= 1)
+        return NULL;
+    return search->nearest[1] ? search->nearest : NULL;
 }

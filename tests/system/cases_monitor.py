@@ -107,7 +107,7 @@ def case_monitor_exits(t):
 
     desk.asks("stop idle", r"idle is stopped")
     before = jsons("info exits -j idle")
-    desk.asks("trace on idle", r"each exit of idle has a line from now on, 50 a second")
+    desk.asks("trace on idle", r"each exit of idle has a line from now on, at most 50 a second")
     desk.asks("cont idle", r"idle runs")
     desk.see(r"\[idle:0\] [0-9a-f]+ HLT: HLT \(f4\): -: waits, \d+ cycles\r?\n")
     desk.asks("stop idle", r"idle is stopped")

@@ -132,9 +132,15 @@ static void wrong_words_are_answered_with_help(void **state)
     assert_says("inof vms", "inof: there is no such command; did you mean info?\n");
     assert_says("info vm", "info vm: there is no such command; did you mean info vms?\n");
     assert_says("frobnicate", "frobnicate: there is no such command; 'help' lists them\n");
+    assert_says("p", "p: there is no such command; 'help' lists them\n");
+    assert_says("xl list", "xl: there is no such command; 'help' lists them\n");
+    assert_says("destroy db", "destroy: here it is 'kill'\n");
+    assert_says("vms", "vms: here it is 'info vms'\n");
+    assert_says("info status", "status: here it is 'info vms'\n");
     assert_says("info frobnicate", "'info' lists them\n");
     assert_says("log now", "now: one word too many: log \n");
     assert_says("info vms web", "web: one word too many: info vms \n");
+    assert_says("info irq web now", "now: one word too many: info irq [vm]\n");
     assert_says("info exits -z", "info exits has no option -z: info exits [-c|-j]");
     assert_says("stop -a", "stop has no option -a: stop [vm]\n");
     assert_says("stop -", "an option is a '-' and a letter");
@@ -162,8 +168,22 @@ static void help_names_every_command(void **state)
     assert_says("help stop", "stop [vm]");
     assert_says("?", "system_reset");
     assert_says("help info", "info capabilities");
+    assert_string_equal(desk_run("help info irq"),
+                        "info irq [vm]                   interrupt controllers\n");
     assert_says("help stpo", "did you mean stop?");
     assert_says("info", "info vms");
+}
+
+static void help_fits_80_columns(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        desk_reset();
+        const char *line = desk_run(i ? "info" : "help"), *end;
+        for (; (end = strchr(line, '\n')); line = end + 1)
+            if (end - line > 80)
+                fail_msg("%.*s", (int)(end - line), line);
+    }
 }
 
 static void words_are_completed(void **state)
@@ -174,6 +194,10 @@ static void words_are_completed(void **state)
     assert_string_equal(desk.monitor.line.text, "stop web ");
     desk_type("\x15info ex\td\t");
     assert_string_equal(desk.monitor.line.text, "info exits db ");
+    desk_type("\x15trace o\tn d\t");
+    assert_string_equal(desk.monitor.line.text, "trace on db ");
+    desk_type("\x15help info sc\t");
+    assert_string_equal(desk.monitor.line.text, "help info sched ");
     desk_type("\x15help sta\t");
     assert_string_equal(desk.monitor.line.text, "help start ");
     desk_type("\x15nosuch \t");
@@ -222,6 +246,7 @@ int main(void)
         cmocka_unit_test(consoles_are_chosen_and_the_monitor_left),
         cmocka_unit_test(wrong_words_are_answered_with_help),
         cmocka_unit_test(help_names_every_command),
+        cmocka_unit_test(help_fits_80_columns),
         cmocka_unit_test(words_are_completed),
         cmocka_unit_test(the_log_is_shown_again),
         cmocka_unit_test(the_chosen_vcpu_is_remembered_for_its_vm),

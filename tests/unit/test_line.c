@@ -249,6 +249,29 @@ static void a_line_of_the_full_length_is_entered(void **state)
     assert_int_equal(line.length, LINE_BYTES - 1);
 }
 
+static void a_line_wider_than_the_terminal_is_shown_in_part(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < LINE_BYTES - 1; i++) {
+        char key[2] = {(char)('a' + i % 26), 0};
+        type(key);
+        assert_true(column <= 79 && strlen(screen) <= 79);
+        assert_int_equal(screen[column - 1], key[0]);
+    }
+    assert_int_equal(strncmp(screen, "> <", 3), 0);
+    type("\x02\x02"); // the cursor is on the last but one
+    assert_int_equal(screen[column], line.text[LINE_BYTES - 3]);
+    type("\x01");
+    assert_int_equal(strncmp(screen, "> abcdef", 8), 0);
+    assert_int_equal(strlen(screen), 79);
+    assert_int_equal(column, 2);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(screen[column], line.text[i]);
+        type("\033[C");
+    }
+}
+
 static void unknown_keys_are_swallowed_whole(void **state)
 {
     (void)state;
@@ -283,6 +306,7 @@ int main(void)
         cmocka_unit_test(tab_completes_before_the_rest_of_the_line),
         cmocka_unit_test(a_line_too_long_is_not_entered),
         cmocka_unit_test(a_line_of_the_full_length_is_entered),
+        cmocka_unit_test(a_line_wider_than_the_terminal_is_shown_in_part),
         cmocka_unit_test(unknown_keys_are_swallowed_whole),
         cmocka_unit_test(redrawing_shows_the_line_again),
     };
