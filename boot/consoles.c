@@ -23,7 +23,16 @@ void consoles_init(void)
     mux_init(&consoles, &output);
 }
 
-struct printer *consoles_printer(void)
+void tell(const char *format, ...)
 {
-    return mux_printer(&consoles);
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    size_t length = format_text_va(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (length >= sizeof(line)) {
+        length = sizeof(line) - 1;
+        line[length - 1] = '\n';
+    }
+    consoles.printer.write(&consoles.printer, line, length);
 }

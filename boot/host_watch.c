@@ -26,7 +26,7 @@ void host_watch_init(unsigned seconds)
     for (second = cpu_count - 1; second && !cpus[second].online;)
         second--;
     if (!second)
-        print_to(consoles_printer(), "corbel: one CPU: nobody watches that it gets on\n");
+        tell("corbel: one CPU: nobody watches that it gets on\n");
 }
 
 static void look_at(struct cpu *cpu)

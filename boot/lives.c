@@ -36,11 +36,7 @@ static uint64_t wall_clock(struct vm *vm)
 
 static void log_line(struct vm *vm, const char *text)
 {
-    char line[256];
-    size_t length = format_text(line, sizeof(line) - 1, "[%s] %s", vm->config.name, text);
-    length = MIN(length, sizeof(line) - 2);
-    line[length++] = '\n'; // whole lines, since other CPUs print too
-    consoles_printer()->write(consoles_printer(), line, length);
+    tell("[%s] %s\n", vm->config.name, text);
 }
 
 static const struct vm_host services = {
@@ -62,9 +58,8 @@ static uint16_t pinned_cpu(const struct vm_config *config, unsigned vcpu)
     unsigned cpu = config->pin[vcpu % config->pin_count];
     if (cpu < cpu_count && cpus[cpu].online)
         return (uint16_t)cpu;
-    print_to(consoles_printer(),
-             "corbel: %s: pin = %u: there is no such CPU: vCPU %u may run anywhere\n", config->name,
-             cpu, vcpu);
+    tell("corbel: %s: pin = %u: there is no such CPU: vCPU %u may run anywhere\n", config->name,
+         cpu, vcpu);
     return SCHED_ANY_CPU;
 }
 
@@ -154,8 +149,7 @@ void slot_kill(struct slot *slot)
         return;
     note_end(STOP_KILLED, 0);
     slot_end(slot, false);
-    print_to(consoles_printer(), "corbel: VM %s ended: %s\n", slot->config->name,
-             stop_reason_text(STOP_KILLED));
+    tell("corbel: VM %s ended: %s\n", slot->config->name, stop_reason_text(STOP_KILLED));
 }
 
 void vms_stopped(struct vm *vm)
@@ -202,8 +196,8 @@ static void note_restart(struct slot *slot, enum stop_reason reason)
 {
     unsigned count = ++slot->restarts;
     if (slot->is_told)
-        print_to(consoles_printer(), "corbel: VM %s: %s: restart %u (%lu frames free)\n",
-                 slot->config->name, stop_reason_text(reason), count, frames_free_count());
+        tell("corbel: VM %s: %s: restart %u (%lu frames free)\n", slot->config->name,
+             stop_reason_text(reason), count, frames_free_count());
 }
 
 static void print_summary(const struct instance *instance)
@@ -212,8 +206,8 @@ static void print_summary(const struct instance *instance)
     const struct vm *vm = &instance->vm;
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         received[i] = instance->machine.entity[i]->received;
-    summary_print(consoles_printer(), vm);
-    summary_times(consoles_printer(), vm, clock_ns(&vm->clock, rdtsc()), received);
+    summary_print(&consoles.printer, vm);
+    summary_times(&consoles.printer, vm, clock_ns(&vm->clock, rdtsc()), received);
 }
 
 static void bury(struct slot *slot)
@@ -229,7 +223,7 @@ static void bury(struct slot *slot)
     if (action != ACTION_RESTART)
         print_summary(instance);
     else if (slot->is_told)
-        summary_state(consoles_printer(), &instance->vm);
+        summary_state(&consoles.printer, &instance->vm);
     if (action == ACTION_PRESERVE)
         slot->phase = PHASE_PRESERVED;
     else
@@ -258,7 +252,7 @@ void vms_attend(void)
 static void explain_refusal(status_t status, const struct explanation *why)
 {
     if (status != STATUS_OK)
-        print_to(consoles_printer(), "corbel: %s\n", why->text);
+        tell("corbel: %s\n", why->text);
 }
 
 static void clear(struct slot *slot, uint64_t until)

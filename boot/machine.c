@@ -62,7 +62,7 @@ void machine_read_tables(const struct boot_info *info, bool nosmt)
     if (info->rsdp_size)
         (void)acpi_parse(&acpi, info->rsdp, info->rsdp_size, map_table, NULL);
     number_cpus(nosmt);
-    notes_print(consoles_printer(), "acpi: ", &acpi.notes);
+    notes_print(&consoles.printer, "acpi: ", &acpi.notes);
 }
 
 status_t machine_calibrate(void)
@@ -71,7 +71,7 @@ status_t machine_calibrate(void)
     volatile void *hpet =
         acpi.has_hpet ? paging_map(hpa(acpi.hpet_address), PAGE_SIZE, CACHE_UC) : NULL;
     host_tsc_hz = tsc_calibrate(&acpi, hpet, &why);
-    print_to(consoles_printer(), "tsc: %s\n", why.text);
+    tell("tsc: %s\n", why.text);
     return host_tsc_hz ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
@@ -95,7 +95,7 @@ static void route_lines(void)
         const struct acpi_ioapic *ioapic = &acpi.ioapics[i];
         if (ioapic_add(paging_map(hpa(ioapic->address), PAGE_SIZE, CACHE_UC), ioapic->gsi_base) !=
             STATUS_OK)
-            print_to(consoles_printer(), "ioapic: none answers at %#lx\n", ioapic->address);
+            tell("ioapic: none answers at %#lx\n", ioapic->address);
     }
     ioapic_mask_all();
     int irq = console_interrupt_line();
@@ -113,8 +113,8 @@ void machine_start_interrupts(void)
     apic_enable();
     cpus[0].apic_id = apic_id();
     if (!apic_timer_try_deadline(host_tsc_hz))
-        print_to(consoles_printer(), "apic: TSC deadlines come at the wrong time: not used; newer "
-                                     "microcode may help\n");
+        tell("apic: TSC deadlines come at the wrong time: not used; newer "
+             "microcode may help\n");
     apic_timer_init(host_tsc_hz);
     interrupt_set_handler(VECTOR_TIMER, apic_eoi);
     interrupt_set_handler(VECTOR_UART, console_interrupt);
@@ -172,9 +172,8 @@ void machine_finish(const char *how)
 {
     bool is_good = strcmp(how, "poweroff") == 0;
     if (!is_good && stays_on())
-        print_to(consoles_printer(),
-                 "corbel: halted, so that this stays on the screen: switch off by the button\n");
-    print_to(consoles_printer(), "corbel: end: %s\n", how);
+        tell("corbel: halted, so that this stays on the screen: switch off by the button\n");
+    tell("corbel: end: %s\n", how);
     console_flush();
     if (is_good)
         power_off_or_halt();

@@ -31,14 +31,6 @@ void boot_main(uint64_t magic, uint64_t information);
 static struct boot_info info;
 static struct boot_options options;
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    print_to_va(consoles_printer(), format, arguments);
-    va_end(arguments);
-}
-
 // Before take_memory() the loader's tables map 4 GiB one to one.
 static void *map_screen(const struct boot_framebuffer *screen, enum cache_type type, bool is_early)
 {
@@ -68,8 +60,8 @@ static void add_screen(bool is_early)
         .blue = {screen->blue.position, screen->blue.size},
     };
     if (!console_add_framebuffer(map_screen(screen, CACHE_WC, is_early), &mode))
-        say("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
-            screen->height, screen->bpp);
+        tell("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
+             screen->height, screen->bpp);
 }
 
 // The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait
@@ -83,7 +75,7 @@ __attribute__((noreturn)) static void end(const char *how)
 
 __attribute__((noreturn)) static void refuse(const char *why)
 {
-    say("corbel: %s\n", why);
+    tell("corbel: %s\n", why);
     end("refused");
 }
 
@@ -111,9 +103,9 @@ static void read_boot_information(uint64_t magic, uint64_t information)
     machine_set_end(options.end);
     if (options.console_port != 0x3f8)
         console_init(options.console_port);
-    say("\nCorbel, a hypervisor for Intel VMX\n");
-    notes_print(consoles_printer(), "corbel: ", &notes);
-    notes_print(consoles_printer(), "corbel: ", &info.notes);
+    tell("\nCorbel, a hypervisor for Intel VMX\n");
+    notes_print(&consoles.printer, "corbel: ", &notes);
+    notes_print(&consoles.printer, "corbel: ", &info.notes);
     if (status != STATUS_OK)
         end("refused");
 }
@@ -134,15 +126,15 @@ static void keep_log(void)
     struct log *place = (struct log *)memory_log_place(&info);
     if (!place)
         return;
-    last_words_print(consoles_printer(), place);
+    last_words_print(&consoles.printer, place);
     console_move_log(place);
 }
 
 static void start_vmx(void)
 {
     struct explanation why;
-    status_t status = vmx_start_choose(&options, consoles_printer());
-    vmx_start_report(consoles_printer(), options.report);
+    status_t status = vmx_start_choose(&options);
+    vmx_start_report(&consoles.printer, options.report);
     if (options.report)
         end("report");
     if (status != STATUS_OK)
@@ -169,7 +161,7 @@ void boot_main(uint64_t magic, uint64_t information)
     machine_read_tables(&info, options.nosmt);
     if (machine_calibrate() != STATUS_OK)
         refuse("no clock to measure the TSC by: switch HPET or the ACPI timer on in the firmware");
-    machine_check_init(consoles_printer());
+    machine_check_init(&consoles.printer);
     machine_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     if (options.end == END_PANIC)

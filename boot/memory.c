@@ -76,10 +76,9 @@ static void add_write_back(const struct mtrr_state *mtrrs, uint64_t start, uint6
         if (!mtrr_are_on(mtrrs) || mtrr_is_write_back(mtrrs, at, &next))
             frames_add(hpa(at), next - at);
         else
-            print_to(consoles_printer(),
-                     "memory: %lu KiB at %#lx are not used: the firmware's MTRRs do not have them "
-                     "as write-back\n",
-                     (next - at) >> 10, at);
+            tell("memory: %lu KiB at %#lx are not used: the firmware's MTRRs do not have them "
+                 "as write-back\n",
+                 (next - at) >> 10, at);
     }
 }
 

@@ -94,7 +94,7 @@ static void note_overruns(uint64_t now)
         return;
     told = console_overruns();
     next = now + host_tsc_hz;
-    print_to(consoles_printer(), "corbel: what was typed came too fast, and is lost in part\n");
+    tell("corbel: what was typed came too fast, and is lost in part\n");
 }
 
 static void take_input(uint64_t now)
@@ -113,7 +113,7 @@ static void print_traces(void)
     static struct trace_budget budget;
     for (unsigned slot = 0; slot < vms_slots(); slot++)
         if (vms_at(slot))
-            trace_attend(consoles_printer(), vms_at(slot), &budget, monitor_host.uptime());
+            trace_attend(&consoles.printer, vms_at(slot), &budget, monitor_host.uptime());
 }
 
 // `hang=`: what the watchdog is for.
@@ -133,7 +133,7 @@ static void attend(uint64_t now)
     if (console_takes_guests(1))
         vms_console_room();
     if (vms_count() == 0) {
-        vms_print_frames(consoles_printer());
+        vms_tell_frames();
         machine_finish(vms_end_text());
     }
 }

@@ -69,8 +69,7 @@ static bool start_one(struct cpu *cpu, uint64_t page)
 // for it.
 static void give_up(const struct cpu *cpu)
 {
-    print_to(consoles_printer(), "smp: CPU %u (APIC id %u) did not start: it is left out\n",
-             cpu->index, cpu->apic_id);
+    tell("smp: CPU %u (APIC id %u) did not start: it is left out\n", cpu->index, cpu->apic_id);
     apic_send_init(cpu->apic_id);
 }
 
@@ -113,8 +112,8 @@ static void admit(struct cpu *cpu)
         distance = tsc_distance();
     }
     if (first)
-        print_to(consoles_printer(), "smp: the TSC of CPU %u (APIC id %u) was %ld ticks off: %s\n",
-                 cpu->index, cpu->apic_id, first, distance ? "the CPU is left out" : "corrected");
+        tell("smp: the TSC of CPU %u (APIC id %u) was %ld ticks off: %s\n", cpu->index,
+             cpu->apic_id, first, distance ? "the CPU is left out" : "corrected");
     cpu->online = !distance;
 }
 
@@ -151,7 +150,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     if (cpu_count == 1)
         return;
     if (!page) {
-        print_to(consoles_printer(), "smp: no free page below 640 KiB: running on one CPU\n");
+        tell("smp: no free page below 640 KiB: running on one CPU\n");
         return;
     }
     ticks_per_us = tsc_hz / 1000000;
@@ -168,7 +167,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
         tsc_adjust = rdmsr(MSR_TSC_ADJUST);
     for (unsigned i = 1; i < cpu_count; i++) {
         if (memory_make_stacks(&cpus[i], &why) != STATUS_OK) {
-            print_to(consoles_printer(), "smp: %s\n", why.text);
+            tell("smp: %s\n", why.text);
             break;
         }
         if (start_one(&cpus[i], page))
@@ -179,9 +178,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     }
     paging_set_text(page, false);
     if (mtrrs_differed)
-        print_to(consoles_printer(),
-                 "smp: firmware left %u CPUs with other MTRRs than CPU 0: set alike\n",
-                 mtrrs_differed);
+        tell("smp: firmware left %u CPUs with other MTRRs than CPU 0: set alike\n", mtrrs_differed);
 }
 
 void ap_main(struct cpu *cpu)
@@ -190,7 +187,7 @@ void ap_main(struct cpu *cpu)
     cpu_set_modes();
     if (starting == cpu) {
         apic_enable();
-        machine_check_init(consoles_printer()); // CPU 0 waits meanwhile, silent
+        machine_check_init(&consoles.printer); // CPU 0 waits meanwhile, silent
         match_mtrrs();
         if (has_tsc_adjust() && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
             wrmsr(MSR_TSC_ADJUST, tsc_adjust);

@@ -86,12 +86,11 @@ static unsigned read_config(const struct boot_info *info)
     status_t status = config_parse((const char *)module->start, module->end - module->start,
                                    configs, CONFIG_VMS, &count, &errors);
     for (unsigned i = 0; i < errors.count; i++)
-        print_to(consoles_printer(), "corbel: %s\n", errors.error[i].text);
+        tell("corbel: %s\n", errors.error[i].text);
     if (errors.dropped)
-        print_to(consoles_printer(), "corbel: %s: and %u more\n", CONFIG_FILE, errors.dropped);
+        tell("corbel: %s: and %u more\n", CONFIG_FILE, errors.dropped);
     if (status != STATUS_OK)
-        print_to(consoles_printer(),
-                 "corbel: %s has errors: only the VMs without any are started\n", CONFIG_FILE);
+        tell("corbel: %s has errors: only the VMs without any are started\n", CONFIG_FILE);
     return count;
 }
 
@@ -106,9 +105,8 @@ void start_vms(const struct boot_info *info, const char *fail_entry, uint64_t be
         if (vms_start(&configs[i], &why) == STATUS_OK)
             started++;
         else
-            print_to(consoles_printer(), "corbel: %s\n", why.text);
+            tell("corbel: %s\n", why.text);
     }
-    print_to(consoles_printer(),
-             "corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", started,
-             started == 1 ? "" : "s", (rdtsc() - begin) / 1000);
+    tell("corbel: %u VM%s started, %lu thousand cycles after the hand-over\n", started,
+         started == 1 ? "" : "s", (rdtsc() - begin) / 1000);
 }

@@ -47,14 +47,12 @@ void uart2_claim(struct vm *vm)
     if (!vm->config.uart2 || line.owner == vm->id)
         return;
     if (line.owner != NO_OWNER)
-        print_to(consoles_printer(),
-                 "corbel: %s: uart2: the second serial line is %s's: what COM2 prints is dropped\n",
-                 name, vms_config(line.owner - 1)->name);
+        tell("corbel: %s: uart2: the second serial line is %s's: what COM2 prints is dropped\n",
+             name, vms_config(line.owner - 1)->name);
     else if (!open_line())
-        print_to(consoles_printer(),
-                 "corbel: %s: uart2: this machine has no second serial line: what COM2 prints is "
-                 "dropped\n",
-                 name);
+        tell("corbel: %s: uart2: this machine has no second serial line: what COM2 prints is "
+             "dropped\n",
+             name);
     else
         line.owner = vm->id;
 }

@@ -99,11 +99,16 @@ void vms_console_room(void)
             board_uart_room(vms_at(i));
 }
 
+static struct instance *instance_of(struct vm *vm)
+{
+    return CONTAINER_OF(vm, struct instance, vm);
+}
+
 // ---- pausing: VM time and the guest's TSC stand still ----
 
 void vms_pause(struct vm *vm)
 {
-    struct instance *instance = CONTAINER_OF(vm, struct instance, vm);
+    struct instance *instance = instance_of(vm);
     if (instance->paused_at)
         return;
     for (unsigned i = 0; i < vm->vcpu_count; i++)
@@ -113,7 +118,7 @@ void vms_pause(struct vm *vm)
 
 void vms_continue(struct vm *vm)
 {
-    struct instance *instance = CONTAINER_OF(vm, struct instance, vm);
+    struct instance *instance = instance_of(vm);
     if (!instance->paused_at)
         return;
     uint64_t away = rdtsc() - instance->paused_at;
@@ -128,11 +133,6 @@ void vms_continue(struct vm *vm)
         if (!vmx_vcpu(vm->vcpu[i])->left)
             loop_add(vmx_vcpu(vm->vcpu[i]));
     }
-}
-
-static struct instance *instance_of(struct vm *vm)
-{
-    return CONTAINER_OF(vm, struct instance, vm);
 }
 
 bool vms_is_paused(struct vm *vm)
@@ -209,8 +209,8 @@ void vms_kill_all(void)
         vms_kill(slot);
 }
 
-void vms_print_frames(struct printer *to)
+void vms_tell_frames(void)
 {
-    print_to(to, "corbel: %lu frames free, %lu before the first VM\n", frames_free_count(),
-             frames_at_start);
+    tell("corbel: %lu frames free, %lu before the first VM\n", frames_free_count(),
+         frames_at_start);
 }

@@ -5,7 +5,6 @@
 #include "vm/config.h"
 #include "vm/cpuid.h"
 
-struct printer;
 struct vm;
 
 // What all VMs share, once: the host's CPUID leaves as guests may see them.
@@ -80,7 +79,7 @@ void vms_attend(void);
 bool vms_work(void);
 
 // When no VM is left: whether all memory came back.
-void vms_print_frames(struct printer *to);
+void vms_tell_frames(void);
 
 // How the VM that ended last did: the word behind "corbel: end: ".
 const char *vms_end_text(void);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/tsc.h"
+#include "boot/consoles.h"
 #include "boot/machine.h"
 #include "boot/options.h"
 #include "lib/panic.h"
@@ -80,12 +81,12 @@ void vmx_start_cpu(struct cpu *cpu)
     loop_run();
 }
 
-status_t vmx_start_choose(const struct boot_options *options, struct printer *to)
+status_t vmx_start_choose(const struct boot_options *options)
 {
     struct explanation why;
     uint32_t wanted = choice_default(), requested = 0;
     if (choice_parse(options->features, &wanted, &requested, &why) != STATUS_OK) {
-        print_to(to, "corbel: features=%s: %s\n", options->features, why.text);
+        tell("corbel: features=%s: %s\n", options->features, why.text);
         return STATUS_NOT_FOUND;
     }
     read_own();

@@ -15,7 +15,7 @@ void vmx_start_cpu(struct cpu *cpu);
 // Collects the capabilities of all CPUs and chooses, honouring features= and mitigations=.
 // STATUS_OK: Corbel can run here. STATUS_UNSUPPORTED: what is missing has been printed, a line each
 // with its remedy. STATUS_NOT_FOUND: a word of the option is unknown (printed).
-MUST_CHECK status_t vmx_start_choose(const struct boot_options *options, struct printer *to);
+MUST_CHECK status_t vmx_start_choose(const struct boot_options *options);
 
 // The capability screen: the short form, or the whole table.
 void vmx_start_report(struct printer *to, bool whole);

@@ -57,12 +57,12 @@ static void tell_machine_checks(void)
     struct mca_bank bank;
     uint64_t frame;
     while (machine_check_next(&bank)) {
-        mca_print(consoles_printer(), &bank);
+        mca_print(&consoles.printer, &bank);
         if ((bank.severity != MCA_LATENT && bank.severity != MCA_CONSUMED) ||
             !mca_frame(&bank, &frame))
             continue;
         if (!frames_retire(hpa(frame)))
-            print_to(consoles_printer(), "corbel: more memory breaks than can be remembered\n");
+            tell("corbel: more memory breaks than can be remembered\n");
         name_owner(frame, bank.severity == MCA_LATENT);
     }
 }

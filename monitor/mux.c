@@ -142,15 +142,6 @@ static bool show(struct mux *mux, unsigned slot)
 
 // ---- output ----
 
-void mux_init(struct mux *mux, const struct mux_output *output)
-{
-    memset(mux, 0, sizeof(*mux));
-    mux->output = output;
-    mux->is_together = true;
-    mux->owner = MUX_NOBODY;
-    mux->focus = mux->last = MUX_NOBODY;
-}
-
 void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, const char *name,
                 uint8_t *bytes, uint32_t size)
 {
@@ -312,10 +303,13 @@ static void write_message(struct printer *printer, const char *text, size_t leng
     spin_unlock(&mux->lock);
 }
 
-struct printer *mux_printer(struct mux *mux)
+void mux_init(struct mux *mux, const struct mux_output *output)
 {
+    memset(mux, 0, sizeof(*mux));
+    mux->output = output;
     mux->printer.write = write_message;
-    return &mux->printer;
+    mux->is_together = true;
+    mux->owner = mux->focus = mux->last = MUX_NOBODY;
 }
 
 void mux_write_monitor(struct mux *mux, const char *text, size_t length)

@@ -44,7 +44,8 @@ struct mux {
     struct spinlock
         lock; // guards all of this and the channels, except `typed`, which is CPU 0's alone
     const struct mux_output *output;
-    struct printer printer; // see mux_printer()
+    struct printer printer; // Corbel's own messages: shown whatever is in focus, on lines of their
+                            // own, and kept
     struct mux_channel *channel[MUX_CHANNELS];
     unsigned count;    // of the channels that there are, from 0 on
     unsigned focus;    // a channel or MUX_MONITOR
@@ -76,10 +77,6 @@ MUST_CHECK bool mux_finish(struct mux *mux, unsigned slot);
 // Shows what waits, as the terminal takes it. About a hundred times a second. True: the monitor's
 // line was printed over, and wants to be drawn anew.
 bool mux_poll(struct mux *mux);
-
-// Corbel's own messages: shown whatever is in focus, on lines of their own, and kept.
-// Any CPU may print.
-struct printer *mux_printer(struct mux *mux);
 
 // The monitor's output. Only while it is in focus.
 void mux_write_monitor(struct mux *mux, const char *text, size_t length);

@@ -311,7 +311,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (byte < 0xc0)
             guest_prints(byte & 1, byte & 2 ? '\n' : byte & 4 ? 0x1b : byte & 8 ? '[' : 'x');
         else if (byte < 0xd0)
-            print_to(mux_printer(&mux), byte & 1 ? "whole\n" : "part");
+            print_to(&mux.printer, byte & 1 ? "whole\n" : "part");
         else if (byte < 0xe0)
             has_place = byte & 1;
         else if (byte < 0xf0 && mux_peek(&mux, byte & 1) >= 0)

@@ -334,7 +334,7 @@ static void messages_have_lines_of_their_own(void **state)
     (void)state;
     begin(1);
     print(0, "half a li");
-    print_to(mux_printer(&mux), "corbel: %s %u\n", "number", 7U);
+    print_to(&mux.printer, "corbel: %s %u\n", "number", 7U);
     print(0, "ne\n");
     assert_shown("half a li\ncorbel: number 7\nne\n");
 }
@@ -343,9 +343,9 @@ static void a_message_waits_for_its_end(void **state)
 {
     (void)state;
     begin(1);
-    print_to(mux_printer(&mux), "corbel: ");
+    print_to(&mux.printer, "corbel: ");
     print(0, "guest\n");
-    print_to(mux_printer(&mux), "end\n");
+    print_to(&mux.printer, "end\n");
     assert_shown("guest\ncorbel: end\n");
 }
 
@@ -358,7 +358,7 @@ static void messages_wipe_the_monitors_line_and_ask_for_it_again(void **state)
     mux_write_monitor(&mux, "(corbel) inf", 12);
     forget_shown();
     assert_false(mux_poll(&mux));
-    print_to(mux_printer(&mux), "corbel: done\n");
+    print_to(&mux.printer, "corbel: done\n");
     assert_shown("\r\033[Kcorbel: done\n");
     assert_true(mux_poll(&mux));
     assert_false(mux_poll(&mux));
@@ -369,8 +369,8 @@ static void messages_are_kept_and_nothing_else(void **state)
     (void)state;
     begin(2);
     print(0, "guest\n");
-    print_to(mux_printer(&mux), "o%s\n", "ne");
-    print_to(mux_printer(&mux), "two\n");
+    print_to(&mux.printer, "o%s\n", "ne");
+    print_to(&mux.printer, "two\n");
     mux_focus(&mux, MUX_MONITOR);
     mux_write_monitor(&mux, "(corbel) ", 9);
     assert_string_equal(kept, "one\ntwo\n");
