@@ -12,7 +12,6 @@
 enum tag_type {
     TAG_END = 0,
     TAG_CMDLINE = 1,
-    TAG_LOADER_NAME = 2,
     TAG_MODULE = 3,
     TAG_MEMORY_MAP = 6,
     TAG_FRAMEBUFFER = 8,
@@ -83,7 +82,7 @@ static void take_rsdp(struct boot_info *info, const struct tag *tag)
     info->rsdp_size = size;
 }
 
-static bool field_fits(struct colour_field field, uint8_t bpp)
+static bool field_fits(struct framebuffer_field field, uint8_t bpp)
 {
     return field.size > 0 && field.size <= 16 && field.position + field.size <= bpp;
 }
@@ -91,22 +90,25 @@ static bool field_fits(struct colour_field field, uint8_t bpp)
 // NULL if the framebuffer can be drawn on, else what is wrong with it.
 static const char *framebuffer_fault(const struct boot_framebuffer *fb)
 {
-    if (fb->address == 0 || fb->width == 0 || fb->height == 0 || fb->pitch == 0)
+    const struct framebuffer_mode *mode = &fb->mode;
+    if (fb->address == 0 || mode->width == 0 || mode->height == 0 || mode->pitch == 0)
         return "a zero address or size";
-    if (fb->width > 32768 || fb->height > 32768)
+    if (mode->width > 32768 || mode->height > 32768)
         return "a size beyond 32768";
     if (fb->type == FRAMEBUFFER_TEXT)
-        return fb->pitch < fb->width * 2 ? "lines longer than their pitch" : NULL;
+        return mode->pitch < mode->width * 2 ? "lines longer than their pitch" : NULL;
     if (fb->type != FRAMEBUFFER_RGB)
         return "indexed or unknown colours";
-    if (fb->bpp != 15 && fb->bpp != 16 && fb->bpp != 24 && fb->bpp != 32)
+    if (mode->width < FONT_WIDTH || mode->height < FONT_HEIGHT)
+        return "no room for a character";
+    if (mode->bpp != 15 && mode->bpp != 16 && mode->bpp != 24 && mode->bpp != 32)
         return "a depth that is not 15, 16, 24 or 32";
-    if (fb->pitch < fb->width * ((fb->bpp + 7U) / 8))
+    if (mode->pitch < mode->width * ((mode->bpp + 7U) / 8))
         return "lines longer than their pitch";
-    if (fb->address > BIT(46) || (uint64_t)fb->pitch * fb->height > BIT(46) - fb->address)
+    if (fb->address > BIT(46) || (uint64_t)mode->pitch * mode->height > BIT(46) - fb->address)
         return "an end beyond 64 TiB";
-    if (!field_fits(fb->red, fb->bpp) || !field_fits(fb->green, fb->bpp) ||
-        !field_fits(fb->blue, fb->bpp))
+    if (!field_fits(mode->red, mode->bpp) || !field_fits(mode->green, mode->bpp) ||
+        !field_fits(mode->blue, mode->bpp))
         return "colour fields outside the pixel";
     return NULL;
 }
@@ -119,62 +121,42 @@ static void take_framebuffer(struct boot_info *info, const struct tag *tag)
                    tag->size);
         return;
     }
-    struct boot_framebuffer fb = {
-        .address = get64(at),
-        .pitch = get32(at + 8),
-        .width = get32(at + 12),
-        .height = get32(at + 16),
-        .bpp = at[20],
-        .type = (enum framebuffer_type)at[21],
-    };
+    struct boot_framebuffer fb = {.present = true, .type = at[21], .address = get64(at)};
+    struct framebuffer_mode *mode = &fb.mode;
+    *mode = (struct framebuffer_mode){
+        .pitch = get32(at + 8), .width = get32(at + 12), .height = get32(at + 16), .bpp = at[20]};
     // Two reserved bytes, then the colours.
     if (fb.type == FRAMEBUFFER_RGB && tag->size >= 30) {
-        fb.red = (struct colour_field){at[24], at[25]};
-        fb.green = (struct colour_field){at[26], at[27]};
-        fb.blue = (struct colour_field){at[28], at[29]};
+        mode->red = (struct framebuffer_field){at[24], at[25]};
+        mode->green = (struct framebuffer_field){at[26], at[27]};
+        mode->blue = (struct framebuffer_field){at[28], at[29]};
     }
     const char *fault = framebuffer_fault(&fb);
-    if (fault != NULL) {
+    if (fault == NULL)
+        info->framebuffer = fb;
+    else
         notes_warn(&info->notes, "the framebuffer (%ux%ux%u at 0x%lx, type %u) has %s: no screen",
-                   fb.width, fb.height, fb.bpp, fb.address, at[21], fault);
-        return;
-    }
-    fb.present = true;
-    info->framebuffer = fb;
+                   mode->width, mode->height, mode->bpp, fb.address, at[21], fault);
 }
 
-// Returns STATUS_OK or the status of a fatal note. `has_map` becomes true with the memory map.
-static status_t take_tag(struct boot_info *info, const struct tag *tag, bool *has_map)
+// What else there is, now or later, is not for us.
+static void take_tag(struct boot_info *info, const struct tag *tag)
 {
-    switch (tag->type) {
-    case TAG_CMDLINE:
+    if (tag->type == TAG_CMDLINE)
         take_cmdline(info, tag);
-        return STATUS_OK;
-    case TAG_LOADER_NAME:
-        copy_text(info->loader_name, sizeof(info->loader_name), tag->bytes, tag->size);
-        return STATUS_OK;
-    case TAG_MODULE:
+    else if (tag->type == TAG_MODULE)
         take_module(info, tag);
-        return STATUS_OK;
-    case TAG_MEMORY_MAP:
-        *has_map = true;
-        return memory_map_parse(info, tag->bytes, tag->size);
-    case TAG_FRAMEBUFFER:
+    else if (tag->type == TAG_MEMORY_MAP)
+        memory_map_parse(info, tag->bytes, tag->size);
+    else if (tag->type == TAG_FRAMEBUFFER)
         take_framebuffer(info, tag);
-        return STATUS_OK;
-    case TAG_RSDP_OLD:
-    case TAG_RSDP_NEW:
+    else if (tag->type == TAG_RSDP_OLD || tag->type == TAG_RSDP_NEW)
         take_rsdp(info, tag);
-        return STATUS_OK;
-    default: // the format grows: what we do not know is not for us
-        return STATUS_OK;
-    }
 }
 
 static status_t walk_tags(struct boot_info *info, const uint8_t *bytes, size_t size)
 {
-    bool has_map = false;
-    for (size_t at = HEADER_BYTES;;) {
+    for (size_t at = HEADER_BYTES; info->notes.status == STATUS_OK;) {
         if (size - at < HEADER_BYTES)
             return notes_fail(&info->notes, STATUS_TRUNCATED,
                               "the boot information ends at byte %zu without an end tag", size);
@@ -186,15 +168,13 @@ static status_t walk_tags(struct boot_info *info, const uint8_t *bytes, size_t s
                               tag.type, at, tag_size, size - at);
         if (tag.type == TAG_END)
             break;
-        status_t status = take_tag(info, &tag, &has_map);
-        if (status != STATUS_OK)
-            return status;
+        take_tag(info, &tag);
         at += MIN(align_up(tag_size, 8), size - at);
     }
-    if (!has_map)
+    if (info->notes.status == STATUS_OK && info->memory_count == 0)
         return notes_fail(&info->notes, STATUS_NOT_FOUND,
                           "the boot loader gave no memory map: use one that does, such as GRUB 2");
-    return STATUS_OK;
+    return info->notes.status;
 }
 
 // NULL if the module can be used, else what is wrong with it.

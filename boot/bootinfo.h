@@ -4,18 +4,19 @@
 // information format".
 #pragma once
 
+#include "drivers/host/framebuffer.h"
 #include "lib/notes.h"
 
 #define BOOT_MAGIC           0x36d76289U // in EAX when a Multiboot2 loader enters the image
 #define BOOT_MEMORY_MAX      512
 #define BOOT_MODULES_MAX     64
 #define BOOT_CMDLINE_MAX     1024
-#define BOOT_LOADER_NAME_MAX 64
 #define BOOT_MODULE_NAME_MAX 128
 #define BOOT_RSDP_MAX        36
 
 // The numbers are those of the memory map tag; every other number means MEMORY_RESERVED.
 enum memory_type {
+    MEMORY_NONE = 0,
     MEMORY_USABLE = 1,
     MEMORY_RESERVED = 2,
     MEMORY_ACPI = 3, // ACPI tables, free to use once they have been read
@@ -37,30 +38,19 @@ struct boot_module {
 };
 
 enum framebuffer_type {
-    FRAMEBUFFER_INDEXED = 0,
     FRAMEBUFFER_RGB = 1,
     FRAMEBUFFER_TEXT = 2, // cells of character and attribute; width and height count cells
-};
-
-struct colour_field {
-    uint8_t position; // of the lowest bit in the pixel
-    uint8_t size;     // in bits
 };
 
 struct boot_framebuffer {
     bool present;
     enum framebuffer_type type;
-    uint64_t address; // physical
-    uint32_t pitch;   // bytes from one line to the next
-    uint32_t width;
-    uint32_t height;
-    uint8_t bpp; // bits for each pixel
-    struct colour_field red, green, blue;
+    uint64_t address;             // physical
+    struct framebuffer_mode mode; // one that can be drawn on
 };
 
 struct boot_info {
     char cmdline[BOOT_CMDLINE_MAX];
-    char loader_name[BOOT_LOADER_NAME_MAX];
 
     // Sorted, without overlaps, neighbours of one type joined; where the map contradicted itself
     // the more careful type stands. MEMORY_USABLE ranges are whole 4 KiB pages. What no range

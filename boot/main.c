@@ -32,36 +32,21 @@ static struct boot_info info;
 static struct boot_options options;
 
 // Before take_memory() the loader's tables map 4 GiB one to one.
-static void *map_screen(const struct boot_framebuffer *screen, enum cache_type type, bool is_early)
-{
-    uint64_t size = (uint64_t)screen->pitch * screen->height;
-    if (!is_early)
-        return paging_map(hpa(screen->address), size, type);
-    return screen->address + size <= UINT64_C(4) << 30 ? (void *)screen->address : NULL;
-}
-
 static void add_screen(bool is_early)
 {
     const struct boot_framebuffer *screen = &info.framebuffer;
-    if (!screen->present)
+    const struct framebuffer_mode *mode = &screen->mode;
+    bool is_text = screen->type == FRAMEBUFFER_TEXT;
+    uint64_t size = (uint64_t)mode->pitch * mode->height;
+    void *place = (void *)screen->address;
+    if (!screen->present || (is_early && screen->address + size > UINT64_C(4) << 30))
         return;
-    if (screen->type == FRAMEBUFFER_TEXT) {
-        console_add_vga(map_screen(screen, CACHE_UC, is_early), screen->width, screen->height,
-                        screen->pitch);
-        return;
-    }
-    struct framebuffer_mode mode = {
-        .width = screen->width,
-        .height = screen->height,
-        .pitch = screen->pitch,
-        .bpp = screen->bpp,
-        .red = {screen->red.position, screen->red.size},
-        .green = {screen->green.position, screen->green.size},
-        .blue = {screen->blue.position, screen->blue.size},
-    };
-    if (!console_add_framebuffer(map_screen(screen, CACHE_WC, is_early), &mode))
-        tell("corbel: the screen's mode (%ux%u, %u bits) cannot be drawn on\n", screen->width,
-             screen->height, screen->bpp);
+    if (!is_early)
+        place = paging_map(hpa(screen->address), size, is_text ? CACHE_UC : CACHE_WC);
+    if (is_text)
+        console_add_vga(place, mode->width, mode->height, mode->pitch);
+    else
+        console_add_framebuffer(place, mode);
 }
 
 // The end of a machine on which Corbel cannot or need not run: `how` is the word that tools wait

@@ -23,22 +23,10 @@ static enum memory_type type_from_tag(uint32_t number)
 }
 
 // Higher is more careful: it wins where two entries overlap.
-static int care(enum memory_type type)
-{
-    switch (type) {
-    case MEMORY_USABLE:
-        return 1;
-    case MEMORY_ACPI:
-        return 2;
-    case MEMORY_NVS:
-        return 3;
-    case MEMORY_RESERVED:
-        return 4;
-    case MEMORY_BAD:
-        return 5;
-    }
-    return 4;
-}
+static const uint8_t care[] = {
+    [MEMORY_USABLE] = 1,   [MEMORY_ACPI] = 2, [MEMORY_NVS] = 3,
+    [MEMORY_RESERVED] = 4, [MEMORY_BAD] = 5,
+};
 
 static struct memory_range map_entry(const struct map *map, size_t index)
 {
@@ -49,40 +37,29 @@ static struct memory_range map_entry(const struct map *map, size_t index)
     return (struct memory_range){base, end, type_from_tag(get32(entry + 16))};
 }
 
-// The lowest address at or above `from` where an entry begins or, above `from`, ends. False if
-// there is none.
-static bool next_boundary(const struct map *map, uint64_t from, bool inclusive, uint64_t *boundary)
+// The lowest address above `from` where an entry begins or ends, or `from` if there is none.
+static uint64_t next_boundary(const struct map *map, uint64_t from)
 {
-    bool found = false;
-    for (size_t i = 0; i < map->count; i++) {
-        struct memory_range range = map_entry(map, i);
-        if (range.start == range.end)
-            continue;
-        uint64_t candidates[2] = {range.start, range.end};
-        for (int c = 0; c < 2; c++) {
-            bool reachable = candidates[c] > from || (inclusive && candidates[c] == from);
-            if (reachable && (!found || candidates[c] < *boundary)) {
-                *boundary = candidates[c];
-                found = true;
-            }
-        }
+    uint64_t lowest = from;
+    for (size_t i = 0; i < 2 * map->count; i++) {
+        struct memory_range range = map_entry(map, i / 2);
+        uint64_t candidate = i % 2 ? range.end : range.start;
+        if (candidate > from && (lowest == from || candidate < lowest))
+            lowest = candidate;
     }
-    return found;
+    return lowest;
 }
 
-// The type that holds from `at` up to the next boundary. False if no entry covers it.
-static bool type_at(const struct map *map, uint64_t at, enum memory_type *type)
+// The type that holds from `at` up to the next boundary; MEMORY_NONE if no entry covers it.
+static enum memory_type type_at(const struct map *map, uint64_t at)
 {
-    bool covered = false;
+    enum memory_type type = MEMORY_NONE;
     for (size_t i = 0; i < map->count; i++) {
         struct memory_range range = map_entry(map, i);
-        if (at < range.start || at >= range.end)
-            continue;
-        if (!covered || care(range.type) > care(*type))
-            *type = range.type;
-        covered = true;
+        if (at >= range.start && at < range.end && care[range.type] > care[type])
+            type = range.type;
     }
-    return covered;
+    return type;
 }
 
 // Appends a range, joined to its neighbour where type and address allow. False if the table is
@@ -122,12 +99,9 @@ static void keep_whole_pages(struct boot_info *info)
 
 static void sweep(struct boot_info *info, const struct map *map)
 {
-    uint64_t at, next;
-    if (!next_boundary(map, 0, true, &at))
-        return;
-    for (; next_boundary(map, at, false, &next); at = next) {
-        struct memory_range range = {at, next, MEMORY_RESERVED};
-        if (type_at(map, at, &range.type) && !append(info, range)) {
+    for (uint64_t at = 0, next; (next = next_boundary(map, at)) != at; at = next) {
+        struct memory_range range = {at, next, type_at(map, at)};
+        if (range.type != MEMORY_NONE && !append(info, range)) {
             notes_warn(&info->notes,
                        "the memory map has more than %d ranges: memory from 0x%lx on is not used",
                        BOOT_MEMORY_MAX, at);

@@ -237,29 +237,22 @@ bool console_init(uint16_t uart_port)
     return uart_init(&console.uart, uart_port) || uart_port == 0;
 }
 
-bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
+void console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
                      uint32_t pitch_bytes)
 {
-    if (cells == NULL || columns == 0 || rows == 0 || pitch_bytes / 2 < columns)
-        return false;
     uint64_t flags = console_lock();
     screen_init(&console.screen, columns, rows);
     console.vga = (struct vga){cells, pitch_bytes / 2};
     screen_start(SCREEN_VGA);
     console_unlock(flags);
-    return true;
 }
 
-bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode)
+void console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode)
 {
-    if (pixels == NULL)
-        return false;
     uint64_t flags = console_lock();
-    bool is_drawable = framebuffer_init(&console.framebuffer, &console.screen, pixels, mode);
-    if (is_drawable)
-        screen_start(SCREEN_FRAMEBUFFER);
+    framebuffer_init(&console.framebuffer, &console.screen, pixels, mode);
+    screen_start(SCREEN_FRAMEBUFFER);
     console_unlock(flags);
-    return is_drawable;
 }
 
 bool console_has_screen(void)

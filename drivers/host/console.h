@@ -17,11 +17,10 @@ bool console_init(uint16_t uart_port);
 
 // Adds a screen; what the host printed before appears on it, too. `cells` of VGA text (mapped,
 // `columns` * `rows`, lines `pitch_bytes` apart), or a framebuffer's `pixels` (mapped, mode->pitch
-// * mode->height bytes; write-combining is far faster). Only one of them; the later counts. Returns
-// false if the mode cannot be drawn on.
-bool console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
+// * mode->height bytes; write-combining is far faster). Only one of them; the later counts.
+void console_add_vga(volatile uint16_t *cells, uint32_t columns, uint32_t rows,
                      uint32_t pitch_bytes);
-bool console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
+void console_add_framebuffer(uint8_t *pixels, const struct framebuffer_mode *mode);
 bool console_has_screen(void);
 
 // The log of what the host says: more for it; reads it, as log_read(). It is kept at `to` from

@@ -8,28 +8,12 @@ static uint32_t field_of(struct framebuffer_field field, uint32_t level)
 {
     // The highest bits of an 8-bit level, repeated for fields that are wider.
     uint32_t wide = level << 8 | level;
-    return field.size == 0 ? 0 : (wide >> (16 - field.size)) << field.position;
+    return (wide >> (16 - field.size)) << field.position;
 }
 
 static uint32_t pixel_of(const struct framebuffer_mode *mode, uint32_t level)
 {
     return field_of(mode->red, level) | field_of(mode->green, level) | field_of(mode->blue, level);
-}
-
-static bool field_is_good(struct framebuffer_field field, uint8_t bpp)
-{
-    return field.size <= 16 && field.position < 32 && field.position + field.size <= bpp;
-}
-
-static bool mode_is_good(const struct framebuffer_mode *mode)
-{
-    if (mode->bpp != 15 && mode->bpp != 16 && mode->bpp != 24 && mode->bpp != 32)
-        return false;
-    if (!field_is_good(mode->red, mode->bpp) || !field_is_good(mode->green, mode->bpp) ||
-        !field_is_good(mode->blue, mode->bpp))
-        return false;
-    return mode->width >= FONT_WIDTH && mode->height >= FONT_HEIGHT &&
-           mode->width <= mode->pitch / ((mode->bpp + 7U) / 8);
 }
 
 // Stores byte by byte only where the pixel has three of them.
@@ -59,11 +43,9 @@ static void clear(const struct framebuffer *fb)
     }
 }
 
-bool framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
+void framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
                       const struct framebuffer_mode *mode)
 {
-    if (!mode_is_good(mode))
-        return false;
     *fb = (struct framebuffer){.pixels = pixels, .mode = *mode, .scale = 1};
     fb->bytes_per_pixel = (mode->bpp + 7U) / 8;
     fb->foreground = pixel_of(mode, GREY);
@@ -75,7 +57,6 @@ bool framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pi
     screen_init(screen, mode->width / (FONT_WIDTH * fb->scale),
                 mode->height / (FONT_HEIGHT * fb->scale));
     clear(fb);
-    return true;
 }
 
 static void draw_dots(const struct framebuffer *fb, uint8_t *at, uint8_t dots)

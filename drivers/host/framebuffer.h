@@ -8,9 +8,10 @@
 
 struct framebuffer_field {
     uint8_t position; // of the lowest bit in the pixel
-    uint8_t size;     // in bits, 0 to 16
+    uint8_t size;     // in bits, 1 to 16
 };
 
+// As boot/bootinfo.c has judged it: at least one character, and fields inside the pixel.
 struct framebuffer_mode {
     uint32_t width; // in pixels, as the height
     uint32_t height;
@@ -29,9 +30,8 @@ struct framebuffer {
 };
 
 // `pixels` holds mode->pitch * mode->height bytes. Sets up `screen` with as many cells as fit, and
-// paints everything in the background colour. Returns false, touching nothing, if not even one cell
-// fits or the mode is not one of the above.
-bool framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
+// paints everything in the background colour.
+void framebuffer_init(struct framebuffer *fb, struct screen *screen, uint8_t *pixels,
                       const struct framebuffer_mode *mode);
 
 // Draws cells of the screen that framebuffer_init() set up.
