@@ -62,13 +62,6 @@ bool uart2_write(struct vm *vm, uint8_t byte)
     return line.owner != vm->id || ring_put(&line.ring, byte);
 }
 
-static void send(void)
-{
-    uint32_t at = line.ring.read & (RING_BYTES - 1);
-    uint32_t length = MIN(ring_used(&line.ring), RING_BYTES - at);
-    line.ring.read += (uint32_t)uart_write_some(&line.uart, line.bytes + at, length);
-}
-
 static void receive(struct vm *vm)
 {
     int byte;
@@ -87,7 +80,7 @@ bool uart2_poll(void)
 {
     if (line.owner == NO_OWNER)
         return false;
-    send();
+    uart_drain(&line.uart, &line.ring);
     receive(vms_at(line.owner - 1));
     return ring_used(&line.ring) > 0;
 }

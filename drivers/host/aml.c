@@ -57,32 +57,17 @@ static bool enter_package(struct cursor *cursor)
 // An integer constant; sleep types are small, so only its low byte is kept.
 static bool take_integer(struct cursor *cursor, uint8_t *value)
 {
+    static const uint8_t sizes[] = {
+        [AML_BYTE] = 1, [AML_WORD] = 2, [AML_DWORD] = 4, [AML_QWORD] = 8};
     uint8_t opcode;
     if (!take(cursor, &opcode))
         return false;
-    size_t size;
-    switch (opcode) {
-    case AML_ZERO:
-    case AML_ONE:
-    case AML_ONES:
+    if (opcode == AML_ZERO || opcode == AML_ONE || opcode == AML_ONES) {
         *value = opcode;
         return true;
-    case AML_BYTE:
-        size = 1;
-        break;
-    case AML_WORD:
-        size = 2;
-        break;
-    case AML_DWORD:
-        size = 4;
-        break;
-    case AML_QWORD:
-        size = 8;
-        break;
-    default:
-        return false;
     }
-    if ((size_t)(cursor->end - cursor->at) < size)
+    size_t size = opcode < sizeof(sizes) ? sizes[opcode] : 0;
+    if (size == 0 || (size_t)(cursor->end - cursor->at) < size)
         return false;
     *value = *cursor->at;
     cursor->at += size;

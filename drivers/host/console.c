@@ -7,7 +7,6 @@
 #include "drivers/host/keyboard.h"
 #include "drivers/host/uart.h"
 #include "drivers/host/vga.h"
-#include "lib/ring.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
 
@@ -66,30 +65,6 @@ static void console_unlock(uint64_t flags)
 
 // ---- the serial line ----
 
-// Fills the transmitter once, if it is empty. Returns false if nothing moved.
-static bool serial_drain_some(void)
-{
-    // Straight from the ring's memory: only bytes that the transmitter took leave it.
-    uint32_t at = console.ring.read, used = ring_used(&console.ring);
-    uint32_t offset = at & (RING_BYTES - 1);
-    uint32_t length = MIN(used, RING_BYTES - offset);
-    size_t sent = uart_write_some(&console.uart, console.ring_bytes + offset, length);
-    console.ring.read = at + (uint32_t)sent;
-    return sent > 0;
-}
-
-static void serial_drain_all(void)
-{
-    int byte;
-    while ((byte = ring_get(&console.ring)) >= 0) {
-        uint8_t bytes[1] = {(uint8_t)byte};
-        if (!uart_write(&console.uart, bytes, 1)) {
-            console.lost++;
-            return;
-        }
-    }
-}
-
 static void serial_put(uint8_t byte)
 {
     if (ring_put(&console.ring, byte))
@@ -98,7 +73,7 @@ static void serial_put(uint8_t byte)
         console.lost++;
         return;
     }
-    serial_drain_all();
+    uart_drain_all(&console.uart, &console.ring);
     if (!ring_put(&console.ring, byte))
         console.lost++;
 }
@@ -127,26 +102,12 @@ static void serial_write(const char *text, size_t length, bool is_raw)
     }
     // A look at the UART costs much (an exit, where we run nested ourselves): polling saves it.
     if (console.is_seized)
-        serial_drain_all();
+        uart_drain_all(&console.uart, &console.ring);
     else if (!console.is_polled)
-        serial_drain_some();
+        uart_drain(&console.uart, &console.ring);
 }
 
 // ---- the screen ----
-
-static void screen_draw_run(void)
-{
-    switch (console.screen_kind) {
-    case SCREEN_NONE:
-        return;
-    case SCREEN_VGA:
-        vga_draw(&console.vga, &console.drawing);
-        return;
-    case SCREEN_FRAMEBUFFER:
-        framebuffer_draw(&console.framebuffer, &console.drawing);
-        return;
-    }
-}
 
 static void screen_begin_drawing(void)
 {
@@ -160,12 +121,15 @@ static void screen_draw_some(uint32_t cells)
 {
     while (console.is_drawing && cells > 0) {
         console.is_drawing = screen_next_run(&console.screen, &console.drawing, cells);
-        if (console.is_drawing) {
-            screen_draw_run();
-            cells -= console.drawing.length;
-        } else if (console.screen_kind == SCREEN_VGA) {
+        if (!console.is_drawing && console.screen_kind == SCREEN_VGA)
             vga_place_cursor(&console.vga, &console.screen);
-        }
+        if (!console.is_drawing)
+            return;
+        if (console.screen_kind == SCREEN_VGA)
+            vga_draw(&console.vga, &console.drawing);
+        else
+            framebuffer_draw(&console.framebuffer, &console.drawing);
+        cells -= console.drawing.length;
     }
 }
 
@@ -232,7 +196,7 @@ bool console_init(uint16_t uart_port)
     if (!console.log)
         console.log = &console.early_log;
     debugport_init();
-    serial_drain_all();
+    uart_drain_all(&console.uart, &console.ring);
     ring_init(&console.ring, console.ring_bytes, RING_BYTES);
     return uart_init(&console.uart, uart_port) || uart_port == 0;
 }
@@ -312,7 +276,7 @@ bool console_poll(uint64_t now, uint64_t hz)
 {
     uint64_t flags = console_lock();
     console.is_polled = true;
-    serial_drain_some();
+    uart_drain(&console.uart, &console.ring);
     serial_report_lost();
     if (console.is_screen_stale && !console.is_drawing &&
         now - console.drawn_at >= hz / FRAMES_PER_SECOND) {
@@ -328,9 +292,9 @@ bool console_poll(uint64_t now, uint64_t hz)
 void console_flush(void)
 {
     uint64_t flags = console_lock();
-    serial_drain_all();
+    uart_drain_all(&console.uart, &console.ring);
     serial_report_lost();
-    serial_drain_all();
+    uart_drain_all(&console.uart, &console.ring);
     uart_flush(&console.uart);
     screen_draw();
     if (console.is_seized)

@@ -4,8 +4,8 @@
 
 #include "lib/bits.h"
 
-// Looks for the port. Returns true if debugport_write() has a reader.
-bool debugport_init(void);
+// Looks for the port.
+void debugport_init(void);
 
 // Does nothing before debugport_init() has found the port.
 void debugport_write(const uint8_t *bytes, size_t length);

@@ -121,7 +121,7 @@ static void power_off_emulator(void)
 
 void power_off(const struct acpi_info *acpi)
 {
-    if (acpi != NULL && acpi->has_fadt)
+    if (acpi->has_fadt)
         sleep_s5(acpi);
     power_off_emulator();
 }
@@ -157,7 +157,7 @@ __attribute__((noreturn)) static void triple_fault(void)
 
 void power_reset(const struct acpi_info *acpi)
 {
-    if (acpi != NULL && acpi->has_fadt)
+    if (acpi->has_fadt)
         reset_by_acpi(acpi);
     // Bit 1 asks for a hard reset, bit 2 does it on its rising edge.
     out8(RESET_PORT, 0x02);

@@ -2,13 +2,10 @@
 
 #include "drivers/host/tsc.h"
 #include "arch/x86_64/tsc.h"
-#include "drivers/host/hpet.h"
-#include "drivers/host/pit.h"
-#include "drivers/host/pmtimer.h"
+#include "drivers/host/clocks.h"
 
-#define HZ_ASSUMED                                                                                 \
-    UINT64_C(                                                                                      \
-        5000000000) // before calibration: no slower than any CPU, so that waits are long enough
+// Before calibration no slower than any CPU, so that waits are long enough.
+#define HZ_ASSUMED UINT64_C(5000000000)
 
 static uint64_t frequency;
 
@@ -34,11 +31,6 @@ uint64_t tsc_calibrate(const struct acpi_info *acpi, volatile void *hpet, struct
     pit_clock(&clock);
     measure(&clock, line);
     pit_stop();
-    return frequency;
-}
-
-uint64_t tsc_hz(void)
-{
     return frequency;
 }
 

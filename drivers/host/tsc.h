@@ -9,8 +9,5 @@
 // long). `line` says what was used, or what was wrong. About 30 ms.
 uint64_t tsc_calibrate(const struct acpi_info *acpi, volatile void *hpet, struct explanation *line);
 
-// The result of tsc_calibrate(), 0 before it.
-uint64_t tsc_hz(void);
-
 // Waits at least `microseconds` (up to a minute), without sleeping.
 void tsc_wait(uint32_t microseconds);

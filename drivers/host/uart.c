@@ -90,35 +90,32 @@ bool uart_init(struct uart *uart, uint16_t port)
     return true;
 }
 
-size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length)
+bool uart_drain(struct uart *uart, struct ring *ring)
 {
+    uint32_t at = ring->read & (ring->size - 1);
+    uint32_t length = MIN(ring_used(ring), ring->size - at);
     if (uart->port == 0 || length == 0 || (line_status(uart) & LSR_THR_EMPTY) == 0)
-        return 0;
+        return false;
     // "Empty" means the whole FIFO.
-    size_t taken = MIN(length, uart->has_fifo ? UART_FIFO_BYTES : (size_t)1);
-    for (size_t i = 0; i < taken; i++)
-        uart_set(uart, UART_DATA, bytes[i]);
+    length = MIN(length, uart->has_fifo ? UART_FIFO_BYTES : 1U);
+    for (uint32_t i = 0; i < length; i++)
+        uart_set(uart, UART_DATA, ring->bytes[at + i]);
+    ring->read += length;
     uart->is_stuck = false;
-    return taken;
+    return true;
 }
 
-bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length)
+void uart_drain_all(struct uart *uart, struct ring *ring)
 {
     uint64_t since = rdtsc();
-    while (length > 0 && uart->port != 0) {
-        size_t taken = uart_write_some(uart, bytes, length);
-        bytes += taken;
-        length -= taken;
-        uint64_t now = rdtsc();
-        if (taken > 0)
-            since = now;
-        else if (uart->is_stuck || now - since > STUCK_TICKS)
-            uart->is_stuck = true;
-        if (uart->is_stuck)
-            return false;
+    while (uart->port != 0 && ring_used(ring) > 0) {
+        if (uart_drain(uart, ring))
+            since = rdtsc();
+        else if (uart->is_stuck || rdtsc() - since > STUCK_TICKS)
+            break;
         pause();
     }
-    return uart->port != 0;
+    uart->is_stuck = ring_used(ring) > 0;
 }
 
 void uart_flush(struct uart *uart)

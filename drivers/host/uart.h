@@ -2,7 +2,7 @@
 // every wait has an end, so an absent or dead UART never stops the machine. Callers serialize.
 #pragma once
 
-#include "lib/bits.h"
+#include "lib/ring.h"
 
 #define UART_FIFO_BYTES 16
 
@@ -19,13 +19,12 @@ struct uart {
 // answers there; all functions below then do nothing.
 bool uart_init(struct uart *uart, uint16_t port);
 
-// Sends as many bytes as the transmitter takes at once, without waiting. Returns how many it took:
-// 0 while it is busy.
-size_t uart_write_some(struct uart *uart, const uint8_t *bytes, size_t length);
+// Sends as many bytes of a ring as the transmitter takes at once, without waiting: only those leave
+// the ring. Returns false if it took none.
+bool uart_drain(struct uart *uart, struct ring *ring);
 
-// Sends all bytes, waiting for room. Returns false if the transmitter is stuck: the rest is not
-// sent.
-bool uart_write(struct uart *uart, const uint8_t *bytes, size_t length);
+// Sends all of them, waiting for room; what a stuck transmitter does not take stays in the ring.
+void uart_drain_all(struct uart *uart, struct ring *ring);
 
 // Waits until the last byte has left the transmitter (a power-off would cut it), but not for a
 // stuck one.
