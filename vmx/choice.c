@@ -8,8 +8,7 @@
 #include "lib/string.h"
 #include "vmx/required.h"
 
-// What every VMCS of ours sets. Optional features add to it.
-static const uint64_t base[CONTROL_WORDS] = {
+const uint64_t choice_base[CONTROL_WORDS] = {
     [WORD_PIN] = PIN_EXTERNAL_INTERRUPT_EXITING | PIN_NMI_EXITING,
     [WORD_PRIMARY] = PRIMARY_TSC_OFFSETTING | PRIMARY_HLT_EXITING | PRIMARY_MWAIT_EXITING |
                      PRIMARY_RDPMC_EXITING | PRIMARY_IO_BITMAPS | PRIMARY_MSR_BITMAPS |
@@ -165,7 +164,7 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
 
     uint64_t want[CONTROL_WORDS];
     for (unsigned word = 0; word < CONTROL_WORDS; word++)
-        want[word] = base[word];
+        want[word] = choice_base[word];
     for (unsigned i = 0; i < VMX_FEATURES; i++)
         if (choice->features & ~ON_DEMAND & FEATURE(i))
             want[feature_row[i].word] |= feature_row[i].controls;
@@ -178,7 +177,7 @@ void choice_make(struct vmx_choice *choice, const struct vmx_capabilities *capab
         const struct control_range *range = &capabilities->control[word];
         choice->word[word] = (want[word] | range->must) & range->may;
     }
-    choice->missing = required_missing(capabilities);
+    choice->missing = required_missing(capabilities, NULL);
 }
 
 // The CPU accepts interrupts whatever the spurious-interrupt vector register says, so an APIC that

@@ -46,13 +46,16 @@ struct feature_row {
 
 extern const struct feature_row feature_row[VMX_FEATURES];
 
+// What every VMCS of ours sets. Optional features add to it.
+extern const uint64_t choice_base[CONTROL_WORDS];
+
 struct vmx_choice {
     uint64_t word[CONTROL_WORDS]; // as written to the VMCS of a vCPU at its first entry
     uint32_t features;            // FEATURE() bits in use
     uint32_t available;           // ... that the CPUs have
     uint32_t switched_off;        // ... that the option took away though the CPUs have them
     uint32_t requested;           // ... that the option asked for by name
-    uint64_t missing;             // required_missing(): 0 if Corbel can run here
+    unsigned missing;             // required_missing(): 0 if Corbel can run here
 };
 
 // The features that are used where they exist and no option says otherwise: all but TPAUSE and its

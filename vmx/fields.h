@@ -9,7 +9,7 @@ struct vmcs_field_row {
     const char *name;
 };
 
-// All fields, by encoding.
+// All fields.
 extern const struct vmcs_field_row fields_table[];
 extern const unsigned fields_count;
 

@@ -47,21 +47,6 @@ static void print_features(struct printer *to, const char *title, uint32_t featu
     end_paragraph(&paragraph);
 }
 
-static void print_missing(struct printer *to, const struct report *report)
-{
-    unsigned missing = 0;
-    for (unsigned i = 0; i < required_count(); i++) {
-        struct explanation line;
-        if (!(report->choice->missing & BIT(i)))
-            continue;
-        required_explain(report->all, i, &line);
-        print_to(to, "%s\n", line.text);
-        missing++;
-    }
-    print_to(to, "Corbel cannot run here: %u of %u requirements are missing.\n", missing,
-             required_count());
-}
-
 static void print_head(struct printer *to, const struct report *report)
 {
     const struct vmx_capabilities *all = report->all;
@@ -80,7 +65,9 @@ void report_short(struct printer *to, const struct report *report)
     const uint64_t *word = choice->word;
     print_head(to, report);
     if (choice->missing != 0) {
-        print_missing(to, report);
+        required_missing(report->all, to);
+        print_to(to, "Corbel cannot run here: %u of %u requirements are missing.\n",
+                 choice->missing, required_count());
         return;
     }
     uint32_t every = FEATURE(VMX_FEATURES - 1) | (FEATURE(VMX_FEATURES - 1) - 1);

@@ -11,19 +11,24 @@ enum vmcs_width { VMCS_16_BIT, VMCS_64_BIT, VMCS_32_BIT, VMCS_NATURAL };
 
 // Each field that is written, read or checked: its encoding, our name for it, and its name in
 // messages. Within a width they stand by what they belong to: controls, read-only data, the guest's
-// state, the host's.
+// state, the host's; but a segment register's four stand together.
 // clang-format off
+#define VMCS_SEGMENT(FIELD, at, NAME) \
+    FIELD(0x0800 + (at), GUEST_##NAME##_SELECTOR, "guest " #NAME " selector") \
+    FIELD(0x4800 + (at), GUEST_##NAME##_LIMIT, "guest " #NAME " limit") \
+    FIELD(0x4814 + (at), GUEST_##NAME##_ACCESS_RIGHTS, "guest " #NAME " access rights") \
+    FIELD(0x6806 + (at), GUEST_##NAME##_BASE, "guest " #NAME " base")
 #define VMCS_FIELDS(FIELD) \
     FIELD(0x0000, VPID, "VPID") \
     FIELD(0x0002, POSTED_INTERRUPT_VECTOR, "posted-interrupt vector") \
-    FIELD(0x0800, GUEST_ES_SELECTOR, "guest ES selector") \
-    FIELD(0x0802, GUEST_CS_SELECTOR, "guest CS selector") \
-    FIELD(0x0804, GUEST_SS_SELECTOR, "guest SS selector") \
-    FIELD(0x0806, GUEST_DS_SELECTOR, "guest DS selector") \
-    FIELD(0x0808, GUEST_FS_SELECTOR, "guest FS selector") \
-    FIELD(0x080a, GUEST_GS_SELECTOR, "guest GS selector") \
-    FIELD(0x080c, GUEST_LDTR_SELECTOR, "guest LDTR selector") \
-    FIELD(0x080e, GUEST_TR_SELECTOR, "guest TR selector") \
+    VMCS_SEGMENT(FIELD, 0x0, ES) \
+    VMCS_SEGMENT(FIELD, 0x2, CS) \
+    VMCS_SEGMENT(FIELD, 0x4, SS) \
+    VMCS_SEGMENT(FIELD, 0x6, DS) \
+    VMCS_SEGMENT(FIELD, 0x8, FS) \
+    VMCS_SEGMENT(FIELD, 0xa, GS) \
+    VMCS_SEGMENT(FIELD, 0xc, LDTR) \
+    VMCS_SEGMENT(FIELD, 0xe, TR) \
     FIELD(0x0810, GUEST_INTERRUPT_STATUS, "guest interrupt status") \
     FIELD(0x0814, GUEST_UINV, "guest UINV") \
     FIELD(0x0c00, HOST_ES_SELECTOR, "host ES selector") \
@@ -105,24 +110,8 @@ enum vmcs_width { VMCS_16_BIT, VMCS_64_BIT, VMCS_32_BIT, VMCS_NATURAL };
     FIELD(0x440a, IDT_VECTORING_ERROR_CODE, "IDT-vectoring error code") \
     FIELD(0x440c, EXIT_INSTRUCTION_LENGTH, "VM-exit instruction length") \
     FIELD(0x440e, EXIT_INSTRUCTION_INFORMATION, "VM-exit instruction information") \
-    FIELD(0x4800, GUEST_ES_LIMIT, "guest ES limit") \
-    FIELD(0x4802, GUEST_CS_LIMIT, "guest CS limit") \
-    FIELD(0x4804, GUEST_SS_LIMIT, "guest SS limit") \
-    FIELD(0x4806, GUEST_DS_LIMIT, "guest DS limit") \
-    FIELD(0x4808, GUEST_FS_LIMIT, "guest FS limit") \
-    FIELD(0x480a, GUEST_GS_LIMIT, "guest GS limit") \
-    FIELD(0x480c, GUEST_LDTR_LIMIT, "guest LDTR limit") \
-    FIELD(0x480e, GUEST_TR_LIMIT, "guest TR limit") \
     FIELD(0x4810, GUEST_GDTR_LIMIT, "guest GDTR limit") \
     FIELD(0x4812, GUEST_IDTR_LIMIT, "guest IDTR limit") \
-    FIELD(0x4814, GUEST_ES_ACCESS_RIGHTS, "guest ES access rights") \
-    FIELD(0x4816, GUEST_CS_ACCESS_RIGHTS, "guest CS access rights") \
-    FIELD(0x4818, GUEST_SS_ACCESS_RIGHTS, "guest SS access rights") \
-    FIELD(0x481a, GUEST_DS_ACCESS_RIGHTS, "guest DS access rights") \
-    FIELD(0x481c, GUEST_FS_ACCESS_RIGHTS, "guest FS access rights") \
-    FIELD(0x481e, GUEST_GS_ACCESS_RIGHTS, "guest GS access rights") \
-    FIELD(0x4820, GUEST_LDTR_ACCESS_RIGHTS, "guest LDTR access rights") \
-    FIELD(0x4822, GUEST_TR_ACCESS_RIGHTS, "guest TR access rights") \
     FIELD(0x4824, GUEST_INTERRUPTIBILITY, "guest interruptibility") \
     FIELD(0x4826, GUEST_ACTIVITY, "guest activity") \
     FIELD(0x482a, GUEST_SYSENTER_CS, "guest IA32_SYSENTER_CS") \
@@ -137,14 +126,6 @@ enum vmcs_width { VMCS_16_BIT, VMCS_64_BIT, VMCS_32_BIT, VMCS_NATURAL };
     FIELD(0x6800, GUEST_CR0, "guest CR0") \
     FIELD(0x6802, GUEST_CR3, "guest CR3") \
     FIELD(0x6804, GUEST_CR4, "guest CR4") \
-    FIELD(0x6806, GUEST_ES_BASE, "guest ES base") \
-    FIELD(0x6808, GUEST_CS_BASE, "guest CS base") \
-    FIELD(0x680a, GUEST_SS_BASE, "guest SS base") \
-    FIELD(0x680c, GUEST_DS_BASE, "guest DS base") \
-    FIELD(0x680e, GUEST_FS_BASE, "guest FS base") \
-    FIELD(0x6810, GUEST_GS_BASE, "guest GS base") \
-    FIELD(0x6812, GUEST_LDTR_BASE, "guest LDTR base") \
-    FIELD(0x6814, GUEST_TR_BASE, "guest TR base") \
     FIELD(0x6816, GUEST_GDTR_BASE, "guest GDTR base") \
     FIELD(0x6818, GUEST_IDTR_BASE, "guest IDTR base") \
     FIELD(0x681a, GUEST_DR7, "guest DR7") \

@@ -4,16 +4,16 @@
 
 #include "vmx/fields.h"
 
-static void rows_are_sorted_and_well_formed(void **state)
+static void rows_are_unique_and_well_formed(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < fields_count; i++) {
         assert_int_equal(fields_table[i].encoding & ~0x6ffe, 0);
         assert_true(strlen(fields_table[i].name) <= 40);
-        if (i > 0)
-            assert_true(fields_table[i].encoding > fields_table[i - 1].encoding);
-        for (unsigned j = 0; j < i; j++)
+        for (unsigned j = 0; j < i; j++) {
+            assert_int_not_equal(fields_table[i].encoding, fields_table[j].encoding);
             assert_string_not_equal(fields_table[i].name, fields_table[j].name);
+        }
     }
     assert_int_equal(VMCS_GUEST_BASE(7), VMCS_GUEST_TR_BASE);
     assert_int_equal(VMCS_GUEST_SELECTOR(7), VMCS_GUEST_TR_SELECTOR);
@@ -34,7 +34,7 @@ static void the_encoding_tells_the_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_sorted_and_well_formed),
+        cmocka_unit_test(rows_are_unique_and_well_formed),
         cmocka_unit_test(the_encoding_tells_the_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
