@@ -24,11 +24,15 @@ void check_that(struct check *check, bool holds, uint32_t encoding, const char *
              field(check, encoding), rule);
 }
 
+void check_zero(struct check *check, uint32_t encoding, uint64_t mask, const char *rule)
+{
+    check_that(check, !(field(check, encoding) & mask), encoding, rule);
+}
+
 void check_physical(struct check *check, uint32_t encoding, uint64_t zero)
 {
-    uint64_t value = field(check, encoding);
-    check_that(check, !(value & zero), encoding, "address is not aligned");
-    check_that(check, !(value >> check->capabilities->raw.physical_bits), encoding,
+    check_zero(check, encoding, zero, "address is not aligned");
+    check_zero(check, encoding, ~UINT64_C(0) << check->capabilities->raw.physical_bits,
                "address is beyond the physical-address width");
 }
 
@@ -41,11 +45,9 @@ void check_canonical(struct check *check, uint32_t encoding)
 void check_fixed(struct check *check, uint32_t encoding, struct control_range range,
                  uint64_t except)
 {
-    uint64_t value = field(check, encoding);
-    check_that(check, !(range.must & ~except & ~value), encoding,
+    check_that(check, !(range.must & ~except & ~field(check, encoding)), encoding,
                "a bit that VMX operation fixes to 1 is 0");
-    check_that(check, !(value & ~range.may & ~except), encoding,
-               "a bit that VMX operation fixes to 0 is 1");
+    check_zero(check, encoding, ~range.may & ~except, "a bit that VMX operation fixes to 0 is 1");
 }
 
 void check_pat(struct check *check, uint32_t encoding)
@@ -63,60 +65,44 @@ void check_pat(struct check *check, uint32_t encoding)
 void check_perf_global(struct check *check, uint32_t encoding)
 {
     // Which counters exist is CPUID's affair; these bits belong to none on any CPU.
-    check_that(check, !(field(check, encoding) & BITS(63, 49)), encoding,
-               "reserved bits are not 0");
+    check_zero(check, encoding, BITS(63, 49), "reserved bits are not 0");
 }
 
 void check_s_cet(struct check *check, uint32_t encoding)
 {
-    uint64_t value = field(check, encoding);
-    check_that(check, !(value & BITS(9, 6)), encoding, "reserved bits 9:6 are not 0");
-    check_that(check, (value & BITS(11, 10)) != BITS(11, 10), encoding,
+    check_zero(check, encoding, BITS(9, 6), "reserved bits 9:6 are not 0");
+    check_that(check, (field(check, encoding) & BITS(11, 10)) != BITS(11, 10), encoding,
                "SUPPRESS (10) and TRACKER (11) are both 1");
     check_canonical(check, encoding);
 }
 
 void check_pkrs(struct check *check, uint32_t encoding)
 {
-    check_that(check, !(field(check, encoding) >> 32), encoding, "bits 63:32 are not 0");
+    check_zero(check, encoding, BITS(63, 32), "bits 63:32 are not 0");
 }
 
 // Returns LMA, about which guest and host have rules of their own.
 bool check_efer(struct check *check, uint32_t encoding)
 {
-    uint64_t value = field(check, encoding);
     uint64_t known = EFER_SCE | EFER_LME | EFER_LMA;
     if (check->capabilities->raw.no_execute)
         known |= EFER_NXE;
-    check_that(check, !(value & ~known), encoding, "reserved bits are not 0");
-    return value & EFER_LMA;
+    check_zero(check, encoding, ~known, "reserved bits are not 0");
+    return field(check, encoding) & EFER_LMA;
 }
+
+const enum vmcs_field check_word_field[CONTROL_WORDS] = {
+    [WORD_PIN] = VMCS_PIN_BASED_CONTROLS,       [WORD_PRIMARY] = VMCS_PRIMARY_CONTROLS,
+    [WORD_SECONDARY] = VMCS_SECONDARY_CONTROLS, [WORD_TERTIARY] = VMCS_TERTIARY_CONTROLS,
+    [WORD_VMEXIT] = VMCS_EXIT_CONTROLS,         [WORD_VMEXIT2] = VMCS_SECONDARY_EXIT_CONTROLS,
+    [WORD_VMENTRY] = VMCS_ENTRY_CONTROLS,
+};
 
 uint64_t check_word(const struct check *check, enum control_word word)
 {
-    switch (word) {
-    case WORD_PIN:
-        return field(check, VMCS_PIN_BASED_CONTROLS);
-    case WORD_PRIMARY:
-        return field(check, VMCS_PRIMARY_CONTROLS);
-    case WORD_SECONDARY:
-        return check_uses(check, WORD_PRIMARY, PRIMARY_SECONDARY_CONTROLS)
-                   ? field(check, VMCS_SECONDARY_CONTROLS)
-                   : 0;
-    case WORD_TERTIARY:
-        return check_uses(check, WORD_PRIMARY, PRIMARY_TERTIARY_CONTROLS)
-                   ? field(check, VMCS_TERTIARY_CONTROLS)
-                   : 0;
-    case WORD_VMEXIT:
-        return field(check, VMCS_EXIT_CONTROLS);
-    case WORD_VMEXIT2:
-        return check_uses(check, WORD_VMEXIT, VMEXIT_SECONDARY_CONTROLS)
-                   ? field(check, VMCS_SECONDARY_EXIT_CONTROLS)
-                   : 0;
-    case WORD_VMENTRY:
-        return field(check, VMCS_ENTRY_CONTROLS);
-    case CONTROL_WORDS:
-        break;
-    }
-    return 0;
+    if ((word == WORD_SECONDARY && !check_uses(check, WORD_PRIMARY, PRIMARY_SECONDARY_CONTROLS)) ||
+        (word == WORD_TERTIARY && !check_uses(check, WORD_PRIMARY, PRIMARY_TERTIARY_CONTROLS)) ||
+        (word == WORD_VMEXIT2 && !check_uses(check, WORD_VMEXIT, VMEXIT_SECONDARY_CONTROLS)))
+        return 0;
+    return field(check, check_word_field[word]);
 }

@@ -6,13 +6,6 @@
 
 #define PAGE_BITS BITS(11, 0)
 
-static const enum vmcs_field word_field[CONTROL_WORDS] = {
-    [WORD_PIN] = VMCS_PIN_BASED_CONTROLS,       [WORD_PRIMARY] = VMCS_PRIMARY_CONTROLS,
-    [WORD_SECONDARY] = VMCS_SECONDARY_CONTROLS, [WORD_TERTIARY] = VMCS_TERTIARY_CONTROLS,
-    [WORD_VMEXIT] = VMCS_EXIT_CONTROLS,         [WORD_VMEXIT2] = VMCS_SECONDARY_EXIT_CONTROLS,
-    [WORD_VMENTRY] = VMCS_ENTRY_CONTROLS,
-};
-
 static void check_allowed(struct check *check, enum control_word word)
 {
     uint64_t value = check_word(check, word);
@@ -24,49 +17,56 @@ static void check_allowed(struct check *check, enum control_word word)
         char rule[96];
         format_text(rule, sizeof(rule), "bit %u (%s) must be %u on this CPU", bit,
                     name != NULL ? name : "reserved", value >> bit & 1 ? 0 : 1);
-        check_that(check, false, word_field[word], rule);
+        check_that(check, false, check_word_field[word], rule);
     }
 }
 
-// A control that needs another one.
-static void needs(struct check *check, enum control_word word, uint64_t control,
-                  enum control_word other_word, uint64_t other)
-{
-    if (!check_uses(check, word, control) || (check_word(check, other_word) & other) == other)
-        return;
-    char rule[128];
-    format_text(rule, sizeof(rule), "\"%s\" needs \"%s\"", control_name(word, lowest_bit(control)),
-                control_name(other_word, lowest_bit(other)));
-    check_that(check, false, word_field[word], rule);
-}
+// Controls that need another one.
+#define NEEDS(word, control, other_word, other)                                                    \
+    {                                                                                              \
+        WORD_##word, word##_##control, WORD_##other_word, other_word##_##other                     \
+    }
+static const struct dependency {
+    enum control_word word;
+    uint64_t control;
+    enum control_word other_word;
+    uint64_t other;
+} dependencies[] = {
+    NEEDS(PIN, VIRTUAL_NMIS, PIN, NMI_EXITING),
+    NEEDS(PRIMARY, NMI_WINDOW_EXITING, PIN, VIRTUAL_NMIS),
+    NEEDS(SECONDARY, VIRTUALIZE_X2APIC, PRIMARY, TPR_SHADOW),
+    NEEDS(SECONDARY, APIC_REGISTER, PRIMARY, TPR_SHADOW),
+    NEEDS(SECONDARY, VIRTUAL_INTERRUPT_DELIVERY, PRIMARY, TPR_SHADOW),
+    NEEDS(TERTIARY, IPI_VIRTUALIZATION, PRIMARY, TPR_SHADOW),
+    NEEDS(SECONDARY, UNRESTRICTED_GUEST, SECONDARY, EPT),
+    NEEDS(SECONDARY, PML, SECONDARY, EPT),
+    NEEDS(SECONDARY, MODE_BASED_EXECUTE, SECONDARY, EPT),
+    NEEDS(SECONDARY, SUB_PAGE_WRITE, SECONDARY, EPT),
+    NEEDS(SECONDARY, PT_GUEST_PHYSICAL, SECONDARY, EPT),
+    NEEDS(TERTIARY, HLAT, SECONDARY, EPT),
+    NEEDS(TERTIARY, EPT_PAGING_WRITE, SECONDARY, EPT),
+    NEEDS(TERTIARY, GUEST_PAGING_VERIFICATION, SECONDARY, EPT),
+    NEEDS(SECONDARY, VIRTUAL_INTERRUPT_DELIVERY, PIN, EXTERNAL_INTERRUPT_EXITING),
+    NEEDS(PIN, POSTED_INTERRUPTS, SECONDARY, VIRTUAL_INTERRUPT_DELIVERY),
+    NEEDS(PIN, POSTED_INTERRUPTS, VMEXIT, ACKNOWLEDGE_INTERRUPT),
+    NEEDS(SECONDARY, PT_GUEST_PHYSICAL, VMENTRY, LOAD_RTIT_CTL),
+    NEEDS(SECONDARY, PT_GUEST_PHYSICAL, VMEXIT, CLEAR_RTIT_CTL),
+    NEEDS(VMEXIT, SAVE_PREEMPTION_TIMER, PIN, PREEMPTION_TIMER),
+};
 
 static void check_dependencies(struct check *check)
 {
-    static const uint64_t need_tpr_shadow[] = {SECONDARY_VIRTUALIZE_X2APIC, SECONDARY_APIC_REGISTER,
-                                               SECONDARY_VIRTUAL_INTERRUPT_DELIVERY};
-    static const uint64_t need_ept[] = {SECONDARY_UNRESTRICTED_GUEST, SECONDARY_PML,
-                                        SECONDARY_MODE_BASED_EXECUTE, SECONDARY_SUB_PAGE_WRITE,
-                                        SECONDARY_PT_GUEST_PHYSICAL};
-    static const uint64_t tertiary_need_ept[] = {TERTIARY_HLAT, TERTIARY_EPT_PAGING_WRITE,
-                                                 TERTIARY_GUEST_PAGING_VERIFICATION};
-
-    needs(check, WORD_PIN, PIN_VIRTUAL_NMIS, WORD_PIN, PIN_NMI_EXITING);
-    needs(check, WORD_PRIMARY, PRIMARY_NMI_WINDOW_EXITING, WORD_PIN, PIN_VIRTUAL_NMIS);
-    for (unsigned i = 0; i < ARRAY_LENGTH(need_tpr_shadow); i++)
-        needs(check, WORD_SECONDARY, need_tpr_shadow[i], WORD_PRIMARY, PRIMARY_TPR_SHADOW);
-    needs(check, WORD_TERTIARY, TERTIARY_IPI_VIRTUALIZATION, WORD_PRIMARY, PRIMARY_TPR_SHADOW);
-    for (unsigned i = 0; i < ARRAY_LENGTH(need_ept); i++)
-        needs(check, WORD_SECONDARY, need_ept[i], WORD_SECONDARY, SECONDARY_EPT);
-    for (unsigned i = 0; i < ARRAY_LENGTH(tertiary_need_ept); i++)
-        needs(check, WORD_TERTIARY, tertiary_need_ept[i], WORD_SECONDARY, SECONDARY_EPT);
-    needs(check, WORD_SECONDARY, SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, WORD_PIN,
-          PIN_EXTERNAL_INTERRUPT_EXITING);
-    needs(check, WORD_PIN, PIN_POSTED_INTERRUPTS, WORD_SECONDARY,
-          SECONDARY_VIRTUAL_INTERRUPT_DELIVERY);
-    needs(check, WORD_PIN, PIN_POSTED_INTERRUPTS, WORD_VMEXIT, VMEXIT_ACKNOWLEDGE_INTERRUPT);
-    needs(check, WORD_SECONDARY, SECONDARY_PT_GUEST_PHYSICAL, WORD_VMENTRY, VMENTRY_LOAD_RTIT_CTL);
-    needs(check, WORD_SECONDARY, SECONDARY_PT_GUEST_PHYSICAL, WORD_VMEXIT, VMEXIT_CLEAR_RTIT_CTL);
-    needs(check, WORD_VMEXIT, VMEXIT_SAVE_PREEMPTION_TIMER, WORD_PIN, PIN_PREEMPTION_TIMER);
+    for (unsigned i = 0; i < ARRAY_LENGTH(dependencies); i++) {
+        const struct dependency *row = &dependencies[i];
+        char rule[128];
+        if (!check_uses(check, row->word, row->control) ||
+            check_uses(check, row->other_word, row->other))
+            continue;
+        format_text(rule, sizeof(rule), "\"%s\" needs \"%s\"",
+                    control_name(row->word, lowest_bit(row->control)),
+                    control_name(row->other_word, lowest_bit(row->other)));
+        check_that(check, false, check_word_field[row->word], rule);
+    }
     check_that(check,
                !check_uses(check, WORD_SECONDARY, SECONDARY_VIRTUALIZE_X2APIC) ||
                    !check_uses(check, WORD_SECONDARY, SECONDARY_VIRTUALIZE_APIC_ACCESSES),
@@ -129,7 +129,7 @@ static void check_ept_pointer(struct check *check)
 static void check_tpr_threshold(struct check *check)
 {
     uint64_t threshold = field(check, VMCS_TPR_THRESHOLD);
-    check_that(check, !(threshold & ~UINT64_C(0xf)), VMCS_TPR_THRESHOLD, "bits 31:4 are not 0");
+    check_zero(check, VMCS_TPR_THRESHOLD, BITS(31, 4), "bits 31:4 are not 0");
     const unsigned vtpr = 0x80;
     if (check->virtual_apic != NULL &&
         !check_uses(check, WORD_SECONDARY, SECONDARY_VIRTUALIZE_APIC_ACCESSES))
@@ -149,8 +149,7 @@ static void check_execution(struct check *check)
     if (check_uses(check, WORD_PRIMARY, PRIMARY_TPR_SHADOW) && !virtual_delivery)
         check_tpr_threshold(check);
     if (check_uses(check, WORD_PIN, PIN_POSTED_INTERRUPTS))
-        check_that(check, field(check, VMCS_POSTED_INTERRUPT_VECTOR) <= 255,
-                   VMCS_POSTED_INTERRUPT_VECTOR, "vector is above 255");
+        check_zero(check, VMCS_POSTED_INTERRUPT_VECTOR, BITS(15, 8), "vector is above 255");
     if (check_uses(check, WORD_SECONDARY, SECONDARY_VPID))
         check_that(check, field(check, VMCS_VPID) != 0, VMCS_VPID, "VPID 0 is the host's");
     if (check_uses(check, WORD_SECONDARY, SECONDARY_EPT))
@@ -205,8 +204,7 @@ static void check_error_code(struct check *check, uint64_t info)
         check_that(check, has == has_error_code(info & EVENT_VECTOR), at,
                    has ? "this vector has no error code" : "this vector has an error code");
     if (has)
-        check_that(check, field(check, VMCS_ENTRY_EXCEPTION_ERROR_CODE) <= 0xffff,
-                   VMCS_ENTRY_EXCEPTION_ERROR_CODE, "bits 31:16 are not 0");
+        check_zero(check, VMCS_ENTRY_EXCEPTION_ERROR_CODE, BITS(31, 16), "bits 31:16 are not 0");
 }
 
 static void check_injection(struct check *check)
@@ -226,7 +224,7 @@ static void check_injection(struct check *check)
     check_that(check, type != EVENT_EXCEPTION || vector <= 31, at,
                "a hardware exception has a vector up to 31");
     check_that(check, type != EVENT_OTHER || vector == 0, at, "type 7 has vector 0");
-    check_that(check, !(info & BITS(30, 12)), at, "reserved bits 30:12 are not 0");
+    check_zero(check, at, BITS(30, 12), "reserved bits 30:12 are not 0");
     check_error_code(check, info);
     if (type >= EVENT_SOFTWARE_INTERRUPT && type <= EVENT_SOFTWARE_EXCEPTION) {
         uint64_t length = field(check, VMCS_ENTRY_INSTRUCTION_LENGTH);

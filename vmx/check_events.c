@@ -63,7 +63,7 @@ static void check_blocking(struct check *check, uint64_t blocking, uint64_t inje
     bool virtual_nmis = check_uses(check, WORD_PIN, PIN_VIRTUAL_NMIS);
     uint64_t shadow = BLOCKING_BY_STI | BLOCKING_BY_MOV_SS;
 
-    check_that(check, !(blocking & BITS(31, 5)), at, "reserved bits 31:5 are not 0");
+    check_zero(check, at, BITS(31, 5), "reserved bits 31:5 are not 0");
     check_that(check, (blocking & shadow) != shadow, at, "blocking by STI and by MOV SS at once");
     check_that(check,
                !(blocking & BLOCKING_BY_STI) || (field(check, VMCS_GUEST_RFLAGS) & RFLAGS_IF), at,
@@ -76,7 +76,7 @@ static void check_blocking(struct check *check, uint64_t blocking, uint64_t inje
                "blocking by STI, but an NMI is injected (some CPUs refuse this)");
     check_that(check, !nmi || !virtual_nmis || !(blocking & BLOCKING_BY_NMI), at,
                "blocking by NMI, but an NMI is injected with virtual NMIs");
-    check_that(check, !(blocking & BLOCKING_BY_SMI), at, "blocking by SMI outside SMM");
+    check_zero(check, at, BLOCKING_BY_SMI, "blocking by SMI outside SMM");
     check_that(check, !(blocking & BLOCKING_ENCLAVE) || !(blocking & BLOCKING_BY_MOV_SS), at,
                "enclave interruption and blocking by MOV SS at once");
 }
@@ -89,7 +89,7 @@ static void check_pending_debug(struct check *check, uint64_t blocking)
     bool steps = (field(check, VMCS_GUEST_RFLAGS) & RFLAGS_TF) &&
                  !(field(check, VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF);
 
-    check_that(check, !(pending & ~PENDING_DEBUG_KNOWN), at, "reserved bits are not 0");
+    check_zero(check, at, ~PENDING_DEBUG_KNOWN, "reserved bits are not 0");
     if ((blocking & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) || halted)
         check_that(check, !!(pending & PENDING_DEBUG_BS) == steps, at,
                    steps ? "BS is 0 in an interrupt shadow or HLT while TF is 1 and BTF is 0"

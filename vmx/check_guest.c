@@ -27,18 +27,15 @@ static void check_control_registers(struct check *check, bool ia32e)
                "PAE is 0 in an IA-32e mode guest");
     check_that(check, ia32e || !(cr4 & CR4_PCIDE), VMCS_GUEST_CR4,
                "PCIDE is 1 outside IA-32e mode");
-    check_that(check, !(field(check, VMCS_GUEST_CR3) >> check->capabilities->raw.physical_bits),
-               VMCS_GUEST_CR3, "address is beyond the physical-address width");
+    check_physical(check, VMCS_GUEST_CR3, 0);
 }
 
 static void check_guest_msrs(struct check *check, bool ia32e)
 {
     uint64_t entry = check_word(check, WORD_VMENTRY);
     if (entry & VMENTRY_LOAD_DEBUG_CONTROLS) {
-        check_that(check, !(field(check, VMCS_GUEST_DEBUGCTL) & ~DEBUGCTL_KNOWN),
-                   VMCS_GUEST_DEBUGCTL, "reserved bits are not 0");
-        check_that(check, !(field(check, VMCS_GUEST_DR7) >> 32), VMCS_GUEST_DR7,
-                   "bits 63:32 are not 0");
+        check_zero(check, VMCS_GUEST_DEBUGCTL, ~DEBUGCTL_KNOWN, "reserved bits are not 0");
+        check_zero(check, VMCS_GUEST_DR7, BITS(63, 32), "bits 63:32 are not 0");
     }
     check_canonical(check, VMCS_GUEST_SYSENTER_ESP);
     check_canonical(check, VMCS_GUEST_SYSENTER_EIP);
@@ -55,8 +52,7 @@ static void check_guest_msrs(struct check *check, bool ia32e)
                    "LMA is not LME while CR0.PG is 1");
     }
     if (entry & VMENTRY_LOAD_BNDCFGS) {
-        check_that(check, !(field(check, VMCS_GUEST_BNDCFGS) & BITS(11, 2)), VMCS_GUEST_BNDCFGS,
-                   "reserved bits 11:2 are not 0");
+        check_zero(check, VMCS_GUEST_BNDCFGS, BITS(11, 2), "reserved bits 11:2 are not 0");
         check_canonical(check, VMCS_GUEST_BNDCFGS);
     }
     if (entry & VMENTRY_LOAD_CET) {
@@ -66,18 +62,15 @@ static void check_guest_msrs(struct check *check, bool ia32e)
     if (entry & VMENTRY_LOAD_PKRS)
         check_pkrs(check, VMCS_GUEST_PKRS);
     if (entry & VMENTRY_LOAD_UINV)
-        check_that(check, field(check, VMCS_GUEST_UINV) <= 255, VMCS_GUEST_UINV,
-                   "bits 15:8 are not 0");
+        check_zero(check, VMCS_GUEST_UINV, BITS(15, 8), "bits 15:8 are not 0");
 }
 
 static void check_tables(struct check *check)
 {
     check_canonical(check, VMCS_GUEST_GDTR_BASE);
     check_canonical(check, VMCS_GUEST_IDTR_BASE);
-    check_that(check, field(check, VMCS_GUEST_GDTR_LIMIT) <= 0xffff, VMCS_GUEST_GDTR_LIMIT,
-               "bits 31:16 are not 0");
-    check_that(check, field(check, VMCS_GUEST_IDTR_LIMIT) <= 0xffff, VMCS_GUEST_IDTR_LIMIT,
-               "bits 31:16 are not 0");
+    check_zero(check, VMCS_GUEST_GDTR_LIMIT, BITS(31, 16), "bits 31:16 are not 0");
+    check_zero(check, VMCS_GUEST_IDTR_LIMIT, BITS(31, 16), "bits 31:16 are not 0");
 }
 
 // RIP and SSP: of 32 bits outside 64-bit mode; in it the bits above the linear-address width are
@@ -102,10 +95,9 @@ static void check_flow(struct check *check, bool ia32e)
     check_linear(check, VMCS_GUEST_RIP, is_64bit);
     if (check_uses(check, WORD_VMENTRY, VMENTRY_LOAD_CET)) {
         check_linear(check, VMCS_GUEST_SSP, is_64bit);
-        check_that(check, !(field(check, VMCS_GUEST_SSP) & 3), VMCS_GUEST_SSP,
-                   "bits 1:0 are not 0");
+        check_zero(check, VMCS_GUEST_SSP, 3, "bits 1:0 are not 0");
     }
-    check_that(check, !(flags & (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))), VMCS_GUEST_RFLAGS,
+    check_zero(check, VMCS_GUEST_RFLAGS, BITS(63, 22) | BIT(15) | BIT(5) | BIT(3),
                "reserved bits are not 0");
     check_that(check, flags & RFLAGS_FIXED, VMCS_GUEST_RFLAGS, "bit 1 is 0");
     check_that(check, !(flags & RFLAGS_VM) || (!ia32e && (field(check, VMCS_GUEST_CR0) & CR0_PE)),

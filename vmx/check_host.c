@@ -12,8 +12,7 @@ static void check_registers(struct check *check)
     check_that(check,
                !(field(check, VMCS_HOST_CR4) & CR4_CET) || (field(check, VMCS_HOST_CR0) & CR0_WP),
                VMCS_HOST_CR4, "CET is 1 while CR0.WP is 0");
-    check_that(check, !(field(check, VMCS_HOST_CR3) >> check->capabilities->raw.physical_bits),
-               VMCS_HOST_CR3, "address is beyond the physical-address width");
+    check_physical(check, VMCS_HOST_CR3, 0);
     check_canonical(check, VMCS_HOST_SYSENTER_ESP);
     check_canonical(check, VMCS_HOST_SYSENTER_EIP);
 }
@@ -35,7 +34,7 @@ static void check_msrs(struct check *check)
         check_s_cet(check, VMCS_HOST_S_CET);
         check_canonical(check, VMCS_HOST_INTERRUPT_SSP_TABLE);
         check_canonical(check, VMCS_HOST_SSP);
-        check_that(check, !(field(check, VMCS_HOST_SSP) & 3), VMCS_HOST_SSP, "bits 1:0 are not 0");
+        check_zero(check, VMCS_HOST_SSP, 3, "bits 1:0 are not 0");
     }
     if (exit & VMEXIT_LOAD_PKRS)
         check_pkrs(check, VMCS_HOST_PKRS);
@@ -45,7 +44,7 @@ static void check_host_segments(struct check *check)
 {
     // ES, CS, SS, DS, FS, GS, TR
     for (uint32_t at = VMCS_HOST_ES_SELECTOR; at <= VMCS_HOST_TR_SELECTOR; at += 2)
-        check_that(check, !(field(check, at) & 7), at, "RPL or TI is not 0");
+        check_zero(check, at, 7, "RPL or TI is not 0");
     check_that(check, field(check, VMCS_HOST_CS_SELECTOR) != 0, VMCS_HOST_CS_SELECTOR, "is null");
     check_that(check, field(check, VMCS_HOST_TR_SELECTOR) != 0, VMCS_HOST_TR_SELECTOR, "is null");
     check_canonical(check, VMCS_HOST_FS_BASE);

@@ -14,6 +14,9 @@ static inline uint64_t field(const struct check *check, uint32_t encoding)
 // Reports the field unless the rule holds.
 void check_that(struct check *check, bool holds, uint32_t encoding, const char *rule);
 
+// The bits under `mask` are 0.
+void check_zero(struct check *check, uint32_t encoding, uint64_t mask, const char *rule);
+
 // The field is a physical address within the CPU's width whose bits under `zero` are 0.
 void check_physical(struct check *check, uint32_t encoding, uint64_t zero);
 
@@ -29,6 +32,8 @@ void check_perf_global(struct check *check, uint32_t encoding);
 void check_s_cet(struct check *check, uint32_t encoding);
 void check_pkrs(struct check *check, uint32_t encoding);
 bool check_efer(struct check *check, uint32_t encoding);
+
+extern const enum vmcs_field check_word_field[CONTROL_WORDS];
 
 // A word of controls, 0 where its activation bit is off.
 uint64_t check_word(const struct check *check, enum control_word word);

@@ -61,11 +61,9 @@ static void check_virtual_8086(struct check *check)
 static void check_selectors(struct check *check, const struct guest_mode *mode)
 {
     const uint64_t table_indicator = 4;
-    check_that(check, !(field(check, VMCS_GUEST_TR_SELECTOR) & table_indicator),
-               VMCS_GUEST_TR_SELECTOR, "TI is not 0");
+    check_zero(check, VMCS_GUEST_TR_SELECTOR, table_indicator, "TI is not 0");
     if (is_usable(check, LDTR))
-        check_that(check, !(field(check, VMCS_GUEST_LDTR_SELECTOR) & table_indicator),
-                   VMCS_GUEST_LDTR_SELECTOR, "TI is not 0");
+        check_zero(check, VMCS_GUEST_LDTR_SELECTOR, table_indicator, "TI is not 0");
     if (!mode->virtual_8086 && !mode->unrestricted)
         check_that(check, rpl_of(check, SS) == rpl_of(check, CS), VMCS_GUEST_SS_SELECTOR,
                    "RPL is not that of CS (no unrestricted guest)");
@@ -80,8 +78,7 @@ static void check_bases(struct check *check)
         check_canonical(check, VMCS_GUEST_LDTR_BASE);
     for (unsigned s = ES; s <= DS; s++)
         if (s == CS || is_usable(check, s))
-            check_that(check, !(field(check, VMCS_GUEST_BASE(s)) >> 32), VMCS_GUEST_BASE(s),
-                       "bits 63:32 are not 0");
+            check_zero(check, VMCS_GUEST_BASE(s), BITS(63, 32), "bits 63:32 are not 0");
 }
 
 // What holds for every usable segment: present, reserved bits, and a limit that its granularity can

@@ -9,17 +9,6 @@
 #include "vmx/instructions.h"
 #include "vmx/state.h"
 
-__attribute__((format(printf, 2, 3))) static void log_line(struct vmx_vcpu *v, const char *format,
-                                                           ...)
-{
-    char text[200];
-    va_list arguments;
-    va_start(arguments, format);
-    format_text_va(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    v->guest.vm->host->log(v->guest.vm, text);
-}
-
 #ifdef COUNT
 uint32_t vmx_accesses;
 #endif
@@ -29,10 +18,10 @@ void vmx_access_failed(const char *instruction, uint32_t field)
     panic("%s of VMCS field %#x failed", instruction, field);
 }
 
-// The checker prints in pieces; the log takes lines.
+// Lines come in pieces; the VM's log takes them whole.
 struct line_printer {
     struct printer printer;
-    struct vmx_vcpu *vcpu;
+    struct vm *vm;
     char text[200];
     size_t length;
 };
@@ -43,7 +32,7 @@ static void line_write(struct printer *printer, const char *text, size_t length)
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '\n' || line->length + 1 == sizeof(line->text)) {
             line->text[line->length] = 0;
-            log_line(line->vcpu, "%s", line->text);
+            line->vm->host->log(line->vm, line->text);
             line->length = 0;
         }
         if (text[i] != '\n')
@@ -58,39 +47,38 @@ static uint64_t read_field(void *context, uint32_t field)
     return value;
 }
 
-static unsigned check_current(struct vmx_vcpu *v)
+static unsigned check_current(struct vmx_vcpu *v, struct line_printer *line)
 {
-    struct line_printer line = {.printer = {line_write}, .vcpu = v};
     struct check check = {
         .capabilities = &machine_capabilities,
         .read = read_field,
         .virtual_apic = (const uint8_t *)v->guest.lapic.page,
-        .to = &line.printer,
+        .to = &line->printer,
     };
     return check_entry(&check);
 }
 
 void dump_check_first(struct vmx_vcpu *v)
 {
+    struct line_printer line = {.printer = {line_write}, .vm = v->guest.vm};
     if (v->checked)
         return;
     v->checked = true;
-    if (check_current(v))
-        log_line(v, "a CPU of silicon would refuse this VM entry");
+    if (check_current(v, &line))
+        print_to(&line.printer, "a CPU of silicon would refuse this VM entry\n");
 }
 
 void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
 {
-    uint64_t error = 0, qualification = 0;
+    struct line_printer line = {.printer = {line_write}, .vm = v->guest.vm};
     if (!vm_is_told(v->guest.vm, rdtsc()))
         return;
-    if (reason >= EXIT_REASONS && !(reason & BIT32(31))) {
-        (void)vmread_safe(VMCS_INSTRUCTION_ERROR, &error);
-        log_line(v, "VM entry failed: VM-instruction error %lu", error);
-    } else {
-        (void)vmread_safe(VMCS_EXIT_QUALIFICATION, &qualification);
-        log_line(v, "VM entry failed: exit reason %#x, qualification %lu", reason, qualification);
-    }
-    if (check_current(v) == 0)
-        log_line(v, "the VM-entry checker finds nothing wrong");
+    if (reason >= EXIT_REASONS && !(reason & BIT32(31)))
+        print_to(&line.printer, "VM entry failed: VM-instruction error %lu\n",
+                 read_field(NULL, VMCS_INSTRUCTION_ERROR));
+    else
+        print_to(&line.printer, "VM entry failed: exit reason %#x, qualification %lu\n", reason,
+                 read_field(NULL, VMCS_EXIT_QUALIFICATION));
+    if (check_current(v, &line) == 0)
+        print_to(&line.printer, "the VM-entry checker finds nothing wrong\n");
 }

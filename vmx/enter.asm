@@ -9,20 +9,11 @@ section .text
 global vmx_resume
 global vmx_launch
 global vmx_exit
-global vmx_resume_window
-global vmx_resume_window_end
-global vmx_launch_window
-global vmx_launch_window_end
-global vmx_not_entered
 global vmx_resume_guarded
 global vmx_launch_guarded
 global vmx_exit_guarded
-global vmx_resume_guarded_window
-global vmx_resume_guarded_window_end
-global vmx_launch_guarded_window
-global vmx_launch_guarded_window_end
-global vmx_not_entered_guarded
 global guard_fill_rsb
+global vmx_windows
 
 ; Every register but RBX and RSP.
 %macro LOAD_REGISTERS 0
@@ -67,7 +58,7 @@ global guard_fill_rsb
 ; These are the values of vmx_vcpu.enter: called from run.c with the vCPU, this CPU's current one, in RBX and every other
 ; register but RSP given up. They return with it in RBX again, an enum enter_result in EAX, and ZF set if that is ENTER_EXITED.
 ; From the look at the requests to the entry an NMI must not be lost: one that comes in that window resumes at
-; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched.
+; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched. The windows are listed in vmx_windows.
 %macro ENTER 2
 %1:
     mov [rbx + VCPU_HOST_RSP], rsp
@@ -214,5 +205,10 @@ guard_fill_rsb:
     ret
 
 section .rodata
-align 2
+align 8
+vmx_windows:                            ; struct nmi_window[4]
+    dq vmx_resume_window, vmx_resume_window_end, vmx_not_entered
+    dq vmx_launch_window, vmx_launch_window_end, vmx_not_entered
+    dq vmx_resume_guarded_window, vmx_resume_guarded_window_end, vmx_not_entered_guarded
+    dq vmx_launch_guarded_window, vmx_launch_guarded_window_end, vmx_not_entered_guarded
 data_selector: dw SELECTOR_DATA         ; of VERW: writable, or it clears nothing

@@ -15,10 +15,7 @@
 #include "vmx/setup.h"
 #include "vmx/state.h"
 
-extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_window[],
-    vmx_launch_window_end[], vmx_not_entered[], vmx_resume_guarded_window[],
-    vmx_resume_guarded_window_end[], vmx_launch_guarded_window[], vmx_launch_guarded_window_end[],
-    vmx_not_entered_guarded[];
+extern const struct nmi_window vmx_windows[4]; // enter.asm
 
 #define COLD __attribute__((cold, noinline))
 
@@ -27,12 +24,8 @@ extern const uint8_t vmx_resume_window[], vmx_resume_window_end[], vmx_launch_wi
 
 void run_init(void)
 {
-    nmi_add_window((struct nmi_window){vmx_resume_window, vmx_resume_window_end, vmx_not_entered});
-    nmi_add_window((struct nmi_window){vmx_launch_window, vmx_launch_window_end, vmx_not_entered});
-    nmi_add_window((struct nmi_window){vmx_resume_guarded_window, vmx_resume_guarded_window_end,
-                                       vmx_not_entered_guarded});
-    nmi_add_window((struct nmi_window){vmx_launch_guarded_window, vmx_launch_guarded_window_end,
-                                       vmx_not_entered_guarded});
+    for (unsigned i = 0; i < ARRAY_LENGTH(vmx_windows); i++)
+        nmi_add_window(vmx_windows[i]);
 }
 
 #define RARE_FACTS                                                                                 \
