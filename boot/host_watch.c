@@ -41,12 +41,12 @@ static void look_at(struct cpu *cpu)
         cpu->charge = CHARGE_NONE;
     } else if (looks[i].silent == limit / 2) {
         cpu->charge = CHARGE_ASKED;
-        apic_send_nmi(cpu->apic_id);
+        apic_send(cpu->apic_id, APIC_NMI);
     } else if (looks[i].silent >= limit && cpu->charge == CHARGE_NONE) {
         looks[i].silent = 0;
     } else if (looks[i].silent == limit) {
         cpu->charge = CHARGE_STUCK; // it panics itself, as only it has its registers
-        apic_send_nmi(cpu->apic_id);
+        apic_send(cpu->apic_id, APIC_NMI);
     } else if (looks[i].silent > limit) {
         panic("CPU %u has got nowhere for %u s, and takes no NMI", i, limit);
     }

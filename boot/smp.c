@@ -55,10 +55,10 @@ static bool start_one(struct cpu *cpu, uint64_t page)
     trampoline_cpu = (uintptr_t)cpu;
     arrived = false;
     starting = cpu;
-    apic_send_init(cpu->apic_id);
+    apic_send(cpu->apic_id, APIC_INIT);
     wait_arrived(INIT_WAIT_US);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
-        apic_send_startup(cpu->apic_id, (uint8_t)(page / 4096));
+        apic_send(cpu->apic_id, APIC_STARTUP | (uint8_t)(page / 4096));
         if (wait_arrived(STARTUP_WAIT_US))
             return true;
     }
@@ -70,7 +70,7 @@ static bool start_one(struct cpu *cpu, uint64_t page)
 static void give_up(const struct cpu *cpu)
 {
     tell("smp: CPU %u (APIC id %u) did not start: it is left out\n", cpu->index, cpu->apic_id);
-    apic_send_init(cpu->apic_id);
+    apic_send(cpu->apic_id, APIC_INIT);
 }
 
 // How far the other CPU's TSC is certainly ahead of ours, or (negative) behind: its answers must

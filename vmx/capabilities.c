@@ -15,40 +15,20 @@ static bool may(const struct vmx_raw *raw, enum vmx_msr number, uint32_t control
 
 bool capabilities_msr_exists(const struct vmx_raw *raw, enum vmx_msr number)
 {
-    if (!raw->vmx)
-        return false;
-    switch (number) {
-    case MSR_VMX_BASIC:
-    case MSR_VMX_PIN:
-    case MSR_VMX_PRIMARY:
-    case MSR_VMX_EXIT:
-    case MSR_VMX_ENTRY:
-    case MSR_VMX_MISC:
-    case MSR_VMX_CR0_FIXED0:
-    case MSR_VMX_CR0_FIXED1:
-    case MSR_VMX_CR4_FIXED0:
-    case MSR_VMX_CR4_FIXED1:
-    case MSR_VMX_VMCS_ENUM:
-        return true;
-    case MSR_VMX_SECONDARY:
-        return may(raw, MSR_VMX_PRIMARY, PRIMARY_SECONDARY_CONTROLS);
-    case MSR_VMX_EPT_VPID_CAP:
-        return may(raw, MSR_VMX_PRIMARY, PRIMARY_SECONDARY_CONTROLS) &&
-               may(raw, MSR_VMX_SECONDARY, SECONDARY_EPT | SECONDARY_VPID);
-    case MSR_VMX_TRUE_PIN:
-    case MSR_VMX_TRUE_PRIMARY:
-    case MSR_VMX_TRUE_EXIT:
-    case MSR_VMX_TRUE_ENTRY:
+    bool has_secondary = may(raw, MSR_VMX_PRIMARY, PRIMARY_SECONDARY_CONTROLS);
+    if (number == MSR_VMX_SECONDARY)
+        return has_secondary;
+    if (number == MSR_VMX_EPT_VPID_CAP)
+        return has_secondary && may(raw, MSR_VMX_SECONDARY, SECONDARY_EPT | SECONDARY_VPID);
+    if (number >= MSR_VMX_TRUE_PIN && number <= MSR_VMX_TRUE_ENTRY)
         return raw_msr(raw, MSR_VMX_BASIC) & BASIC_TRUE_CONTROLS;
-    case MSR_VMX_VMFUNC:
-        return may(raw, MSR_VMX_PRIMARY, PRIMARY_SECONDARY_CONTROLS) &&
-               may(raw, MSR_VMX_SECONDARY, SECONDARY_VM_FUNCTIONS);
-    case MSR_VMX_TERTIARY:
+    if (number == MSR_VMX_VMFUNC)
+        return has_secondary && may(raw, MSR_VMX_SECONDARY, SECONDARY_VM_FUNCTIONS);
+    if (number == MSR_VMX_TERTIARY)
         return may(raw, MSR_VMX_PRIMARY, PRIMARY_TERTIARY_CONTROLS);
-    case MSR_VMX_SECONDARY_EXIT:
+    if (number == MSR_VMX_SECONDARY_EXIT)
         return may(raw, MSR_VMX_EXIT, VMEXIT_SECONDARY_CONTROLS);
-    }
-    return false;
+    return raw->vmx && number <= MSR_VMX_VMCS_ENUM;
 }
 
 // A 32-bit word's range from the MSR that describes it: the true one where there is one.

@@ -48,7 +48,7 @@ static void wake(unsigned cpu)
 {
     vmx_cpus[cpu].wake = 1;
     if (&cpus[cpu] != this_cpu())
-        apic_send_nmi(cpus[cpu].apic_id);
+        apic_send(cpus[cpu].apic_id, APIC_NMI);
 }
 
 void loop_attend(void)
@@ -113,17 +113,17 @@ void loop_remove(struct vmx_vcpu *vcpu)
 
 // vm_host.kick: somebody set request bits; .notify: or posted an interrupt. Whoever blocks a vCPU
 // looks at its requests after saying so, hence one of the two sides sees the other; and whoever
-// runs it looks at them after saying so and where. In any other state it will be run, and looks
-// then.
-static void reach(struct vcpu *vcpu, void (*send)(uint32_t apic_id))
+// runs it looks at them after saying so and where: it gets `command`, if any. In any other state it
+// will be run, and looks then.
+static void reach(struct vcpu *vcpu, uint32_t command)
 {
     struct vmx_vcpu *target = vmx_vcpu(vcpu);
     atomic_thread_fence(memory_order_seq_cst);
     uint8_t state = target->sched.state;
-    if (state == SCHED_RUNNING && send) {
+    if (state == SCHED_RUNNING && command) {
         const struct cpu *cpu = &cpus[target->sched.cpu];
         if (cpu != this_cpu())
-            send(cpu->apic_id);
+            apic_send(cpu->apic_id, command);
     }
     if (state != SCHED_BLOCKED)
         return;
@@ -134,17 +134,12 @@ static void reach(struct vcpu *vcpu, void (*send)(uint32_t apic_id))
 
 void loop_kick(struct vcpu *vcpu)
 {
-    reach(vcpu, apic_send_nmi);
-}
-
-static void send_notification(uint32_t apic_id)
-{
-    apic_send_fixed(apic_id, VECTOR_POSTED);
+    reach(vcpu, APIC_NMI);
 }
 
 void loop_notify(struct vcpu *vcpu, bool outstanding)
 {
-    reach(vcpu, outstanding ? NULL : send_notification);
+    reach(vcpu, outstanding ? 0 : VECTOR_POSTED);
 }
 
 static bool can_move(const struct vmx_vcpu *vcpu)

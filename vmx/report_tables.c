@@ -3,15 +3,8 @@
 
 #include "vmx/report_tables.h"
 
-static const char *const msr_name[VMX_MSRS] = {
-    "IA32_VMX_BASIC",           "IA32_VMX_PINBASED_CTLS",      "IA32_VMX_PROCBASED_CTLS",
-    "IA32_VMX_EXIT_CTLS",       "IA32_VMX_ENTRY_CTLS",         "IA32_VMX_MISC",
-    "IA32_VMX_CR0_FIXED0",      "IA32_VMX_CR0_FIXED1",         "IA32_VMX_CR4_FIXED0",
-    "IA32_VMX_CR4_FIXED1",      "IA32_VMX_VMCS_ENUM",          "IA32_VMX_PROCBASED_CTLS2",
-    "IA32_VMX_EPT_VPID_CAP",    "IA32_VMX_TRUE_PINBASED_CTLS", "IA32_VMX_TRUE_PROCBASED_CTLS",
-    "IA32_VMX_TRUE_EXIT_CTLS",  "IA32_VMX_TRUE_ENTRY_CTLS",    "IA32_VMX_VMFUNC",
-    "IA32_VMX_PROCBASED_CTLS3", "IA32_VMX_EXIT_CTLS2",
-};
+#define MSR_NAME(number, name, text) (text),
+static const char *const msr_name[VMX_MSRS] = {VMX_CAPABILITY_MSRS(MSR_NAME)};
 
 // Set and cleared while guests run.
 static const uint64_t on_demand[CONTROL_WORDS] = {

@@ -32,9 +32,6 @@ enum apic_register {
 #define LVT_TSC_DEADLINE BIT32(18)
 #define ICR_PENDING      BIT32(12)
 #define ICR_ASSERT       BIT32(14)
-#define ICR_NMI          UINT32_C(0x400)
-#define ICR_INIT         UINT32_C(0x500)
-#define ICR_STARTUP      UINT32_C(0x600)
 
 static volatile void *registers;
 static bool x2apic;
@@ -96,8 +93,9 @@ void apic_eoi(void)
     apic_write(APIC_EOI, 0);
 }
 
-static void send(uint32_t id, uint32_t command)
+void apic_send(uint32_t id, uint32_t command)
 {
+    command |= ICR_ASSERT;
     if (x2apic) {
         // WRMSR to x2APIC registers does not order earlier stores; the receiver must see them.
         __asm__ volatile("mfence; lfence" : : : "memory");
@@ -111,33 +109,13 @@ static void send(uint32_t id, uint32_t command)
         pause();
 }
 
-void apic_send_nmi(uint32_t id)
-{
-    send(id, ICR_ASSERT | ICR_NMI);
-}
-
-void apic_send_fixed(uint32_t id, uint8_t vector)
-{
-    send(id, ICR_ASSERT | vector);
-}
-
-void apic_send_init(uint32_t id)
-{
-    send(id, ICR_ASSERT | ICR_INIT);
-}
-
-void apic_send_startup(uint32_t id, uint8_t page)
-{
-    send(id, ICR_ASSERT | ICR_STARTUP | page);
-}
-
 void apic_stop_others(void)
 {
     if (!registers)
         return;
     for (unsigned i = 0; i < cpu_count; i++)
         if (&cpus[i] != this_cpu() && cpus[i].online)
-            apic_send_nmi(cpus[i].apic_id);
+            apic_send(cpus[i].apic_id, APIC_NMI);
 }
 
 static void use_deadlines(void)

@@ -13,11 +13,12 @@ void apic_enable(void);
 uint32_t apic_id(void);
 void apic_eoi(void);
 
-// To one CPU, named by its APIC id (physical destination).
-void apic_send_nmi(uint32_t id);
-void apic_send_fixed(uint32_t id, uint8_t vector);
-void apic_send_init(uint32_t id);
-void apic_send_startup(uint32_t id, uint8_t page);
+// To one CPU, named by its APIC id (physical destination): the vector of an interrupt, or one of
+// these; a startup with the number of its page.
+#define APIC_NMI     UINT32_C(0x400)
+#define APIC_INIT    UINT32_C(0x500)
+#define APIC_STARTUP UINT32_C(0x600)
+void apic_send(uint32_t id, uint32_t command);
 void apic_stop_others(void); // NMI to all the CPUs that are online, for a panic
 
 // Once, on the first CPU: whether all may use TSC deadlines. False: the CPU has them, and they come
