@@ -112,14 +112,7 @@ multiboot_entry:
     jmp .halt
 
 bits 64
-.long_mode:
-    mov eax, 0x10
-    mov ss, eax
-    mov ds, eax
-    mov es, eax
-    xor eax, eax
-    mov fs, eax
-    mov gs, eax
+.long_mode:                     ; cpu_load_tables() loads the other segment registers
     pop rdi
     pop rsi
     mov esp, boot_stack_top

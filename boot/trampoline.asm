@@ -67,14 +67,7 @@ boot_gdt_pointer:
 
 section .text
 bits 64
-ap_entry:
-    mov eax, 0x10
-    mov ss, eax
-    mov ds, eax
-    mov es, eax
-    xor eax, eax
-    mov fs, eax
-    mov gs, eax
+ap_entry:                       ; cpu_load_tables() loads the other segment registers
     mov rsp, [rel trampoline_stack]
     mov rdi, [rel trampoline_cpu]
     xor ebp, ebp

@@ -5,11 +5,10 @@
 #include "lib/string.h"
 #include "vm/suggest.h"
 
-static void command_help(struct monitor *monitor, const struct words *words);
-static void command_info(struct monitor *monitor, const struct words *words);
+static command_function command_help, command_info;
 
 // Help texts are at most 47 characters a line: beside their commands they fit 80 columns.
-static const struct command commands[] = {
+static const struct command command_rows[] = {
     {"console", "[vm]", "go to a VM's console (Ctrl-A and its digit, too)", command_console,
      COMPLETES_VM, 0, 1, ""},
     {"cont", "[vm]", "let a stopped VM go on", command_cont, COMPLETES_VM, 0, 1, ""},
@@ -42,7 +41,7 @@ static const struct command commands[] = {
      COMPLETES_NOTHING, 1, 2, ""},
 };
 
-static const struct command infos[] = {
+static const struct command info_rows[] = {
     {"capabilities", "", "what VMX can do here and what Corbel uses", info_capabilities,
      COMPLETES_NOTHING, 0, 0, ""},
     {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
@@ -92,6 +91,13 @@ static const struct {
     {"vcpu-list", "info cpus"},
     {"vcpuinfo", "info cpus"},
 };
+
+static const struct table {
+    const struct command *rows;
+    size_t count;
+    const char *prefix; // of the names
+} commands = {command_rows, ARRAY_LENGTH(command_rows), ""},
+  infos = {info_rows, ARRAY_LENGTH(info_rows), "info "};
 
 void say(struct monitor *monitor, const char *format, ...)
 {
@@ -146,11 +152,11 @@ struct monitor_vm find_vm(struct monitor *monitor, const char *word)
 
 // ---- finding and running ----
 
-static const struct command *find(const struct command *table, size_t count, const char *name)
+static const struct command *find(const struct table *table, const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0)
+            return &table->rows[i];
     return NULL;
 }
 
@@ -162,20 +168,20 @@ static bool say_elsewhere(struct monitor *monitor, const char *word)
             say(monitor, "%s: here it is '%s'\n", word, elsewhere[i].here);
             return true;
         }
-    if (!find(infos, ARRAY_LENGTH(infos), word))
+    if (!find(&infos, word))
         return false;
     say(monitor, "%s: here it is 'info %s'\n", word, word);
     return true;
 }
 
-static void say_unknown(struct monitor *monitor, const struct command *table, size_t count,
-                        const char *prefix, const char *word)
+static void say_unknown(struct monitor *monitor, const struct table *table, const char *word)
 {
+    const char *prefix = table->prefix;
     if (say_elsewhere(monitor, word))
         return;
     struct suggestion search = suggest_for(word, strlen(word));
-    for (size_t i = 0; i < count; i++)
-        suggest_look(&search, table[i].name);
+    for (size_t i = 0; i < table->count; i++)
+        suggest_look(&search, table->rows[i].name);
     const char *near = suggest_result(&search);
     if (near)
         say(monitor, "%s%s: there is no such command; did you mean %s%s?\n", prefix, word, prefix,
@@ -194,65 +200,74 @@ static char wrong_option(const struct command *command, const struct words *word
     return 0;
 }
 
-static void run(struct monitor *monitor, const struct command *command, const char *prefix,
+// Runs the command of that name with the words behind it.
+static void run(struct monitor *monitor, const struct table *table, const char *name,
                 const struct words *words)
 {
+    const struct command *command = find(table, name);
     unsigned given = words->count - 1;
+    if (!command) {
+        say_unknown(monitor, table, name);
+        return;
+    }
     char option = wrong_option(command, words);
     if (option)
-        say(monitor, "%s%s has no option -%c: ", prefix, command->name, option);
+        say(monitor, "%s%s has no option -%c: ", table->prefix, name, option);
     else if (given < command->least)
-        say(monitor, "%s%s needs more: ", prefix, command->name);
+        say(monitor, "%s%s needs more: ", table->prefix, name);
     else if (given > command->most)
         say(monitor, "%s: one word too many: ", words->word[command->most + 1]);
     else {
         command->run(monitor, words);
         return;
     }
-    say(monitor, "%s%s %s\n", prefix, command->name, command->arguments);
+    say(monitor, "%s%s %s\n", table->prefix, name, command->arguments);
 }
 
-static void list(struct monitor *monitor, const struct command *table, size_t count,
-                 const char *prefix)
+static void print_help(struct monitor *monitor, const char *prefix, const struct command *command)
 {
-    for (size_t i = 0; i < count; i++) {
-        char usage[64];
-        format_text(usage, sizeof(usage), "%s%s %s", prefix, table[i].name, table[i].arguments);
-        const char *line = table[i].help;
-        for (const char *end; (end = strchr(line, '\n')); line = end + 1, usage[0] = 0)
-            say(monitor, "%-31s %.*s\n", usage, (int)(end - line), line);
-        say(monitor, "%-31s %s\n", usage, line);
-    }
+    char usage[64];
+    format_text(usage, sizeof(usage), "%s%s %s", prefix, command->name, command->arguments);
+    const char *line = command->help;
+    for (const char *end; (end = strchr(line, '\n')); line = end + 1, usage[0] = 0)
+        say(monitor, "%-31s %.*s\n", usage, (int)(end - line), line);
+    say(monitor, "%-31s %s\n", usage, line);
+}
+
+static void list(struct monitor *monitor, const struct table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        print_help(monitor, table->prefix, &table->rows[i]);
 }
 
 static void command_info(struct monitor *monitor, const struct words *words)
 {
     if (words->count < 2) {
-        list(monitor, infos, ARRAY_LENGTH(infos), "info ");
+        list(monitor, &infos);
         return;
     }
     struct words rest = {.count = words->count - 1, .options = words->options};
     memcpy(rest.word, words->word + 1, rest.count * sizeof(rest.word[0]));
-    const struct command *command = find(infos, ARRAY_LENGTH(infos), rest.word[0]);
-    if (command)
-        run(monitor, command, "info ", &rest);
-    else
-        say_unknown(monitor, infos, ARRAY_LENGTH(infos), "info ", rest.word[0]);
+    run(monitor, &infos, rest.word[0], &rest);
 }
 
 static void command_help(struct monitor *monitor, const struct words *words)
 {
     const char *name = word_at(words, 1), *what = word_at(words, 2);
-    const struct command *command = name ? find(commands, ARRAY_LENGTH(commands), name) : NULL;
-    if (command && command->completes == COMPLETES_INFO) {
-        const struct command *info = what ? find(infos, ARRAY_LENGTH(infos), what) : NULL;
-        list(monitor, info ? info : infos, info ? 1 : ARRAY_LENGTH(infos), "info ");
-    } else if (command)
-        list(monitor, command, 1, "");
-    else if (name)
-        say_unknown(monitor, commands, ARRAY_LENGTH(commands), "", name);
-    else
-        list(monitor, commands, ARRAY_LENGTH(commands), "");
+    const struct command *command = name ? find(&commands, name) : NULL;
+    if (!name) {
+        list(monitor, &commands);
+    } else if (!command) {
+        say_unknown(monitor, &commands, name);
+    } else if (command->completes == COMPLETES_INFO) {
+        const struct command *info = what ? find(&infos, what) : NULL;
+        if (info)
+            print_help(monitor, infos.prefix, info);
+        else
+            list(monitor, &infos);
+    } else {
+        print_help(monitor, "", command);
+    }
 }
 
 void commands_run(struct monitor *monitor, const char *line)
@@ -263,14 +278,8 @@ void commands_run(struct monitor *monitor, const char *line)
         say(monitor, "more than %u words: no command has so many\n", WORDS_MAX);
     else if (result == WORDS_BAD_OPTION)
         say(monitor, "an option is a '-' and a letter from a to z\n");
-    if (result != WORDS_OK || words.count == 0)
-        return;
-    const char *name = strcmp(words.word[0], "?") == 0 ? "help" : words.word[0];
-    const struct command *command = find(commands, ARRAY_LENGTH(commands), name);
-    if (command)
-        run(monitor, command, "", &words);
-    else
-        say_unknown(monitor, commands, ARRAY_LENGTH(commands), "", name);
+    else if (words.count > 0)
+        run(monitor, &commands, strcmp(words.word[0], "?") == 0 ? "help" : words.word[0], &words);
 }
 
 // ---- completion ----
@@ -285,9 +294,9 @@ static const char *nth_vm(struct monitor *monitor, unsigned index)
     return NULL;
 }
 
-static const char *nth_name(const struct command *table, size_t count, unsigned index)
+static const char *nth_name(const struct table *table, unsigned index)
 {
-    return index < count ? table[index].name : NULL;
+    return index < table->count ? table->rows[index].name : NULL;
 }
 
 const char *commands_candidate(struct monitor *monitor, const char *before, size_t length,
@@ -303,22 +312,21 @@ const char *commands_candidate(struct monitor *monitor, const char *before, size
     if (words_split(&words, line) != WORDS_OK)
         return NULL;
     if (words.count == 0)
-        return nth_name(commands, ARRAY_LENGTH(commands), index);
-    const struct command *command = find(commands, ARRAY_LENGTH(commands), words.word[0]);
+        return nth_name(&commands, index);
+    const struct command *command = find(&commands, words.word[0]);
     if (command && command->completes == COMPLETES_INFO && words.count > 1)
-        command = find(infos, ARRAY_LENGTH(infos), words.word[1]);
+        command = find(&infos, words.word[1]);
     if (!command)
         return NULL;
     switch (command->completes) {
     case COMPLETES_VM:
         return nth_vm(monitor, index);
     case COMPLETES_INFO:
-        return nth_name(infos, ARRAY_LENGTH(infos), index);
+        return nth_name(&infos, index);
     case COMPLETES_COMMAND:
         if (words.count > 1)
-            return strcmp(words.word[1], "info") == 0 ? nth_name(infos, ARRAY_LENGTH(infos), index)
-                                                      : NULL;
-        return nth_name(commands, ARRAY_LENGTH(commands), index);
+            return strcmp(words.word[1], "info") == 0 ? nth_name(&infos, index) : NULL;
+        return nth_name(&commands, index);
     case COMPLETES_ON_OFF:
         if (words.count > 1)
             return nth_vm(monitor, index);

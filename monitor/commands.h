@@ -15,11 +15,13 @@ enum command_completes {
     COMPLETES_ON_OFF,
 };
 
+typedef void command_function(struct monitor *monitor, const struct words *words);
+
 struct command {
     const char *name;
     const char *arguments; // as the help shows them
     const char *help;
-    void (*run)(struct monitor *monitor, const struct words *words);
+    command_function *run;
     enum command_completes completes;
     unsigned least, most; // words behind the name
     const char *options;  // letters
@@ -47,33 +49,16 @@ static inline const char *word_at(const struct words *words, unsigned index)
 }
 
 // control.c
-void command_stop(struct monitor *monitor, const struct words *words);
-void command_cont(struct monitor *monitor, const struct words *words);
-void command_system_reset(struct monitor *monitor, const struct words *words);
-void command_system_powerdown(struct monitor *monitor, const struct words *words);
-void command_kill(struct monitor *monitor, const struct words *words);
-void command_start(struct monitor *monitor, const struct words *words);
-void command_nmi(struct monitor *monitor, const struct words *words);
-void command_quit(struct monitor *monitor, const struct words *words);
-void command_console(struct monitor *monitor, const struct words *words);
-void command_cpu(struct monitor *monitor, const struct words *words);
-void command_trace(struct monitor *monitor, const struct words *words);
-void command_log(struct monitor *monitor, const struct words *words);
+command_function command_stop, command_cont, command_system_reset, command_system_powerdown,
+    command_kill, command_start, command_nmi, command_quit, command_console, command_cpu,
+    command_trace, command_log;
 
 // memory.c
-void command_x(struct monitor *monitor, const struct words *words);
-void command_xp(struct monitor *monitor, const struct words *words);
+command_function command_x, command_xp;
 
 // info.c
-void info_vms(struct monitor *monitor, const struct words *words);
-void info_cpus(struct monitor *monitor, const struct words *words);
-void info_registers(struct monitor *monitor, const struct words *words);
-void info_mem(struct monitor *monitor, const struct words *words);
-void info_sched(struct monitor *monitor, const struct words *words);
-void info_capabilities(struct monitor *monitor, const struct words *words);
-void info_version(struct monitor *monitor, const struct words *words);
+command_function info_vms, info_cpus, info_registers, info_mem, info_sched, info_capabilities,
+    info_version;
 
 // info_exits.c, info_irq.c
-void info_irq(struct monitor *monitor, const struct words *words);
-void info_exits(struct monitor *monitor, const struct words *words);
-void info_trace(struct monitor *monitor, const struct words *words);
+command_function info_irq, info_exits, info_trace;

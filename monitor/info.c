@@ -5,24 +5,17 @@
 
 #define NS_PER_MS 1000000
 
-static const char *state_text(enum monitor_state state)
-{
-    switch (state) {
-    case MONITOR_NO_VM:
-        return "";
-    case MONITOR_ENDED:
-        return "ended";
-    case MONITOR_STARTING:
-        return "starting";
-    case MONITOR_RUNNING:
-        return "running";
-    case MONITOR_PAUSED:
-        return "stopped";
-    case MONITOR_PRESERVED:
-        return "preserved";
-    }
-    return "";
-}
+static const char *const state_text[] = {
+    [MONITOR_ENDED] = "ended",    [MONITOR_STARTING] = "starting",   [MONITOR_RUNNING] = "running",
+    [MONITOR_PAUSED] = "stopped", [MONITOR_PRESERVED] = "preserved",
+};
+
+static const char *const activity_text[] = {
+    [ACTIVITY_ACTIVE] = "active",
+    [ACTIVITY_HALTED] = "halted",
+    [ACTIVITY_WAIT_FOR_SIPI] = "waits for SIPI",
+    [ACTIVITY_STOPPED] = "stopped",
+};
 
 void info_vms(struct monitor *monitor, const struct words *words)
 {
@@ -32,7 +25,7 @@ void info_vms(struct monitor *monitor, const struct words *words)
         if (found.state == MONITOR_NO_VM)
             continue;
         say(monitor, "%c%2u %-16s %-10s", slot == monitor->slot ? '*' : ' ', slot + 1, found.name,
-            state_text(found.state));
+            state_text[found.state]);
         if (found.vm)
             say(monitor, " %5u %7luM  %s", found.vm->vcpu_count, found.vm->config.memory >> 20,
                 found.vm->config.kernel);
@@ -40,21 +33,6 @@ void info_vms(struct monitor *monitor, const struct words *words)
             say(monitor, " (%s)", stop_reason_text(found.vm->stop_reason));
         say(monitor, "\n");
     }
-}
-
-static const char *activity_text(const struct vcpu *vcpu)
-{
-    switch ((enum activity)vcpu->activity) {
-    case ACTIVITY_ACTIVE:
-        return "active";
-    case ACTIVITY_HALTED:
-        return "halted";
-    case ACTIVITY_WAIT_FOR_SIPI:
-        return "waits for SIPI";
-    case ACTIVITY_STOPPED:
-        return "stopped";
-    }
-    return "";
 }
 
 void info_cpus(struct monitor *monitor, const struct words *words)
@@ -67,8 +45,8 @@ void info_cpus(struct monitor *monitor, const struct words *words)
         const struct vcpu *vcpu = found.vm->vcpu[i];
         struct monitor_vcpu place = monitor->host->vcpu(found.vm->vcpu[i]);
         say(monitor, "%c vCPU %u: %-14s on CPU %u, RIP %016lx, CPL %u, APIC ID %u\n",
-            found.is_chosen && i == monitor->vcpu ? '*' : ' ', i, activity_text(vcpu), place.cpu,
-            vcpu->rip, vcpu->cpl, vcpu->apic_id);
+            found.is_chosen && i == monitor->vcpu ? '*' : ' ', i, activity_text[vcpu->activity],
+            place.cpu, vcpu->rip, vcpu->cpl, vcpu->apic_id);
     }
     monitor->host->release(found.vm);
 }

@@ -206,43 +206,6 @@ static void complete(struct line *line)
 
 // ---- keys ----
 
-// The key of a whole escape sequence: "[A", "OA", "[3~".
-static void escape_key(struct line *line)
-{
-    char last = line->escape[line->escape_length - 1];
-    char number = line->escape_length == 4 ? line->escape[2] : 0;
-    if (last == 'A')
-        recall(line, line->back + 1);
-    else if (last == 'B' && line->back > 0)
-        recall(line, line->back - 1);
-    else if (last == 'C')
-        move(line, line->cursor + 1);
-    else if (last == 'D' && line->cursor > 0)
-        move(line, line->cursor - 1);
-    else if (last == 'H' || (last == '~' && (number == '1' || number == '7')))
-        move(line, 0);
-    else if (last == 'F' || (last == '~' && (number == '4' || number == '8')))
-        move(line, line->length);
-    else if (last == '~' && number == '3' && line->cursor < line->length)
-        erase(line, line->cursor, line->cursor + 1);
-}
-
-// A sequence goes on until its final byte; one that is too long is swallowed.
-static void escape_byte(struct line *line, uint8_t byte)
-{
-    if (byte == KEY_ESCAPE)
-        line->escape_length = 0;
-    if (line->escape_length < LINE_ESCAPE)
-        line->escape[line->escape_length++] = (char)byte;
-    if (line->escape_length == 1 || (line->escape_length == 2 && (byte == '[' || byte == 'O')))
-        return;
-    if (byte >= 0x40 || byte < 0x20 || line->escape_length == 2) {
-        if (line->escape_length > 2 && line->escape_length < LINE_ESCAPE)
-            escape_key(line);
-        line->escape_length = 0;
-    }
-}
-
 static enum line_event enter(struct line *line)
 {
     if (line->has_refused) {
@@ -308,6 +271,39 @@ static void control_key(struct line *line, uint8_t byte)
         break;
     default:
         break;
+    }
+}
+
+// The key of a whole escape sequence, "[A", "OA", "[3~", does what a control key does.
+static void escape_key(struct line *line)
+{
+    static const struct {
+        char last, number, same_as;
+    } keys[] = {
+        {'A', 0, CTRL('P')},   {'B', 0, CTRL('N')},   {'C', 0, CTRL('F')},   {'D', 0, CTRL('B')},
+        {'H', 0, CTRL('A')},   {'~', '1', CTRL('A')}, {'~', '7', CTRL('A')}, {'F', 0, CTRL('E')},
+        {'~', '4', CTRL('E')}, {'~', '8', CTRL('E')}, {'~', '3', CTRL('D')},
+    };
+    char last = line->escape[line->escape_length - 1];
+    char number = last == '~' && line->escape_length == 4 ? line->escape[2] : 0;
+    for (unsigned i = 0; i < ARRAY_LENGTH(keys); i++)
+        if (keys[i].last == last && keys[i].number == number)
+            control_key(line, (uint8_t)keys[i].same_as);
+}
+
+// A sequence goes on until its final byte; one that is too long is swallowed.
+static void escape_byte(struct line *line, uint8_t byte)
+{
+    if (byte == KEY_ESCAPE)
+        line->escape_length = 0;
+    if (line->escape_length < LINE_ESCAPE)
+        line->escape[line->escape_length++] = (char)byte;
+    if (line->escape_length == 1 || (line->escape_length == 2 && (byte == '[' || byte == 'O')))
+        return;
+    if (byte >= 0x40 || byte < 0x20 || line->escape_length == 2) {
+        if (line->escape_length > 2 && line->escape_length < LINE_ESCAPE)
+            escape_key(line);
+        line->escape_length = 0;
     }
 }
 

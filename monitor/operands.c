@@ -77,64 +77,43 @@ static const char *size_word(unsigned size)
     return size == 1 ? "byte " : size == 2 ? "word " : size == 4 ? "dword " : "qword ";
 }
 
+// What stands where: R a register, M memory or a register, S its size before it, N a number.
+static const char *const shape[] = {
+    [FORM_RM_REG] = " M, R",        [FORM_REG_RM] = " R, M",
+    [FORM_RM_IMM] = " SM, N",       [FORM_RM] = " SM",
+    [FORM_RM_ONE] = " SM, 1",       [FORM_RM_CL] = " SM, CL",
+    [FORM_RM_REG_IMM] = " M, R, N", [FORM_RM_REG_CL] = " M, R, CL",
+    [FORM_REG_RM_IMM] = " R, M, N", [FORM_IMM] = " N",
+};
+
 void operands_format(char text[OPERANDS_SIZE], const struct instruction *instruction)
 {
-    char reg[NAME_SIZE], rm[MEMORY_SIZE];
-    unsigned size = instruction->operand_size;
-    long long constant = (long long)instruction->immediate;
+    char reg[NAME_SIZE], rm[MEMORY_SIZE], number[24];
+    unsigned size = instruction->operand_size, form = instruction->form;
     bool is_bare = instruction->operation == OP_SYSTEM ||
                    instruction->operation == OP_MOV_FROM_SEGMENT ||
                    instruction->operation == OP_MOV_TO_SEGMENT;
     const char *word = instruction->is_memory && size <= 8 ? size_word(size) : "";
-    text[0] = 0;
+    const char *at = form < ARRAY_LENGTH(shape) && shape[form] ? shape[form] : "";
+    if (is_bare || form == FORM_NONE)
+        at = instruction->is_memory ? " M" : "";
     name_register(reg, instruction);
     if (instruction->is_memory)
         name_memory(rm, instruction);
     else
         name_gpr(rm, instruction->rm, MIN(size, 8U), instruction->has_rex);
-    switch (is_bare ? FORM_NONE : instruction->form) {
-    case FORM_RM_REG:
-        format_text(text, OPERANDS_SIZE, " %s, %s", rm, reg);
-        break;
-    case FORM_REG_RM:
-        format_text(text, OPERANDS_SIZE, " %s, %s", reg, rm);
-        break;
-    case FORM_RM_IMM:
-        format_text(text, OPERANDS_SIZE, " %s%s, %lld", word, rm, constant);
-        break;
-    case FORM_RM:
-        format_text(text, OPERANDS_SIZE, " %s%s", word, rm);
-        break;
-    case FORM_RM_ONE:
-        format_text(text, OPERANDS_SIZE, " %s%s, 1", word, rm);
-        break;
-    case FORM_RM_CL:
-        format_text(text, OPERANDS_SIZE, " %s%s, CL", word, rm);
-        break;
-    case FORM_RM_REG_IMM:
-        format_text(text, OPERANDS_SIZE, " %s, %s, %lld", rm, reg, constant);
-        break;
-    case FORM_RM_REG_CL:
-        format_text(text, OPERANDS_SIZE, " %s, %s, CL", rm, reg);
-        break;
-    case FORM_REG_RM_IMM:
-        format_text(text, OPERANDS_SIZE, " %s, %s, %lld", reg, rm, constant);
-        break;
-    case FORM_IMM:
-        format_text(text, OPERANDS_SIZE, " %lld", constant);
-        break;
-    case FORM_STRING:
+    format_text(number, sizeof(number), "%ld", (int64_t)instruction->immediate);
+    text[0] = 0;
+    if (form == FORM_STRING && !is_bare)
         format_text(text, OPERANDS_SIZE, "%c%s", size_word(size)[0] - 'a' + 'A',
                     instruction->repeat ? ", repeated" : "");
-        break;
-    case FORM_NONE:
-        if (instruction->is_memory)
-            format_text(text, OPERANDS_SIZE, " %s", rm);
-        break;
-    case FORM_LOAD_OFFSET: // the decoder gives none of these
-    case FORM_STORE_OFFSET:
-    case FORM_OPCODE:
-    case FORM_BARE:
-        break;
+    for (size_t length = 0; *at && length < OPERANDS_SIZE; at++) {
+        char same[2] = {*at, 0};
+        const char *piece = *at == 'R'   ? reg
+                            : *at == 'M' ? rm
+                            : *at == 'S' ? word
+                            : *at == 'N' ? number
+                                         : same;
+        length += format_text(text + length, OPERANDS_SIZE - length, "%s", piece);
     }
 }
