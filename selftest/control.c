@@ -120,27 +120,28 @@ static void check_cr8(void)
     check(try_call(do_cr1) == VECTOR_UD && try_call(do_cr5) == VECTOR_UD, "CR1 and CR5: #UD");
 }
 
-CODE(do_xcr_off, "xor %%ecx, %%ecx; xor %%edx, %%edx; mov $1, %%eax; xsetbv")
-CODE(do_xcr_zero, "xor %%ecx, %%ecx; xor %%edx, %%edx; xor %%eax, %%eax; xsetbv")
-CODE(do_xcr_avx, "xor %%ecx, %%ecx; xor %%edx, %%edx; mov $5, %%eax; xsetbv")
-CODE(do_xcr_high, "xor %%ecx, %%ecx; mov $0x40000000, %%edx; mov $3, %%eax; xsetbv")
-CODE(do_xcr_one, "mov $1, %%ecx; xor %%edx, %%edx; mov $1, %%eax; xsetbv")
-CODE(do_xgetbv, "mov $7, %%ecx; xgetbv")
-
+// clang-format off
+#define XCR(ATTEMPT) \
+    ATTEMPT(do_xcr_off, "XSETBV of 1", NO_FAULT, 0, \
+            "xor %%ecx, %%ecx; xor %%edx, %%edx; mov $1, %%eax; xsetbv") \
+    ATTEMPT(do_xcr_zero, "XSETBV of 0: #GP", VECTOR_GP, 0, \
+            "xor %%ecx, %%ecx; xor %%edx, %%edx; xor %%eax, %%eax; xsetbv") \
+    ATTEMPT(do_xcr_avx, "XSETBV of AVX without SSE: #GP", VECTOR_GP, 0, \
+            "xor %%ecx, %%ecx; xor %%edx, %%edx; mov $5, %%eax; xsetbv") \
+    ATTEMPT(do_xcr_high, "XSETBV of bit 62: #GP", VECTOR_GP, 0, \
+            "xor %%ecx, %%ecx; mov $0x40000000, %%edx; mov $3, %%eax; xsetbv") \
+    ATTEMPT(do_xcr_one, "XSETBV of XCR1: #GP", VECTOR_GP, 0, \
+            "mov $1, %%ecx; xor %%edx, %%edx; mov $1, %%eax; xsetbv") \
+    ATTEMPT(do_xgetbv, "XGETBV of XCR7: #GP", VECTOR_GP, 0, "mov $7, %%ecx; xgetbv")
+// clang-format on
+XCR(ATTEMPT_CODE)
 static void check_xcr0(void)
 {
     if (!(read_cpuid(1, 0).ecx >> 26 & 1))
         return;
     check(try_call(do_xcr_off) == VECTOR_UD, "XSETBV without CR4.OSXSAVE: #UD");
     write_cr4(read_cr4() | CR4_OSXSAVE);
-    static const struct attempt attempts[] = {
-        {"XSETBV of 1", do_xcr_off, NO_FAULT, 0},
-        {"XSETBV of 0: #GP", do_xcr_zero, VECTOR_GP, 0},
-        {"XSETBV of AVX without SSE: #GP", do_xcr_avx, VECTOR_GP, 0},
-        {"XSETBV of bit 62: #GP", do_xcr_high, VECTOR_GP, 0},
-        {"XSETBV of XCR1: #GP", do_xcr_one, VECTOR_GP, 0},
-        {"XGETBV of XCR7: #GP", do_xgetbv, VECTOR_GP, 0},
-    };
+    static const struct attempt attempts[] = {XCR(ATTEMPT_ROW)};
     check_attempts(attempts, ARRAY_LENGTH(attempts));
     uint64_t all = read_cpuid(0xd, 0).eax;
     write_xcr(0, all);

@@ -8,53 +8,34 @@
 #define ABSENT_CODE  UINT64_C(0x00af1b000000ffff) // guest_gdt's entries without the present bit
 #define ABSENT_DATA  UINT64_C(0x00cf13000000ffff)
 
-CODE(do_divide, "xor %%ecx, %%ecx; div %%ecx")
-CODE(do_overflow, "mov $1, %%edx; xor %%eax, %%eax; mov $1, %%ecx; div %%ecx")
-CODE(do_undefined, "ud2")
-CODE(do_lock, ".byte 0xf0, 0x90")    // LOCK NOP
-CODE(do_invalid_in_64, ".byte 0x06") // PUSH ES
-CODE(do_not_canonical, "mov $0x8000000000000000, %%rax; mov (%%rax), %%rcx")
-CODE(do_stack, "mov %%rsp, %%rsi; mov $0x8000000000000000, %%rsp; push %%rax; mov %%rsi, %%rsp")
-CODE(do_unmapped, "mov $0x123456789000, %%rax; movl $1, (%%rax)")
-CODE(do_limit, "mov $0xfff8, %%eax; mov %%ax, %%ds")
 CODE(do_absent_stack, "mov $0x40, %%eax; mov %%ax, %%ss")
 CODE(do_absent_data, "mov $0x40, %%eax; mov %%ax, %%es")
 CODE(do_far, "push $0x40; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:")
 CODE(do_null_stack, "push $3; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:")
-CODE(do_absent_gate, "int $0x40")
-CODE(do_vmxon, "push %%rax; vmxon (%%rsp)")
-CODE(do_vmlaunch, "vmlaunch")
-CODE(do_vmresume, "vmresume")
-CODE(do_vmread, "vmread %%rax, %%rcx")
-CODE(do_vmwrite, "vmwrite %%rax, %%rcx")
-CODE(do_vmptrld, "push %%rax; vmptrld (%%rsp)")
-CODE(do_vmptrst, "push %%rax; vmptrst (%%rsp)")
-CODE(do_vmclear, "push %%rax; vmclear (%%rsp)")
-CODE(do_vmxoff, "vmxoff")
-CODE(do_invept, "push %%rax; push %%rax; invept (%%rsp), %%rax")
-CODE(do_invvpid, "push %%rax; push %%rax; invvpid (%%rsp), %%rax")
-CODE(do_vmfunc, "xor %%eax, %%eax; .byte 0x0f, 0x01, 0xd4")
-CODE(do_getsec, "xor %%eax, %%eax; .byte 0x0f, 0x37")
-CODE(do_rsm, "rsm")
-CODE(do_monitor, "mov %%rsp, %%rax; xor %%ecx, %%ecx; xor %%edx, %%edx; .byte 0x0f, 0x01, 0xc8")
-CODE(do_mwait, "xor %%eax, %%eax; xor %%ecx, %%ecx; .byte 0x0f, 0x01, 0xc9")
-CODE(do_rdpmc, "xor %%ecx, %%ecx; not %%ecx; rdpmc")
-CODE(do_vmcall, "mov $0x7fff, %%eax; vmcall")
 
+// clang-format off
+#define SIMPLE(ATTEMPT) \
+    ATTEMPT(do_divide, "DIV by 0: #DE", VECTOR_DE, 0, "xor %%ecx, %%ecx; div %%ecx") \
+    ATTEMPT(do_overflow, "DIV with too large a quotient: #DE", VECTOR_DE, 0, \
+            "mov $1, %%edx; xor %%eax, %%eax; mov $1, %%ecx; div %%ecx") \
+    ATTEMPT(do_undefined, "UD2: #UD", VECTOR_UD, 0, "ud2") \
+    ATTEMPT(do_lock, "LOCK NOP: #UD", VECTOR_UD, 0, ".byte 0xf0, 0x90") \
+    ATTEMPT(do_invalid_in_64, "PUSH ES in 64-bit mode: #UD", VECTOR_UD, 0, ".byte 0x06") \
+    ATTEMPT(do_not_canonical, "a non-canonical address: #GP", VECTOR_GP, 0, \
+            "mov $0x8000000000000000, %%rax; mov (%%rax), %%rcx") \
+    ATTEMPT(do_stack, "a non-canonical stack: #SS", VECTOR_SS, 0, \
+            "mov %%rsp, %%rsi; mov $0x8000000000000000, %%rsp; push %%rax; mov %%rsi, %%rsp") \
+    ATTEMPT(do_unmapped, "an unmapped page: #PF", VECTOR_PF, 2, \
+            "mov $0x123456789000, %%rax; movl $1, (%%rax)") \
+    ATTEMPT(do_limit, "a selector beyond the GDT: #GP", VECTOR_GP, 0xfff8, \
+            "mov $0xfff8, %%eax; mov %%ax, %%ds") \
+    ATTEMPT(do_absent_gate, "a gate that is not present: #NP", VECTOR_NP, IDT_ERROR(0x40), \
+            "int $0x40")
+// clang-format on
+SIMPLE(ATTEMPT_CODE)
 static void check_simple(void)
 {
-    static const struct attempt attempts[] = {
-        {"DIV by 0: #DE", do_divide, VECTOR_DE, 0},
-        {"DIV with too large a quotient: #DE", do_overflow, VECTOR_DE, 0},
-        {"UD2: #UD", do_undefined, VECTOR_UD, 0},
-        {"LOCK NOP: #UD", do_lock, VECTOR_UD, 0},
-        {"PUSH ES in 64-bit mode: #UD", do_invalid_in_64, VECTOR_UD, 0},
-        {"a non-canonical address: #GP", do_not_canonical, VECTOR_GP, 0},
-        {"a non-canonical stack: #SS", do_stack, VECTOR_SS, 0},
-        {"an unmapped page: #PF", do_unmapped, VECTOR_PF, 2},
-        {"a selector beyond the GDT: #GP", do_limit, VECTOR_GP, 0xfff8},
-        {"a gate that is not present: #NP", do_absent_gate, VECTOR_NP, IDT_ERROR(0x40)},
-    };
+    static const struct attempt attempts[] = {SIMPLE(ATTEMPT_ROW)};
     set_gate(0x40, 0, false);
     set_gate(VECTOR_SS, 1, true); // the stack that faults is no place for its exception
     check_attempts(attempts, ARRAY_LENGTH(attempts));
@@ -79,19 +60,35 @@ static void check_segments(void)
     check_attempts(code, ARRAY_LENGTH(code));
 }
 
+// clang-format off
+#define VIRTUALIZATION(ATTEMPT) \
+    ATTEMPT(do_vmxon, "VMXON: #UD", VECTOR_UD, 0, "push %%rax; vmxon (%%rsp)") \
+    ATTEMPT(do_vmlaunch, "VMLAUNCH: #UD", VECTOR_UD, 0, "vmlaunch") \
+    ATTEMPT(do_vmresume, "VMRESUME: #UD", VECTOR_UD, 0, "vmresume") \
+    ATTEMPT(do_vmread, "VMREAD: #UD", VECTOR_UD, 0, "vmread %%rax, %%rcx") \
+    ATTEMPT(do_vmwrite, "VMWRITE: #UD", VECTOR_UD, 0, "vmwrite %%rax, %%rcx") \
+    ATTEMPT(do_vmptrld, "VMPTRLD: #UD", VECTOR_UD, 0, "push %%rax; vmptrld (%%rsp)") \
+    ATTEMPT(do_vmptrst, "VMPTRST: #UD", VECTOR_UD, 0, "push %%rax; vmptrst (%%rsp)") \
+    ATTEMPT(do_vmclear, "VMCLEAR: #UD", VECTOR_UD, 0, "push %%rax; vmclear (%%rsp)") \
+    ATTEMPT(do_vmxoff, "VMXOFF: #UD", VECTOR_UD, 0, "vmxoff") \
+    ATTEMPT(do_invept, "INVEPT: #UD", VECTOR_UD, 0, \
+            "push %%rax; push %%rax; invept (%%rsp), %%rax") \
+    ATTEMPT(do_invvpid, "INVVPID: #UD", VECTOR_UD, 0, \
+            "push %%rax; push %%rax; invvpid (%%rsp), %%rax") \
+    ATTEMPT(do_vmfunc, "VMFUNC: #UD", VECTOR_UD, 0, "xor %%eax, %%eax; .byte 0x0f, 0x01, 0xd4") \
+    ATTEMPT(do_getsec, "GETSEC: #UD", VECTOR_UD, 0, "xor %%eax, %%eax; .byte 0x0f, 0x37") \
+    ATTEMPT(do_rsm, "RSM: #UD", VECTOR_UD, 0, "rsm") \
+    ATTEMPT(do_monitor, "MONITOR: #UD", VECTOR_UD, 0, \
+            "mov %%rsp, %%rax; xor %%ecx, %%ecx; xor %%edx, %%edx; .byte 0x0f, 0x01, 0xc8") \
+    ATTEMPT(do_mwait, "MWAIT: #UD", VECTOR_UD, 0, \
+            "xor %%eax, %%eax; xor %%ecx, %%ecx; .byte 0x0f, 0x01, 0xc9") \
+    ATTEMPT(do_rdpmc, "RDPMC: #GP", VECTOR_GP, 0, "xor %%ecx, %%ecx; not %%ecx; rdpmc") \
+    ATTEMPT(do_vmcall, "VMCALL returns", NO_FAULT, 0, "mov $0x7fff, %%eax; vmcall")
+// clang-format on
+VIRTUALIZATION(ATTEMPT_CODE)
 static void check_virtualization(void)
 {
-    static const struct attempt attempts[] = {
-        {"VMXON: #UD", do_vmxon, VECTOR_UD, 0},       {"VMLAUNCH: #UD", do_vmlaunch, VECTOR_UD, 0},
-        {"VMRESUME: #UD", do_vmresume, VECTOR_UD, 0}, {"VMREAD: #UD", do_vmread, VECTOR_UD, 0},
-        {"VMWRITE: #UD", do_vmwrite, VECTOR_UD, 0},   {"VMPTRLD: #UD", do_vmptrld, VECTOR_UD, 0},
-        {"VMPTRST: #UD", do_vmptrst, VECTOR_UD, 0},   {"VMCLEAR: #UD", do_vmclear, VECTOR_UD, 0},
-        {"VMXOFF: #UD", do_vmxoff, VECTOR_UD, 0},     {"INVEPT: #UD", do_invept, VECTOR_UD, 0},
-        {"INVVPID: #UD", do_invvpid, VECTOR_UD, 0},   {"VMFUNC: #UD", do_vmfunc, VECTOR_UD, 0},
-        {"GETSEC: #UD", do_getsec, VECTOR_UD, 0},     {"RSM: #UD", do_rsm, VECTOR_UD, 0},
-        {"MONITOR: #UD", do_monitor, VECTOR_UD, 0},   {"MWAIT: #UD", do_mwait, VECTOR_UD, 0},
-        {"RDPMC: #GP", do_rdpmc, VECTOR_GP, 0},       {"VMCALL returns", do_vmcall, NO_FAULT, 0},
-    };
+    static const struct attempt attempts[] = {VIRTUALIZATION(ATTEMPT_ROW)};
     check_attempts(attempts, ARRAY_LENGTH(attempts));
 }
 

@@ -248,25 +248,25 @@ static void check_nmi(void)
 
 // ---- the modes ----
 
-CODE(do_eoi_nonzero, "mov $0x80b, %%ecx; xor %%edx, %%edx; mov $1, %%eax; wrmsr")
-CODE(do_id_write, "mov $0x802, %%ecx; xor %%edx, %%edx; xor %%eax, %%eax; wrmsr")
-CODE(do_icr_high, "mov $0x831, %%ecx; rdmsr")
-CODE(do_svr_reserved, "mov $0x80f, %%ecx; xor %%edx, %%edx; mov $0x11ff, %%eax; wrmsr")
-CODE(do_dfr, "mov $0x80e, %%ecx; rdmsr")
-CODE(do_self_read, "mov $0x83f, %%ecx; rdmsr")
-CODE(do_back_to_xapic, "mov $0x1b, %%ecx; rdmsr; and $~0x400, %%eax; wrmsr")
-
+// clang-format off
+#define X2APIC(ATTEMPT) \
+    ATTEMPT(do_eoi_nonzero, "x2APIC: EOI of 1: #GP", VECTOR_GP, 0, \
+            "mov $0x80b, %%ecx; xor %%edx, %%edx; mov $1, %%eax; wrmsr") \
+    ATTEMPT(do_id_write, "x2APIC: write to the ID: #GP", VECTOR_GP, 0, \
+            "mov $0x802, %%ecx; xor %%edx, %%edx; xor %%eax, %%eax; wrmsr") \
+    ATTEMPT(do_icr_high, "x2APIC: MSR 831H: #GP", VECTOR_GP, 0, "mov $0x831, %%ecx; rdmsr") \
+    ATTEMPT(do_svr_reserved, "x2APIC: reserved bit of SVR: #GP", VECTOR_GP, 0, \
+            "mov $0x80f, %%ecx; xor %%edx, %%edx; mov $0x11ff, %%eax; wrmsr") \
+    ATTEMPT(do_dfr, "x2APIC: DFR: #GP", VECTOR_GP, 0, "mov $0x80e, %%ecx; rdmsr") \
+    ATTEMPT(do_self_read, "x2APIC: read of SELF IPI: #GP", VECTOR_GP, 0, \
+            "mov $0x83f, %%ecx; rdmsr") \
+    ATTEMPT(do_back_to_xapic, "x2APIC: straight back to xAPIC: #GP", VECTOR_GP, 0, \
+            "mov $0x1b, %%ecx; rdmsr; and $~0x400, %%eax; wrmsr")
+// clang-format on
+X2APIC(ATTEMPT_CODE)
 static void check_x2apic(void)
 {
-    static const struct attempt attempts[] = {
-        {"x2APIC: EOI of 1: #GP", do_eoi_nonzero, VECTOR_GP, 0},
-        {"x2APIC: write to the ID: #GP", do_id_write, VECTOR_GP, 0},
-        {"x2APIC: MSR 831H: #GP", do_icr_high, VECTOR_GP, 0},
-        {"x2APIC: reserved bit of SVR: #GP", do_svr_reserved, VECTOR_GP, 0},
-        {"x2APIC: DFR: #GP", do_dfr, VECTOR_GP, 0},
-        {"x2APIC: read of SELF IPI: #GP", do_self_read, VECTOR_GP, 0},
-        {"x2APIC: straight back to xAPIC: #GP", do_back_to_xapic, VECTOR_GP, 0},
-    };
+    static const struct attempt attempts[] = {X2APIC(ATTEMPT_ROW)};
     check_attempts(attempts, ARRAY_LENGTH(attempts));
     check(apic_read(APIC_ID) == read_cpuid(0xb, 0).edx, "x2APIC: the ID");
     check(apic_read(APIC_LDR) == 1, "x2APIC: the logical ID follows from it");

@@ -5,8 +5,6 @@
 
 #define PORT_NOTHING 0x2f40
 #define PORT_PIC     (PORT_PIC_MASTER + 1)
-#define PIT_COMMAND  (PORT_PIT + 3)
-#define PIT_LATCH2   0x80
 
 static _Alignas(4096) uint8_t frames[2][4096];
 static uint8_t *const edge = (uint8_t *)PAGES + 4096;
@@ -40,16 +38,11 @@ static void check_sizes(void)
 static void check_pit(void)
 {
     uint8_t port = in8(PORT_SYSTEM_B);
-    out8(PORT_SYSTEM_B, (uint8_t)((port & ~2) | 1));
-    out8(PIT_COMMAND, 0xb0); // channel 2, both bytes, mode 0
-    out8(PORT_PIT + 2, 0xff);
-    out8(PORT_PIT + 2, 0xff);
+    pit_count_begin();
     unsigned counts[2];
     for (unsigned i = 0; i < 2; i++) {
         pm_wait(400);
-        out8(PIT_COMMAND, PIT_LATCH2);
-        counts[i] = in8(PORT_PIT + 2);
-        counts[i] |= (unsigned)in8(PORT_PIT + 2) << 8;
+        counts[i] = pit_count();
     }
     check(counts[1] < counts[0] && counts[0] < 0xffff, "the PIT counts down (%u, %u)", counts[0],
           counts[1]);

@@ -4,30 +4,13 @@
 #include "tests/guests/lib/kvmclock.h"
 
 #define MSR_WALL_CLOCK 0x4b564d00
-#define PIT_COMMAND    (PORT_PIT + 3)
 #define PIT_HZ         1193182
-#define PIT_COUNT      0xffff
 #define INTERVAL       (20 * PM_TICKS_MS)
 #define TOLERANCE      50 // one part in so many: the clocks are read one after the other
 
 static volatile struct wall_page {
     uint32_t version, seconds, nanoseconds;
 } wall_page;
-
-static unsigned pit_count(void)
-{
-    out8(PIT_COMMAND, 0x80); // latch channel 2
-    unsigned low = in8(PORT_PIT + 2);
-    return low | (unsigned)in8(PORT_PIT + 2) << 8;
-}
-
-static void pit_begin(void)
-{
-    out8(PORT_SYSTEM_B, (uint8_t)((in8(PORT_SYSTEM_B) & ~2) | 1));
-    out8(PIT_COMMAND, 0xb0);
-    out8(PORT_PIT + 2, PIT_COUNT & 0xff);
-    out8(PORT_PIT + 2, PIT_COUNT >> 8);
-}
 
 // Whether `value` units of 1/`hertz` seconds are `nanoseconds`, within the tolerance.
 static bool agrees(uint64_t value, uint64_t hertz, uint64_t nanoseconds)
@@ -43,7 +26,7 @@ static void check_rates(void)
     apic_write(APIC_SVR, 0x1ff);
     apic_write(APIC_DIVIDE, TIMER_DIVIDE_BY_1);
     apic_write(APIC_LVT_TIMER, LVT_MASKED | 0x81);
-    pit_begin();
+    pit_count_begin();
     apic_write(APIC_INITIAL_COUNT, UINT32_MAX);
 
     uint32_t pm = pm_ticks();

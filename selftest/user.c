@@ -11,103 +11,72 @@
 #define IOPL_3    BITS(13, 12)
 
 CODE(do_nothing, "nop")
-CODE(do_hlt, "hlt")
-CODE(do_cli, "cli")
-CODE(do_sti, "sti")
-CODE(do_in, "in $0x21, %%al")
-CODE(do_out, "out %%al, $0x80")
-CODE(do_ins, "push %%rax; mov %%rsp, %%rdi; mov $0x21, %%edx; insb; pop %%rax")
-CODE(do_rdmsr, "mov $0x10, %%ecx; rdmsr")
-CODE(do_wrmsr, "mov $0x10, %%ecx; wrmsr")
-CODE(do_read_cr0, "mov %%cr0, %%rax")
-CODE(do_write_cr0, "mov %%rax, %%cr0")
-CODE(do_write_cr3, "mov %%rax, %%cr3")
-CODE(do_write_cr4, "mov %%rax, %%cr4")
-CODE(do_write_cr8, "mov %%rax, %%cr8")
-CODE(do_read_dr7, "mov %%dr7, %%rax")
-CODE(do_write_dr0, "mov %%rax, %%dr0")
-CODE(do_lmsw, "mov $1, %%eax; lmsw %%ax")
-CODE(do_clts, "clts")
-CODE(do_invlpg, "invlpg (%%rsp)")
-CODE(do_invd, "invd")
-CODE(do_wbinvd, "wbinvd")
-CODE(do_lgdt, "push %%rax; push %%rax; lgdt (%%rsp)")
-CODE(do_lidt, "push %%rax; push %%rax; lidt (%%rsp)")
-CODE(do_lldt, "xor %%eax, %%eax; lldt %%ax")
-CODE(do_ltr, "mov $0x30, %%eax; ltr %%ax")
-CODE(do_swapgs, "swapgs")
-CODE(do_sysret, "sysretq")
 CODE(do_xsetbv, "xor %%ecx, %%ecx; xsetbv")
-CODE(do_rdpmc, "xor %%ecx, %%ecx; rdpmc")
-CODE(do_vmlaunch, "vmlaunch")
-CODE(do_vmread, "vmread %%rax, %%rcx")
-CODE(do_invept, "push %%rax; push %%rax; invept (%%rsp), %%rax")
-CODE(do_monitor, "mov %%rsp, %%rax; xor %%ecx, %%ecx; xor %%edx, %%edx; .byte 0x0f, 0x01, 0xc8")
-CODE(do_int3, "int3")
-CODE(do_int_gate, "int $0x41")
-CODE(do_undefined, "ud2")
-CODE(do_divide, "xor %%ecx, %%ecx; div %%ecx")
-CODE(do_cpuid, "xor %%eax, %%eax; cpuid")
-CODE(do_rdtsc, "rdtsc")
-CODE(do_vmcall, "mov $0x7fff, %%eax; vmcall")
-CODE(do_pause, "pause")
 CODE(do_sgdt, "push %%rax; push %%rax; sgdt (%%rsp); pop %%rax; pop %%rax")
 CODE(do_str, "str %%rax")
 CODE(do_smsw, "smsw %%rax")
 CODE(do_syscall, "mov %%rcx, %%r8; syscall")
 CODE(do_touch, "mov $0x8000000000, %%rax; mov (%%rax), %%eax")
 CODE(do_store, "mov $0x8000000000, %%rax; mov %%eax, (%%rax)")
-CODE(do_hole, "mov $0xd0000000, %%eax; mov (%%rax), %%ecx; mov %%ecx, (%%rax); lock incl (%%rax)")
-CODE(do_run_hole, "mov $0xd0000000, %%eax; call *%%rax")
 CODE(do_unaligned, "movl $0, -7(%%rsp)")
 
-static const struct attempt privileged[] = {
-    {"HLT", do_hlt, VECTOR_GP, 0},
-    {"CLI", do_cli, VECTOR_GP, 0},
-    {"STI", do_sti, VECTOR_GP, 0},
-    {"IN", do_in, VECTOR_GP, 0},
-    {"OUT", do_out, VECTOR_GP, 0},
-    {"INS", do_ins, VECTOR_GP, 0},
-    {"RDMSR", do_rdmsr, VECTOR_GP, 0},
-    {"WRMSR", do_wrmsr, VECTOR_GP, 0},
-    {"MOV from CR0", do_read_cr0, VECTOR_GP, 0},
-    {"MOV to CR0", do_write_cr0, VECTOR_GP, 0},
-    {"MOV to CR3", do_write_cr3, VECTOR_GP, 0},
-    {"MOV to CR4", do_write_cr4, VECTOR_GP, 0},
-    {"MOV to CR8", do_write_cr8, VECTOR_GP, 0},
-    {"MOV from DR7", do_read_dr7, VECTOR_GP, 0},
-    {"MOV to DR0", do_write_dr0, VECTOR_GP, 0},
-    {"LMSW", do_lmsw, VECTOR_GP, 0},
-    {"CLTS", do_clts, VECTOR_GP, 0},
-    {"INVLPG", do_invlpg, VECTOR_GP, 0},
-    {"INVD", do_invd, VECTOR_GP, 0},
-    {"WBINVD", do_wbinvd, VECTOR_GP, 0},
-    {"LGDT", do_lgdt, VECTOR_GP, 0},
-    {"LIDT", do_lidt, VECTOR_GP, 0},
-    {"LLDT", do_lldt, VECTOR_GP, 0},
-    {"LTR", do_ltr, VECTOR_GP, 0},
-    {"SWAPGS", do_swapgs, VECTOR_GP, 0},
+// clang-format off
+#define PRIVILEGED(ATTEMPT) \
+    ATTEMPT(do_hlt, "HLT", VECTOR_GP, 0, "hlt") \
+    ATTEMPT(do_cli, "CLI", VECTOR_GP, 0, "cli") \
+    ATTEMPT(do_sti, "STI", VECTOR_GP, 0, "sti") \
+    ATTEMPT(do_in, "IN", VECTOR_GP, 0, "in $0x21, %%al") \
+    ATTEMPT(do_out, "OUT", VECTOR_GP, 0, "out %%al, $0x80") \
+    ATTEMPT(do_ins, "INS", VECTOR_GP, 0, \
+            "push %%rax; mov %%rsp, %%rdi; mov $0x21, %%edx; insb; pop %%rax") \
+    ATTEMPT(do_rdmsr, "RDMSR", VECTOR_GP, 0, "mov $0x10, %%ecx; rdmsr") \
+    ATTEMPT(do_wrmsr, "WRMSR", VECTOR_GP, 0, "mov $0x10, %%ecx; wrmsr") \
+    ATTEMPT(do_read_cr0, "MOV from CR0", VECTOR_GP, 0, "mov %%cr0, %%rax") \
+    ATTEMPT(do_write_cr0, "MOV to CR0", VECTOR_GP, 0, "mov %%rax, %%cr0") \
+    ATTEMPT(do_write_cr3, "MOV to CR3", VECTOR_GP, 0, "mov %%rax, %%cr3") \
+    ATTEMPT(do_write_cr4, "MOV to CR4", VECTOR_GP, 0, "mov %%rax, %%cr4") \
+    ATTEMPT(do_write_cr8, "MOV to CR8", VECTOR_GP, 0, "mov %%rax, %%cr8") \
+    ATTEMPT(do_read_dr7, "MOV from DR7", VECTOR_GP, 0, "mov %%dr7, %%rax") \
+    ATTEMPT(do_write_dr0, "MOV to DR0", VECTOR_GP, 0, "mov %%rax, %%dr0") \
+    ATTEMPT(do_lmsw, "LMSW", VECTOR_GP, 0, "mov $1, %%eax; lmsw %%ax") \
+    ATTEMPT(do_clts, "CLTS", VECTOR_GP, 0, "clts") \
+    ATTEMPT(do_invlpg, "INVLPG", VECTOR_GP, 0, "invlpg (%%rsp)") \
+    ATTEMPT(do_invd, "INVD", VECTOR_GP, 0, "invd") \
+    ATTEMPT(do_wbinvd, "WBINVD", VECTOR_GP, 0, "wbinvd") \
+    ATTEMPT(do_lgdt, "LGDT", VECTOR_GP, 0, "push %%rax; push %%rax; lgdt (%%rsp)") \
+    ATTEMPT(do_lidt, "LIDT", VECTOR_GP, 0, "push %%rax; push %%rax; lidt (%%rsp)") \
+    ATTEMPT(do_lldt, "LLDT", VECTOR_GP, 0, "xor %%eax, %%eax; lldt %%ax") \
+    ATTEMPT(do_ltr, "LTR", VECTOR_GP, 0, "mov $0x30, %%eax; ltr %%ax") \
+    ATTEMPT(do_swapgs, "SWAPGS", VECTOR_GP, 0, "swapgs") \
+    ATTEMPT(do_rdpmc, "RDPMC", VECTOR_GP, 0, "xor %%ecx, %%ecx; rdpmc") \
+    ATTEMPT(do_int_gate, "INT of a gate of CPL 0", VECTOR_GP, 0x41 << 3 | 2, "int $0x41") \
+    ATTEMPT(do_int3, "INT3 of a gate of CPL 0", VECTOR_GP, VECTOR_BP << 3 | 2, "int3")
+// clang-format on
+PRIVILEGED(ATTEMPT_CODE)
+static const struct attempt privileged[] = {PRIVILEGED(ATTEMPT_ROW)};
 
-    {"RDPMC", do_rdpmc, VECTOR_GP, 0},
-    {"INT of a gate of CPL 0", do_int_gate, VECTOR_GP, 0x41 << 3 | 2},
-    {"INT3 of a gate of CPL 0", do_int3, VECTOR_GP, VECTOR_BP << 3 | 2},
-};
-
-static const struct attempt others[] = {
-    {"CPUID", do_cpuid, NO_FAULT, 0},
-    {"RDTSC", do_rdtsc, NO_FAULT, 0},
-    {"VMCALL", do_vmcall, NO_FAULT, 0},
-    {"PAUSE", do_pause, NO_FAULT, 0},
-    {"MMIO", do_hole, NO_FAULT, 0},
-    {"code where no memory is: #UD", do_run_hole, VECTOR_UD, 0},
-    {"SYSRET while it is off: #UD", do_sysret, VECTOR_UD, 0},
-    {"UD2: #UD", do_undefined, VECTOR_UD, 0},
-    {"DIV by 0: #DE", do_divide, VECTOR_DE, 0},
-    {"VMLAUNCH: #UD", do_vmlaunch, VECTOR_UD, 0},
-    {"VMREAD: #UD", do_vmread, VECTOR_UD, 0},
-    {"INVEPT: #UD", do_invept, VECTOR_UD, 0},
-    {"MONITOR: #UD", do_monitor, VECTOR_UD, 0},
-};
+// clang-format off
+#define OTHERS(ATTEMPT) \
+    ATTEMPT(do_cpuid, "CPUID", NO_FAULT, 0, "xor %%eax, %%eax; cpuid") \
+    ATTEMPT(do_rdtsc, "RDTSC", NO_FAULT, 0, "rdtsc") \
+    ATTEMPT(do_vmcall, "VMCALL", NO_FAULT, 0, "mov $0x7fff, %%eax; vmcall") \
+    ATTEMPT(do_pause, "PAUSE", NO_FAULT, 0, "pause") \
+    ATTEMPT(do_hole, "MMIO", NO_FAULT, 0, \
+            "mov $0xd0000000, %%eax; mov (%%rax), %%ecx; mov %%ecx, (%%rax); lock incl (%%rax)") \
+    ATTEMPT(do_run_hole, "code where no memory is: #UD", VECTOR_UD, 0, \
+            "mov $0xd0000000, %%eax; call *%%rax") \
+    ATTEMPT(do_sysret, "SYSRET while it is off: #UD", VECTOR_UD, 0, "sysretq") \
+    ATTEMPT(do_undefined, "UD2: #UD", VECTOR_UD, 0, "ud2") \
+    ATTEMPT(do_divide, "DIV by 0: #DE", VECTOR_DE, 0, "xor %%ecx, %%ecx; div %%ecx") \
+    ATTEMPT(do_vmlaunch, "VMLAUNCH: #UD", VECTOR_UD, 0, "vmlaunch") \
+    ATTEMPT(do_vmread, "VMREAD: #UD", VECTOR_UD, 0, "vmread %%rax, %%rcx") \
+    ATTEMPT(do_invept, "INVEPT: #UD", VECTOR_UD, 0, \
+            "push %%rax; push %%rax; invept (%%rsp), %%rax") \
+    ATTEMPT(do_monitor, "MONITOR: #UD", VECTOR_UD, 0, \
+            "mov %%rsp, %%rax; xor %%ecx, %%ecx; xor %%edx, %%edx; .byte 0x0f, 0x01, 0xc8")
+// clang-format on
+OTHERS(ATTEMPT_CODE)
+static const struct attempt others[] = {OTHERS(ATTEMPT_ROW)};
 
 static void check_pages(void)
 {

@@ -77,6 +77,11 @@ void check_user_attempts(const struct attempt *attempts, unsigned count);
                          : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "cc", "memory");        \
     }
 
+// A list LIST of attempts, ATTEMPT(name, what, vector, error, assembly) each, makes their functions
+// by LIST(ATTEMPT_CODE) and the rows of a table by LIST(ATTEMPT_ROW).
+#define ATTEMPT_CODE(name, what, vector, error, ...) CODE(name, __VA_ARGS__)
+#define ATTEMPT_ROW(name, what, vector, error, ...)  {what, name, vector, error},
+
 // The IDT's gate of a vector: a stack of the TSS (0: none) and whether it is present.
 void set_gate(unsigned vector, unsigned stack, bool present);
 // Where stack `number` (2 to 7) of the TSS begins; 1 is double faults' own.

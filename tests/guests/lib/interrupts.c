@@ -116,6 +116,21 @@ void pit_stop(void)
     out8(PIT_COMMAND, PIT_ONCE);
 }
 
+void pit_count_begin(void)
+{
+    out8(PORT_SYSTEM_B, (uint8_t)((in8(PORT_SYSTEM_B) & ~2) | 1));
+    out8(PIT_COMMAND, 0xb0); // channel 2, both bytes, mode 0
+    out8(PORT_PIT + 2, 0xff);
+    out8(PORT_PIT + 2, 0xff);
+}
+
+unsigned pit_count(void)
+{
+    out8(PIT_COMMAND, 0x80); // latch channel 2
+    unsigned low = in8(PORT_PIT + 2);
+    return low | (unsigned)in8(PORT_PIT + 2) << 8;
+}
+
 // ---- counting ----
 
 static void end_of_interrupt(uint64_t vector)

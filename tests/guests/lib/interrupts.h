@@ -69,6 +69,10 @@ void pic_mask(uint16_t mask);
 void pit_start(unsigned hertz);
 void pit_stop(void);
 
+// Channel 2, which interrupts nobody, counts down from FFFFH; and how far it has come.
+void pit_count_begin(void);
+unsigned pit_count(void);
+
 // Handlers that count in taken[vector], note the order in taken_order[], and send an EOI: to the
 // local APIC, or to the 8259s for vectors 20H to 2FH, none for NMI.
 extern volatile unsigned taken[256];
