@@ -302,7 +302,8 @@ const struct msr_row msr_rows[] = {
     // KVM, below us, takes what is not canonical: writes of these two exit.
     {ONE(0x175), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_esp), LINEAR},
     {ONE(0x176), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_eip), LINEAR},
-    {ONE(0x277), .pass = PASS_BOTH, .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
+    // VirtualBox cannot save it on an exit: writes do exit.
+    {ONE(0x277), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
     {ONE(0x1d9), .groups = STATE_DEBUG, IN(debugctl), .writable = DEBUGCTL_BTF},
 
     // In the CPU's own registers.

@@ -95,6 +95,6 @@ static inline void run_on(const struct vmx_capabilities *cpu, const struct corru
 #define PIN       UINT64_C(0x7f)
 #define PRIMARY   UINT64_C(0xb6206dfa)
 #define SECONDARY UINT64_C(0x001014ea)
-#define EXIT      UINT64_C(0x007fefff)
+#define EXIT      UINT64_C(0x007befff)
 #define ENTRY     UINT64_C(0x0000d1ff)
 #define ENTRY64   UINT64_C(0x0000d3ff)

@@ -1,5 +1,5 @@
-// The capability MSRs of CPUs: three models of Bochs 2.7 as read on them, and what a KVM host
-// without APICv gives.
+// The capability MSRs of CPUs: three models of Bochs 2.7 as read on them, what a KVM host without
+// APICv gives, and what VirtualBox 7 does by its source.
 #pragma once
 
 #include "vmx/capabilities.h"
@@ -55,6 +55,22 @@ static const struct vmx_raw kvm_host = {
             0x0000000000002000, 0x0000000000772fff, 0x000000000000002e, 0x021378ff00000000,
             0x00000f0106334041, 0x0000007f00000016, 0xfff9fffe04006172, 0x007fefff00036dfb,
             0x0000d3ff000011fb, 0x0000000000000001},
+    .feature_control = 5,
+    .signature = 0x000906ed,
+    .vmx = true,
+    .hypervisor = true,
+    .long_mode = true,
+    .no_execute = true,
+    .physical_bits = 39,
+    .linear_bits = 48,
+};
+
+static const struct vmx_raw virtualbox = {
+    .msr = {0x00d8100000000001, 0x0000003f00000016, 0xf7f9fffe0401e172, 0x003befff00036dff,
+            0x0000d3ff000011ff, 0x00000000400401e5, 0x0000000080000021, 0x00000000ffffffff,
+            0x0000000000002000, 0x00000000003727ff, 0x000000000000002e, 0x000014ef00000000,
+            0x00000f0106114141, 0x0000003f00000016, 0xf7f9fffe04006172, 0x003befff00036dfb,
+            0x0000d3ff000011fb, 0x0000000000000000},
     .feature_control = 5,
     .signature = 0x000906ed,
     .vmx = true,
