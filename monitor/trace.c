@@ -47,7 +47,7 @@ static void add_exception(struct text *text, unsigned vector)
 
 // ---- the instruction ----
 
-#define NAME(name, text, function) [OP_##name] = (text),
+#define NAME(name, text, use, groups, function) [OP_##name] = (text),
 static const char *const operation_name[OPERATIONS] = {VM_OPERATIONS(NAME)};
 
 // What the decoder says of the bytes. False: it does not know them.

@@ -4,77 +4,78 @@
 
 #include "lib/bits.h"
 
-// The operations, what people call them, and the emulator's function for them (vm/emulation.h). ADD
+// The operations, what people call them, and for the emulator (vm/emulation.h) how the operand
+// of ModRM.rm is used, the groups of state that it needs, and the function that does the rest. ADD
 // to CMP and ROL to SAR stand in the order of the opcode bits that choose among them, left and
 // right by turns from ROL to SHRD; SAL is the same as SHL, IMUL goes to RDX:RAX. SYSTEM is SLDT to
 // LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it.
 // clang-format off
 #define VM_OPERATIONS(OPERATION) \
-    OPERATION(ADD, "ADD", arithmetic) \
-    OPERATION(OR, "OR", arithmetic) \
-    OPERATION(ADC, "ADC", arithmetic) \
-    OPERATION(SBB, "SBB", arithmetic) \
-    OPERATION(AND, "AND", arithmetic) \
-    OPERATION(SUB, "SUB", arithmetic) \
-    OPERATION(XOR, "XOR", arithmetic) \
-    OPERATION(CMP, "CMP", arithmetic) \
-    OPERATION(TEST, "TEST", arithmetic) \
-    OPERATION(ROL, "ROL", shift) \
-    OPERATION(ROR, "ROR", shift) \
-    OPERATION(RCL, "RCL", shift) \
-    OPERATION(RCR, "RCR", shift) \
-    OPERATION(SHL, "SHL", shift) \
-    OPERATION(SHR, "SHR", shift) \
-    OPERATION(SAL, "SAL", shift) \
-    OPERATION(SAR, "SAR", shift) \
-    OPERATION(SHLD, "SHLD", shift) \
-    OPERATION(SHRD, "SHRD", shift) \
-    OPERATION(BT, "BT", bit) \
-    OPERATION(BTS, "BTS", bit) \
-    OPERATION(BTR, "BTR", bit) \
-    OPERATION(BTC, "BTC", bit) \
-    OPERATION(BSF, "BSF", scan) \
-    OPERATION(BSR, "BSR", scan) \
-    OPERATION(INC, "INC", unary) \
-    OPERATION(DEC, "DEC", unary) \
-    OPERATION(NEG, "NEG", unary) \
-    OPERATION(NOT, "NOT", unary) \
-    OPERATION(MUL, "MUL", multiply_divide) \
-    OPERATION(IMUL, "IMUL", multiply_divide) \
-    OPERATION(IMUL_REG, "IMUL", multiply_register) \
-    OPERATION(DIV, "DIV", multiply_divide) \
-    OPERATION(IDIV, "IDIV", multiply_divide) \
-    OPERATION(MOV, "MOV", move) \
-    OPERATION(MOVZX, "MOVZX", extend) \
-    OPERATION(MOVSX, "MOVSX", extend) \
-    OPERATION(MOVBE, "MOVBE", move) \
-    OPERATION(MOV_FROM_SEGMENT, "MOV from a segment register", move_from_segment) \
-    OPERATION(CMOV, "CMOVcc", conditional_move) \
-    OPERATION(SET, "SETcc", set) \
-    OPERATION(XCHG, "XCHG", exchange) \
-    OPERATION(XADD, "XADD", exchange) \
-    OPERATION(CMPXCHG, "CMPXCHG", compare_exchange) \
-    OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B", compare_exchange_pair) \
-    OPERATION(CACHE_LINE, "CLFLUSH", cache_line) \
-    OPERATION(PUSH, "PUSH", push) \
-    OPERATION(POP, "POP", pop) \
-    OPERATION(ENTER, "ENTER", enter) \
-    OPERATION(LEAVE, "LEAVE", leave) \
-    OPERATION(CALL, "CALL", call) \
-    OPERATION(RET, "RET", return) \
-    OPERATION(JMP, "JMP", jump) \
-    OPERATION(JMP_FAR, "far JMP", far_jump) \
-    OPERATION(MOV_TO_SEGMENT, "MOV to a segment register", move_to_segment) \
-    OPERATION(SYSTEM, "system-register access", elsewhere) \
-    OPERATION(MOVS, "MOVS", string) \
-    OPERATION(STOS, "STOS", string) \
-    OPERATION(LODS, "LODS", string) \
-    OPERATION(CMPS, "CMPS", string) \
-    OPERATION(SCAS, "SCAS", string) \
-    OPERATION(VECTOR, "MMX/SSE/AVX move", vector)
+    OPERATION(ADD, "ADD", CHANGE, 0, arithmetic) \
+    OPERATION(OR, "OR", CHANGE, 0, arithmetic) \
+    OPERATION(ADC, "ADC", CHANGE, 0, arithmetic) \
+    OPERATION(SBB, "SBB", CHANGE, 0, arithmetic) \
+    OPERATION(AND, "AND", CHANGE, 0, arithmetic) \
+    OPERATION(SUB, "SUB", CHANGE, 0, arithmetic) \
+    OPERATION(XOR, "XOR", CHANGE, 0, arithmetic) \
+    OPERATION(CMP, "CMP", READ, 0, arithmetic) \
+    OPERATION(TEST, "TEST", READ, 0, arithmetic) \
+    OPERATION(ROL, "ROL", CHANGE, 0, shift) \
+    OPERATION(ROR, "ROR", CHANGE, 0, shift) \
+    OPERATION(RCL, "RCL", CHANGE, 0, shift) \
+    OPERATION(RCR, "RCR", CHANGE, 0, shift) \
+    OPERATION(SHL, "SHL", CHANGE, 0, shift) \
+    OPERATION(SHR, "SHR", CHANGE, 0, shift) \
+    OPERATION(SAL, "SAL", CHANGE, 0, shift) \
+    OPERATION(SAR, "SAR", CHANGE, 0, shift) \
+    OPERATION(SHLD, "SHLD", CHANGE, 0, shift) \
+    OPERATION(SHRD, "SHRD", CHANGE, 0, shift) \
+    OPERATION(BT, "BT", NONE, 0, bit) \
+    OPERATION(BTS, "BTS", NONE, 0, bit) \
+    OPERATION(BTR, "BTR", NONE, 0, bit) \
+    OPERATION(BTC, "BTC", NONE, 0, bit) \
+    OPERATION(BSF, "BSF", READ, 0, scan) \
+    OPERATION(BSR, "BSR", READ, 0, scan) \
+    OPERATION(INC, "INC", CHANGE, 0, unary) \
+    OPERATION(DEC, "DEC", CHANGE, 0, unary) \
+    OPERATION(NEG, "NEG", CHANGE, 0, unary) \
+    OPERATION(NOT, "NOT", CHANGE, 0, unary) \
+    OPERATION(MUL, "MUL", READ, 0, multiply_divide) \
+    OPERATION(IMUL, "IMUL", READ, 0, multiply_divide) \
+    OPERATION(IMUL_REG, "IMUL", READ, 0, multiply_register) \
+    OPERATION(DIV, "DIV", READ, 0, multiply_divide) \
+    OPERATION(IDIV, "IDIV", READ, 0, multiply_divide) \
+    OPERATION(MOV, "MOV", WRITE, 0, move) \
+    OPERATION(MOVZX, "MOVZX", READ, 0, extend) \
+    OPERATION(MOVSX, "MOVSX", READ, 0, extend) \
+    OPERATION(MOVBE, "MOVBE", WRITE, 0, move) \
+    OPERATION(MOV_FROM_SEGMENT, "MOV from a segment register", WRITE, STATE_SEGMENTS, move_from_segment) \
+    OPERATION(CMOV, "CMOVcc", READ, 0, conditional_move) \
+    OPERATION(SET, "SETcc", WRITE, 0, set) \
+    OPERATION(XCHG, "XCHG", CHANGE, 0, exchange) \
+    OPERATION(XADD, "XADD", CHANGE, 0, exchange) \
+    OPERATION(CMPXCHG, "CMPXCHG", CHANGE, 0, compare_exchange) \
+    OPERATION(CMPXCHG_PAIR, "CMPXCHG8B/16B", NONE, 0, compare_exchange_pair) \
+    OPERATION(CACHE_LINE, "CLFLUSH", CHECK, 0, cache_line) \
+    OPERATION(PUSH, "PUSH", CHECK, 0, push) \
+    OPERATION(POP, "POP", NONE, 0, pop) \
+    OPERATION(ENTER, "ENTER", NONE, 0, enter) \
+    OPERATION(LEAVE, "LEAVE", NONE, 0, leave) \
+    OPERATION(CALL, "CALL", CHECK, 0, call) \
+    OPERATION(RET, "RET", NONE, 0, return) \
+    OPERATION(JMP, "JMP", READ, 0, jump) \
+    OPERATION(JMP_FAR, "far JMP", NONE, STATE_SEGMENTS, far_jump) \
+    OPERATION(MOV_TO_SEGMENT, "MOV to a segment register", READ, STATE_SEGMENTS, move_to_segment) \
+    OPERATION(SYSTEM, "system-register access", NONE, 0, elsewhere) \
+    OPERATION(MOVS, "MOVS", NONE, 0, string) \
+    OPERATION(STOS, "STOS", NONE, 0, string) \
+    OPERATION(LODS, "LODS", NONE, 0, string) \
+    OPERATION(CMPS, "CMPS", NONE, 0, string) \
+    OPERATION(SCAS, "SCAS", NONE, 0, string) \
+    OPERATION(VECTOR, "MMX/SSE/AVX move", NONE, STATE_FPU, vector)
 // clang-format on
 
-#define OPERATION_ENUMERATOR(name, text, function) OP_##name,
+#define OPERATION_ENUMERATOR(name, text, use, groups, function) OP_##name,
 enum operation {
     OP_NONE = 0,
     OP_GROUP, // in the opcode tables only: ModRM.reg chooses

@@ -14,18 +14,19 @@ verdict_t emulation_unknown(const struct vcpu *vcpu)
     return vcpu->cpl == 3 ? fault_ud() : stop(STOP_UNEMULATED, 0);
 }
 
-bool emulation_is_protected(const struct vcpu *vcpu)
+bool emulate_elsewhere(struct emulation *emulation)
 {
-    return (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
+    emulation->fault = emulation_unknown(emulation->vcpu);
+    return false;
 }
 
-verdict_t emulate_elsewhere(struct emulation *emulation)
-{
-    return emulation_unknown(emulation->vcpu);
-}
-
-#define FAMILY(name, text, function) [OP_##name] = emulate_##function,
-static emulate_family *const families[OPERATIONS] = {VM_OPERATIONS(FAMILY)};
+#define ROW(name, text, use, groups, function)                                                     \
+    [OP_##name] = {USE_##use, groups, emulate_##function},
+static const struct {
+    enum operand_use use;
+    uint32_t groups; // of state, besides NEEDS
+    emulate_family *execute;
+} operations[OPERATIONS] = {VM_OPERATIONS(ROW)};
 
 bool emulate_decode(struct vcpu *vcpu, struct instruction *instruction, verdict_t *fault)
 {
@@ -35,10 +36,37 @@ bool emulate_decode(struct vcpu *vcpu, struct instruction *instruction, verdict_
     do {
         if (!linear_fetch(vcpu, bytes, &count, fault))
             return false;
-        result = decode(bytes, count, code_bits(vcpu), emulation_is_protected(vcpu), instruction);
+        result = decode(bytes, count, code_bits(vcpu), vcpu_is_protected(vcpu), instruction);
     } while (result == DECODE_TRUNCATED);
     *fault = result == DECODE_INVALID ? fault_ud() : emulation_unknown(vcpu);
     return result == DECODE_OK;
+}
+
+static bool begin(struct emulation *emulation, enum operand_use use)
+{
+    unsigned size = emulation->instruction.source_size;
+    if (use == USE_NONE)
+        return true;
+    if (emulation->instruction.form == FORM_REG_RM)
+        use = USE_READ;
+    if (!operand_prepare(emulation, size, use == USE_WRITE || use == USE_CHANGE))
+        return false;
+    if (use == USE_READ || use == USE_CHANGE)
+        emulation->operand = operand_read(emulation, size);
+    return true;
+}
+
+// The instruction is complete: commits its flags and steps over it.
+static verdict_t end(struct emulation *emulation)
+{
+    struct vcpu *vcpu = emulation->vcpu;
+    unsigned length = emulation->instruction.length;
+    if (vcpu->rflags != emulation->rflags) {
+        vcpu->rflags = emulation->rflags;
+        vcpu->dirty |= STATE_FLOW;
+    }
+    debug_trap(vcpu, emulation->met);
+    return emulation->blocks_events ? next_len_blocking(length) : next_len(length);
 }
 
 verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
@@ -54,11 +82,14 @@ verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
     emulation.rflags = vcpu->rflags;
     emulation.address_offset = 0;
     emulation.alignment = 0;
+    emulation.blocks_events = false;
     emulation.met = 0;
     if (!emulate_decode(vcpu, &emulation.instruction, &emulation.fault))
         return emulation.fault;
     enum operation operation = emulation.instruction.operation;
-    if (operation == OP_VECTOR && !(vcpu->fetched & STATE_FPU))
-        return need(STATE_FPU);
-    return families[operation](&emulation);
+    if (operations[operation].groups & ~vcpu->fetched)
+        return need(operations[operation].groups);
+    bool is_complete =
+        begin(&emulation, operations[operation].use) && operations[operation].execute(&emulation);
+    return is_complete ? end(&emulation) : emulation.fault;
 }

@@ -1,39 +1,33 @@
-// The arithmetic of the emulator's instructions. Each prepares its memory operand, reads, computes,
-// and only then changes anything. SDM: the instructions' own pages.
+// The arithmetic of the emulator's instructions. Their operand is prepared and read already; each
+// computes, and only then changes anything. SDM: the instructions' own pages.
 
 #include "vm/alu.h"
 #include "vm/emulation.h"
 
-verdict_t emulate_arithmetic(struct emulation *emulation)
+bool emulate_arithmetic(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     enum operation operation = instruction->operation;
     unsigned size = instruction->operand_size;
     bool compares = operation == OP_CMP || operation == OP_TEST;
     bool to_register = instruction->form == FORM_REG_RM;
-    if (!operand_prepare(emulation, size, !compares && !to_register))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size), other = operand_source(emulation);
+    uint64_t operand = emulation->operand, other = operand_source(emulation);
     uint64_t result = to_register ? alu_binary(operation, size, other, operand, &emulation->rflags)
                                   : alu_binary(operation, size, operand, other, &emulation->rflags);
-    if (!compares && to_register)
-        register_write(emulation, instruction->reg, size, result);
-    else if (!compares && !operand_replace(emulation, size, operand, result))
-        return emulation->fault;
-    return emulation_done(emulation);
+    if (compares)
+        return true;
+    if (!to_register)
+        return operand_replace(emulation, size, operand, result);
+    register_write(emulation, instruction->reg, size, result);
+    return true;
 }
 
-verdict_t emulate_unary(struct emulation *emulation)
+bool emulate_unary(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
-    if (!operand_prepare(emulation, size, true))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size);
     uint64_t result =
-        alu_unary(emulation->instruction.operation, size, operand, &emulation->rflags);
-    if (!operand_replace(emulation, size, operand, result))
-        return emulation->fault;
-    return emulation_done(emulation);
+        alu_unary(emulation->instruction.operation, size, emulation->operand, &emulation->rflags);
+    return operand_replace(emulation, size, emulation->operand, result);
 }
 
 static unsigned shift_count(const struct emulation *emulation)
@@ -48,20 +42,18 @@ static unsigned shift_count(const struct emulation *emulation)
 }
 
 // Shifts, rotations and double shifts. By zero they check that they could write, and write nothing.
-verdict_t emulate_shift(struct emulation *emulation)
+bool emulate_shift(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     enum operation operation = instruction->operation;
     unsigned size = instruction->operand_size, count = shift_count(emulation);
-    if (!operand_prepare(emulation, size, true))
-        return emulation->fault;
-    uint64_t value = operand_read(emulation, size);
     bool is_double = operation == OP_SHLD || operation == OP_SHRD;
     uint64_t fill = is_double ? register_read(emulation, instruction->reg, size) : 0;
-    value = alu_shift(operation, size, value, fill, count, &emulation->rflags);
+    uint64_t value =
+        alu_shift(operation, size, emulation->operand, fill, count, &emulation->rflags);
     if (count != 0 || !instruction->is_memory)
         operand_write(emulation, size, value);
-    return emulation_done(emulation);
+    return true;
 }
 
 // The bit's number in the operand. One from a register reaches beyond a memory operand, in both
@@ -78,13 +70,13 @@ static unsigned bit_number(struct emulation *emulation)
     return (unsigned)(offset & (bits - 1));
 }
 
-verdict_t emulate_bit(struct emulation *emulation)
+bool emulate_bit(struct emulation *emulation)
 {
     enum operation operation = emulation->instruction.operation;
     unsigned size = emulation->instruction.operand_size;
     uint64_t bit = BIT(bit_number(emulation));
     if (!operand_prepare(emulation, size, operation != OP_BT))
-        return emulation->fault;
+        return false;
     uint64_t value = operand_read(emulation, size), result = value;
     if (operation == OP_BTS)
         result |= bit;
@@ -93,9 +85,9 @@ verdict_t emulate_bit(struct emulation *emulation)
     else if (operation == OP_BTC)
         result ^= bit;
     if (operation != OP_BT && !operand_replace(emulation, size, value, result))
-        return emulation->fault;
+        return false;
     emulation->rflags = (emulation->rflags & ~RFLAGS_CF) | (value & bit ? RFLAGS_CF : 0);
-    return emulation_done(emulation);
+    return true;
 }
 
 // The dividend or product of byte operands is AX, of wider ones RDX:RAX.
@@ -109,49 +101,41 @@ static void write_pair(struct emulation *emulation, unsigned size, uint64_t low,
     register_write(emulation, RDX, size, high);
 }
 
-verdict_t emulate_multiply_divide(struct emulation *emulation)
+bool emulate_multiply_divide(struct emulation *emulation)
 {
     enum operation operation = emulation->instruction.operation;
     unsigned size = emulation->instruction.operand_size;
     bool is_signed = operation == OP_IMUL || operation == OP_IDIV;
     const uint64_t *gpr = emulation->vcpu->gpr;
     uint64_t low = gpr[RAX], high = size == 1 ? gpr[RAX] >> 8 : gpr[RDX];
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size);
+    emulation->fault = fault(VECTOR_DE);
     if (operation == OP_MUL || operation == OP_IMUL)
-        alu_multiply(is_signed, size, low, operand, &low, &high, &emulation->rflags);
-    else if (!alu_divide(is_signed, size, operand, &low, &high))
-        return fault(VECTOR_DE);
+        alu_multiply(is_signed, size, low, emulation->operand, &low, &high, &emulation->rflags);
+    else if (!alu_divide(is_signed, size, emulation->operand, &low, &high))
+        return false;
     write_pair(emulation, size, low, high);
-    return emulation_done(emulation);
+    return true;
 }
 
-verdict_t emulate_multiply_register(struct emulation *emulation)
+bool emulate_multiply_register(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
     uint64_t other = instruction->form == FORM_REG_RM_IMM
                          ? instruction->immediate
                          : register_read(emulation, instruction->reg, size);
     uint64_t low, high;
-    alu_multiply(true, size, operand_read(emulation, size), other, &low, &high, &emulation->rflags);
+    alu_multiply(true, size, emulation->operand, other, &low, &high, &emulation->rflags);
     register_write(emulation, instruction->reg, size, low);
-    return emulation_done(emulation);
+    return true;
 }
 
 // Of zero only ZF is set; the register keeps its value.
-verdict_t emulate_scan(struct emulation *emulation)
+bool emulate_scan(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
-    unsigned size = instruction->operand_size;
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size);
-    uint64_t number = alu_scan(instruction->operation, operand, &emulation->rflags);
-    if (operand)
-        register_write(emulation, instruction->reg, size, number);
-    return emulation_done(emulation);
+    uint64_t number = alu_scan(instruction->operation, emulation->operand, &emulation->rflags);
+    if (emulation->operand)
+        register_write(emulation, instruction->reg, instruction->operand_size, number);
+    return true;
 }

@@ -40,25 +40,24 @@ static void set_stack(struct emulation *emulation, uint64_t top)
 
 // ---- the stack alone ----
 
-verdict_t emulate_push(struct emulation *emulation)
+bool emulate_push(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
     uint64_t top = vcpu->gpr[RSP] - size, value = instruction->immediate;
     struct linear_span stack;
-    if (!operand_prepare(emulation, size, false) ||
-        !stack_prepare(emulation, top, size, true, &stack))
-        return emulation->fault;
+    if (!stack_prepare(emulation, top, size, true, &stack))
+        return false;
     if (instruction->form != FORM_IMM)
         value = operand_read(emulation, size);
     linear_store(vcpu, &stack, &value, emulation->now);
     set_stack(emulation, top);
-    return emulation_done(emulation);
+    return true;
 }
 
 // The destination's address is computed with RSP already incremented.
-verdict_t emulate_pop(struct emulation *emulation)
+bool emulate_pop(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size, width = stack_size(vcpu);
@@ -68,27 +67,27 @@ verdict_t emulate_pop(struct emulation *emulation)
         emulation->address_offset = size;
     if (!memory_prepare(emulation, SS, top, size, false, &stack) ||
         !operand_prepare(emulation, size, true) || !linear_mark(vcpu, &stack, &emulation->fault))
-        return emulation->fault;
+        return false;
     linear_load(vcpu, &stack, &value, emulation->now);
     set_stack(emulation, top + size);
     operand_write(emulation, size, value);
-    return emulation_done(emulation);
+    return true;
 }
 
-verdict_t emulate_leave(struct emulation *emulation)
+bool emulate_leave(struct emulation *emulation)
 {
     unsigned size = emulation->instruction.operand_size;
     uint64_t frame = emulation->vcpu->gpr[RBP], value;
     if (!stack_read(emulation, frame, size, &value))
-        return emulation->fault;
+        return false;
     set_stack(emulation, frame + size);
     register_write(emulation, RBP, size, value);
-    return emulation_done(emulation);
+    return true;
 }
 
 // Pushes RBP, and at nesting level 1 the pointer to the frame that begins. Deeper levels copy the
 // outer frames' pointers: nobody does that on a device.
-verdict_t emulate_enter(struct emulation *emulation)
+bool emulate_enter(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -97,16 +96,17 @@ verdict_t emulate_enter(struct emulation *emulation)
     uint64_t frame = vcpu->gpr[RSP] - size;
     struct linear_span stack;
     uint8_t words[2 * sizeof(frame)];
+    emulation->fault = emulation_unknown(vcpu);
     if (level > 1)
-        return emulation_unknown(vcpu);
+        return false;
     if (!stack_prepare(emulation, frame - own, size + own, true, &stack))
-        return emulation->fault;
+        return false;
     memcpy(words, &frame, own);
     memcpy(words + own, &vcpu->gpr[RBP], size);
     linear_store(vcpu, &stack, words, emulation->now);
     register_write(emulation, RBP, size, frame);
     set_stack(emulation, frame - own - (emulation->instruction.immediate & ENTER_SIZE));
-    return emulation_done(emulation);
+    return true;
 }
 
 // ---- branches ----
@@ -122,28 +122,22 @@ static bool is_inside(struct emulation *emulation, const struct segment *code, u
 }
 
 // The step over the instruction ends there.
-static verdict_t jump(struct emulation *emulation, uint64_t target)
+static bool jump(struct emulation *emulation, uint64_t target)
 {
     struct vcpu *vcpu = emulation->vcpu;
-    verdict_t done = emulation_done(emulation);
     vcpu->rip = target - emulation->instruction.length;
     vcpu->dirty |= STATE_FLOW;
     debug_step(vcpu, true);
-    return done;
+    return true;
 }
 
-verdict_t emulate_jump(struct emulation *emulation)
+bool emulate_jump(struct emulation *emulation)
 {
-    unsigned size = emulation->instruction.operand_size;
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
-    uint64_t target = operand_read(emulation, size);
-    if (!is_inside(emulation, &emulation->vcpu->segment[CS], target))
-        return emulation->fault;
-    return jump(emulation, target);
+    return is_inside(emulation, &emulation->vcpu->segment[CS], emulation->operand) &&
+           jump(emulation, emulation->operand);
 }
 
-verdict_t emulate_call(struct emulation *emulation)
+bool emulate_call(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
@@ -151,26 +145,25 @@ verdict_t emulate_call(struct emulation *emulation)
     uint64_t top = vcpu->gpr[RSP] - size, back = vcpu->rip + instruction->length;
     uint64_t target = (back + instruction->immediate) & size_mask(size);
     struct linear_span stack;
-    if (!operand_prepare(emulation, size, false) ||
-        !stack_prepare(emulation, top, size, true, &stack))
-        return emulation->fault;
+    if (!stack_prepare(emulation, top, size, true, &stack))
+        return false;
     if (instruction->form != FORM_IMM)
         target = operand_read(emulation, size);
     if (!is_inside(emulation, &vcpu->segment[CS], target))
-        return emulation->fault;
+        return false;
     linear_store(vcpu, &stack, &back, emulation->now);
     set_stack(emulation, top);
     return jump(emulation, target);
 }
 
-verdict_t emulate_return(struct emulation *emulation)
+bool emulate_return(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
     uint64_t top = vcpu->gpr[RSP], target;
     if (!stack_read(emulation, top, size, &target) ||
         !is_inside(emulation, &vcpu->segment[CS], target))
-        return emulation->fault;
+        return false;
     set_stack(emulation, top + size + (emulation->instruction.immediate & 0xffff));
     return jump(emulation, target);
 }
@@ -181,7 +174,7 @@ static bool find_code(struct emulation *emulation, uint16_t selector, uint64_t o
 {
     struct vcpu *vcpu = emulation->vcpu;
     *code = vcpu->segment[CS];
-    if (!emulation_is_protected(vcpu)) {
+    if (!vcpu_is_protected(vcpu)) {
         code->selector = selector;
         code->base = (uint64_t)selector << 4;
         return is_inside(emulation, code, offset);
@@ -207,7 +200,7 @@ static bool find_code(struct emulation *emulation, uint16_t selector, uint64_t o
            descriptor_mark(vcpu, descriptor, TYPE_ACCESSED, 0, emulation->now, &emulation->fault);
 }
 
-verdict_t emulate_far_jump(struct emulation *emulation)
+bool emulate_far_jump(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
@@ -216,16 +209,14 @@ verdict_t emulate_far_jump(struct emulation *emulation)
     uint16_t selector;
     struct descriptor descriptor;
     struct segment code;
-    if (!(vcpu->fetched & STATE_SEGMENTS))
-        return need(STATE_SEGMENTS);
     if (!operand_prepare(emulation, size + sizeof(selector), false))
-        return emulation->fault;
+        return false;
     linear_load(vcpu, &emulation->memory, bytes, emulation->now);
     memcpy(&offset, bytes, size);
     memcpy(&selector, bytes + size, sizeof(selector));
     if (!find_code(emulation, selector, offset, &descriptor, &code))
-        return emulation->fault;
-    code.access |= emulation_is_protected(vcpu) ? TYPE_ACCESSED : 0;
+        return false;
+    code.access |= vcpu_is_protected(vcpu) ? TYPE_ACCESSED : 0;
     vcpu->segment[CS] = code;
     vcpu->dirty |= STATE_SEGMENTS;
     return jump(emulation, offset);
@@ -251,7 +242,7 @@ static bool load_segment(struct emulation *emulation, enum segment_register whic
 {
     struct vcpu *vcpu = emulation->vcpu;
     struct descriptor descriptor;
-    if (!emulation_is_protected(vcpu)) {
+    if (!vcpu_is_protected(vcpu)) {
         vcpu->segment[which].selector = selector;
         vcpu->segment[which].base = (uint64_t)selector << 4;
         return true;
@@ -267,16 +258,12 @@ static bool load_segment(struct emulation *emulation, enum segment_register whic
     return true;
 }
 
-verdict_t emulate_move_to_segment(struct emulation *emulation)
+bool emulate_move_to_segment(struct emulation *emulation)
 {
-    struct vcpu *vcpu = emulation->vcpu;
     enum segment_register which = emulation->instruction.reg & 7;
-    if (!(vcpu->fetched & STATE_SEGMENTS))
-        return need(STATE_SEGMENTS);
-    if (!operand_prepare(emulation, sizeof(uint16_t), false) ||
-        !load_segment(emulation, which, (uint16_t)operand_read(emulation, sizeof(uint16_t))))
-        return emulation->fault;
-    vcpu->dirty |= STATE_SEGMENTS;
-    verdict_t done = emulation_done(emulation);
-    return which == SS ? next_len_blocking(done.detail) : done;
+    if (!load_segment(emulation, which, (uint16_t)emulation->operand))
+        return false;
+    emulation->vcpu->dirty |= STATE_SEGMENTS;
+    emulation->blocks_events = which == SS;
+    return true;
 }

@@ -143,7 +143,7 @@ static bool comparison_ends(const struct emulation *emulation)
 }
 
 // Flags are committed with the last iteration only, as for any instruction that is interrupted.
-verdict_t emulate_string(struct emulation *emulation)
+bool emulate_string(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
@@ -152,23 +152,24 @@ verdict_t emulate_string(struct emulation *emulation)
     string.size = instruction->operand_size;
     string.ready = 0;
     if (instruction->repeat == REPEAT_NONE)
-        return iterate(&string) ? emulation_done(emulation) : emulation->fault;
+        return iterate(&string);
 
     for (unsigned bytes = 0; bytes < CHUNK; bytes += string.size) {
         uint64_t count = pointer(&string, RCX);
         if (count == 0)
-            return emulation_done(emulation);
+            return true;
         emulation->met = 0;
         if (!iterate(&string))
-            return emulation->fault;
+            return false;
         register_write(emulation, RCX, instruction->address_size, count - 1);
         if (count == 1 || comparison_ends(emulation))
-            return emulation_done(emulation);
+            return true;
         if (emulation->met || (vcpu->rflags & RFLAGS_TF))
             break;
     }
     debug_trap(vcpu, emulation->met);
     debug_step(vcpu, false);
     debug_hold_string(vcpu);
-    return again();
+    emulation->fault = again();
+    return false;
 }

@@ -1,121 +1,104 @@
-// The emulator's instructions that move and exchange values. Each prepares its memory operands,
-// reads, and only then changes anything. SDM: the instructions' own pages.
+// The emulator's instructions that move and exchange values. Their operand is prepared, and
+// read where that comes first; each computes, and only then changes anything. SDM: the
+// instructions' own pages.
 
 #include "vm/alu.h"
 #include "vm/emulation.h"
 
-verdict_t emulate_move(struct emulation *emulation)
+bool emulate_move(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
     bool to_register = instruction->form == FORM_REG_RM;
     bool is_swapped = instruction->operation == OP_MOVBE;
-    if (!operand_prepare(emulation, size, !to_register))
-        return emulation->fault;
-    uint64_t value = to_register ? operand_read(emulation, size) : operand_source(emulation);
+    uint64_t value = to_register ? emulation->operand : operand_source(emulation);
     if (is_swapped)
         value = __builtin_bswap64(value) >> (64 - size * 8);
     if (to_register)
         register_write(emulation, instruction->reg, size, value);
     else
         operand_write(emulation, size, value);
-    return emulation_done(emulation);
+    return true;
 }
 
-verdict_t emulate_extend(struct emulation *emulation)
+// The byte register rule holds for the source alone: the destination is at least 2 bytes.
+bool emulate_extend(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
-    unsigned size = instruction->source_size;
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
-    uint64_t value = operand_read(emulation, size);
+    uint64_t value = emulation->operand;
     if (instruction->operation == OP_MOVSX)
-        value = (uint64_t)sign_extend(value, size);
-    // The byte register rule holds for the source alone: the destination is at least 2 bytes.
+        value = (uint64_t)sign_extend(value, instruction->source_size);
     register_write(emulation, instruction->reg, instruction->operand_size, value);
-    return emulation_done(emulation);
+    return true;
 }
 
-verdict_t emulate_move_from_segment(struct emulation *emulation)
+bool emulate_move_from_segment(struct emulation *emulation)
 {
-    unsigned size = emulation->instruction.operand_size;
-    if (!(emulation->vcpu->fetched & STATE_SEGMENTS))
-        return need(STATE_SEGMENTS);
-    if (!operand_prepare(emulation, size, true))
-        return emulation->fault;
-    operand_write(emulation, size,
-                  emulation->vcpu->segment[emulation->instruction.reg & 7].selector);
-    return emulation_done(emulation);
+    const struct instruction *instruction = &emulation->instruction;
+    operand_write(emulation, instruction->operand_size,
+                  emulation->vcpu->segment[instruction->reg & 7].selector);
+    return true;
 }
 
 // The memory is read whether or not the condition holds.
-verdict_t emulate_conditional_move(struct emulation *emulation)
+bool emulate_conditional_move(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
-    if (!operand_prepare(emulation, size, false))
-        return emulation->fault;
-    uint64_t value = operand_read(emulation, size);
-    if (!alu_condition(instruction->condition, emulation->rflags))
-        value = register_read(emulation, instruction->reg, size);
-    register_write(emulation, instruction->reg, size, value);
-    return emulation_done(emulation);
+    bool holds = alu_condition(instruction->condition, emulation->rflags);
+    register_write(emulation, instruction->reg, size,
+                   holds ? emulation->operand : register_read(emulation, instruction->reg, size));
+    return true;
 }
 
-verdict_t emulate_set(struct emulation *emulation)
+bool emulate_set(struct emulation *emulation)
 {
-    if (!operand_prepare(emulation, 1, true))
-        return emulation->fault;
     operand_write(emulation, 1, alu_condition(emulation->instruction.condition, emulation->rflags));
-    return emulation_done(emulation);
+    return true;
 }
 
-verdict_t emulate_exchange(struct emulation *emulation)
+bool emulate_exchange(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
-    if (!operand_prepare(emulation, size, true))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size);
+    uint64_t operand = emulation->operand;
     uint64_t other = register_read(emulation, instruction->reg, size), result = other;
     if (instruction->operation == OP_XADD)
         result = alu_binary(OP_ADD, size, operand, other, &emulation->rflags);
     if (instruction->is_memory && !operand_replace(emulation, size, operand, result))
-        return emulation->fault;
+        return false;
     register_write(emulation, instruction->reg, size, operand);
     if (!instruction->is_memory)
         operand_write(emulation, size, result);
-    return emulation_done(emulation);
+    return true;
 }
 
 // An unequal comparison writes memory back as it was, since a locked read is always followed by a
 // write; a register it leaves alone, as an equal one does the accumulator, upper halves included.
-verdict_t emulate_compare_exchange(struct emulation *emulation)
+bool emulate_compare_exchange(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     unsigned size = instruction->operand_size;
-    if (!operand_prepare(emulation, size, true))
-        return emulation->fault;
-    uint64_t operand = operand_read(emulation, size);
+    uint64_t operand = emulation->operand;
     bool equal = operand == (emulation->vcpu->gpr[RAX] & size_mask(size));
     uint64_t result = equal ? register_read(emulation, instruction->reg, size) : operand;
     alu_binary(OP_CMP, size, emulation->vcpu->gpr[RAX], operand, &emulation->rflags);
     if ((instruction->is_memory || equal) && !operand_replace(emulation, size, operand, result))
-        return emulation->fault;
+        return false;
     if (!equal)
         register_write(emulation, RAX, size, operand);
-    return emulation_done(emulation);
+    return true;
 }
 
 // CMPXCHG8B and CMPXCHG16B: `size` is a half.
-verdict_t emulate_compare_exchange_pair(struct emulation *emulation)
+bool emulate_compare_exchange_pair(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     unsigned size = emulation->instruction.operand_size;
     uint64_t mask = size_mask(size);
     emulation->alignment = size == 8 ? 16 : 1;
     if (!operand_prepare(emulation, size * 2, true))
-        return emulation->fault;
+        return false;
     uint64_t present[2] = {0, 0}, low, high;
     linear_load(vcpu, &emulation->memory, present, emulation->now);
     low = size == 8 ? present[0] : present[0] & mask;
@@ -127,17 +110,17 @@ verdict_t emulate_compare_exchange_pair(struct emulation *emulation)
         result[1] = size == 8 ? vcpu->gpr[RCX] : 0;
     }
     if (!operand_replace_16(emulation, present, result))
-        return emulation->fault;
+        return false;
     if (!equal) {
         register_write(emulation, RAX, size, low);
         register_write(emulation, RDX, size, high);
     }
     emulation->rflags = (emulation->rflags & ~RFLAGS_ZF) | (equal ? RFLAGS_ZF : 0);
-    return emulation_done(emulation);
+    return true;
 }
 
 // Checked as a read of a byte; there is no cache to flush in front of a device.
-verdict_t emulate_cache_line(struct emulation *emulation)
+bool emulate_cache_line(struct emulation *emulation)
 {
-    return operand_prepare(emulation, 1, false) ? emulation_done(emulation) : emulation->fault;
+    return true;
 }

@@ -56,12 +56,10 @@ static void write_half(struct vcpu *vcpu, enum component component, unsigned num
 // VEX instructions clear the register above what they write, up to its full width.
 static void clear_zmm(struct vcpu *vcpu, unsigned number)
 {
-    const struct cpuid_leaves *leaves = &vcpu->vm->cpuid.leaves;
-    if (!(present_components(vcpu) & BIT(COMPONENT_ZMM_HIGH)))
-        return;
-    for (unsigned i = 0; i < leaves->count && i < CPUID_LEAVES; i++)
-        if (leaves->leaf[i].leaf == 0xd && leaves->leaf[i].subleaf == COMPONENT_ZMM_HIGH)
-            memset((uint8_t *)vcpu->fpu + leaves->leaf[i].ebx + number * 2 * HALF, 0, 2 * HALF);
+    const struct cpuid_leaf *component =
+        cpuid_find(&vcpu->vm->cpuid.leaves, 0xd, COMPONENT_ZMM_HIGH);
+    if ((present_components(vcpu) & BIT(COMPONENT_ZMM_HIGH)) && component->ebx)
+        memset((uint8_t *)vcpu->fpu + component->ebx + number * 2 * HALF, 0, 2 * HALF);
 }
 
 static bool is_usable(const struct vcpu *vcpu, bool is_vex, verdict_t *fault_out)
@@ -136,7 +134,7 @@ static bool is_mmx_usable(const struct vcpu *vcpu, verdict_t *fault_out)
     return false;
 }
 
-static verdict_t move_mmx(struct emulation *emulation)
+static bool move_mmx(struct emulation *emulation)
 {
     struct vcpu *vcpu = emulation->vcpu;
     const struct instruction *instruction = &emulation->instruction;
@@ -145,7 +143,7 @@ static verdict_t move_mmx(struct emulation *emulation)
     uint64_t value = 0;
     if (!is_mmx_usable(vcpu, &emulation->fault) ||
         !operand_prepare(emulation, instruction->operand_size, !is_load))
-        return emulation->fault;
+        return false;
     enter_mmx(vcpu);
     if (is_load) {
         linear_load(vcpu, &emulation->memory, &value, emulation->now);
@@ -154,7 +152,7 @@ static verdict_t move_mmx(struct emulation *emulation)
     } else {
         linear_store(vcpu, &emulation->memory, slot, emulation->now);
     }
-    return emulation_done(emulation);
+    return true;
 }
 
 // ---- SSE and AVX registers ----
@@ -191,21 +189,21 @@ static void store(struct emulation *emulation)
                  emulation->now);
 }
 
-verdict_t emulate_vector(struct emulation *emulation)
+bool emulate_vector(struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     bool is_load = instruction->form == FORM_REG_RM;
     if (instruction->vector & VECTOR_MMX)
         return move_mmx(emulation);
     if (!is_usable(emulation->vcpu, instruction->is_vex, &emulation->fault))
-        return emulation->fault;
+        return false;
     if (instruction->vector & VECTOR_ALIGNED)
         emulation->alignment = instruction->operand_size;
     if (!operand_prepare(emulation, instruction->operand_size, !is_load))
-        return emulation->fault;
+        return false;
     if (is_load)
         load(emulation);
     else
         store(emulation);
-    return emulation_done(emulation);
+    return true;
 }

@@ -7,13 +7,25 @@
 struct emulation {
     struct vcpu *vcpu;
     uint64_t now;
-    uint64_t rflags;         // as the instruction leaves them; emulation_done() commits them
+    uint64_t rflags;         // as the instruction leaves them: committed when it is complete
     uint64_t address_offset; // added to the memory operand's address: bit strings, POP
     unsigned alignment;      // bytes; a memory operand that lacks it raises #GP(0). 0: any will do
+    bool blocks_events;      // of the next instruction's end: MOV SS
     struct linear_span memory; // the operand of ModRM.rm, after operand_prepare()
+    uint64_t operand;          // its value, where the operation begins with reading it
     struct instruction instruction;
     uint64_t met;    // breakpoints, by the operands prepared so far (vm/debug.h)
     verdict_t fault; // where a function below returned false
+};
+
+// What an operation does with the operand of ModRM.rm, and what is done before its function is
+// called. One whose destination is a register only reads it.
+enum operand_use {
+    USE_NONE,   // nothing: the function prepares it, if it has one
+    USE_CHECK,  // prepared as for reading
+    USE_READ,   // and read
+    USE_WRITE,  // prepared for writing
+    USE_CHANGE, // and read
 };
 
 // General registers by number. A byte register may be AH, CH, DH or BH; 4 bytes written clear the
@@ -46,19 +58,13 @@ MUST_CHECK bool operand_replace(struct emulation *emulation, unsigned size, uint
 MUST_CHECK bool operand_replace_16(struct emulation *emulation, const uint64_t old[2],
                                    const uint64_t value[2]);
 
-// The instruction is complete: commits its flags and steps over it.
-verdict_t emulation_done(struct emulation *emulation);
-
 // What becomes of an instruction that we do not know: user code cannot end its VM, so it may not
 // use it.
 verdict_t emulation_unknown(const struct vcpu *vcpu);
 
-// Neither real nor virtual-8086 mode.
-bool emulation_is_protected(const struct vcpu *vcpu);
-
-// What an instruction does, by families: the files emulate_*.c. emulate_vector() needs STATE_FPU;
-// emulate_elsewhere() stands for what the caller of emulate() does itself.
-typedef verdict_t emulate_family(struct emulation *emulation);
+// What an instruction does, by families: the files emulate_*.c. False: *fault says why it is not
+// complete. emulate_elsewhere() stands for what the caller of emulate() does itself.
+typedef bool emulate_family(struct emulation *emulation);
 emulate_family emulate_arithmetic, emulate_unary, emulate_shift, emulate_bit,
     emulate_multiply_divide, emulate_multiply_register, emulate_scan, emulate_move, emulate_extend,
     emulate_move_from_segment, emulate_conditional_move, emulate_set, emulate_exchange,

@@ -75,8 +75,8 @@ bool segment_linear(const struct vcpu *vcpu, enum segment_register segment, uint
             return segment_fault(segment, fault);
         return true;
     }
-    bool has_types = (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
-    if ((has_types && !type_allows(descriptor, write)) || !limit_allows(descriptor, offset, size))
+    if ((vcpu_is_protected(vcpu) && !type_allows(descriptor, write)) ||
+        !limit_allows(descriptor, offset, size))
         return segment_fault(segment, fault);
     *linear = gva((descriptor->base + offset) & BITS(31, 0));
     return true;

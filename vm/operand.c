@@ -155,14 +155,3 @@ bool operand_replace_16(struct emulation *emulation, const uint64_t old[2], cons
 {
     return replace(emulation, old, value);
 }
-
-verdict_t emulation_done(struct emulation *emulation)
-{
-    struct vcpu *vcpu = emulation->vcpu;
-    if (vcpu->rflags != emulation->rflags) {
-        vcpu->rflags = emulation->rflags;
-        vcpu->dirty |= STATE_FLOW;
-    }
-    debug_trap(vcpu, emulation->met);
-    return next_len(emulation->instruction.length);
-}

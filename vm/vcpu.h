@@ -233,6 +233,12 @@ static inline bool vcpu_in_64bit(const struct vcpu *vcpu)
     return (vcpu->efer & EFER_LMA) && (vcpu->segment[CS].access & AR_LONG);
 }
 
+// Neither real nor virtual-8086 mode, given STATE_CONTROL and STATE_FLOW.
+static inline bool vcpu_is_protected(const struct vcpu *vcpu)
+{
+    return (vcpu->cr0 & CR0_PE) && !(vcpu->rflags & RFLAGS_VM);
+}
+
 // Whether the instruction that was just emulated leaves a step's debug trap. It comes before
 // interrupts and NMIs, and a VM entry that injects one would drop it. (Those of breakpoints are
 // told by BLOCKING_BY_TRAP: a hypervisor below may keep their bits from before.) SDM: "Delivery of
