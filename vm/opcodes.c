@@ -23,10 +23,13 @@ enum {
 #define B OPCODE_BYTE
 #define L OPCODE_LOCK
 
+// An opcode for bytes, and the next one for the other sizes.
+#define BOTH(first, name, form, flags)                                                             \
+    [first] = {name, form, B | (flags)}, [(first) + 1] = {name, form, flags}
+
 // The four forms with ModRM of one arithmetic operation.
 #define ARITHMETIC(first, name, lock)                                                              \
-    [first] = {name, FORM_RM_REG, B | (lock)}, [(first) + 1] = {name, FORM_RM_REG, (lock)},        \
-    [(first) + 2] = {name, FORM_REG_RM, B}, [(first) + 3] = {name, FORM_REG_RM, 0}
+    BOTH(first, name, FORM_RM_REG, lock), BOTH((first) + 2, name, FORM_REG_RM, 0)
 
 #define FOUR(first, ...)                                                                           \
     [first] = __VA_ARGS__, [(first) + 1] = __VA_ARGS__, [(first) + 2] = __VA_ARGS__,               \
@@ -50,50 +53,33 @@ const struct opcode opcode_one_byte[256] = {
     [0x69] = {OP_IMUL_REG, FORM_REG_RM_IMM, 0},
     [0x6a] = {OP_PUSH, FORM_IMM, OPCODE_WIDE | OPCODE_IMM8},
     [0x6b] = {OP_IMUL_REG, FORM_REG_RM_IMM, OPCODE_IMM8},
-    [0x80] = {OP_GROUP, GROUP_1, B},
-    [0x81] = {OP_GROUP, GROUP_1, 0},
+    BOTH(0x80, OP_GROUP, GROUP_1, 0),
     [0x82] = {OP_GROUP, GROUP_1, B | OPCODE_NOT_64},
     [0x83] = {OP_GROUP, GROUP_1, OPCODE_IMM8},
-    [0x84] = {OP_TEST, FORM_RM_REG, B},
-    [0x85] = {OP_TEST, FORM_RM_REG, 0},
-    [0x86] = {OP_XCHG, FORM_RM_REG, B | L},
-    [0x87] = {OP_XCHG, FORM_RM_REG, L},
-    [0x88] = {OP_MOV, FORM_RM_REG, B},
-    [0x89] = {OP_MOV, FORM_RM_REG, 0},
-    [0x8a] = {OP_MOV, FORM_REG_RM, B},
-    [0x8b] = {OP_MOV, FORM_REG_RM, 0},
+    BOTH(0x84, OP_TEST, FORM_RM_REG, 0),
+    BOTH(0x86, OP_XCHG, FORM_RM_REG, L),
+    BOTH(0x88, OP_MOV, FORM_RM_REG, 0),
+    BOTH(0x8a, OP_MOV, FORM_REG_RM, 0),
     [0x8c] = {OP_MOV_FROM_SEGMENT, FORM_RM_REG, 0},
     [0x8e] = {OP_MOV_TO_SEGMENT, FORM_REG_RM, 0},
     [0x8f] = {OP_GROUP, GROUP_1A, OPCODE_WIDE},
-    [0xa0] = {OP_MOV, FORM_LOAD_OFFSET, B},
-    [0xa1] = {OP_MOV, FORM_LOAD_OFFSET, 0},
-    [0xa2] = {OP_MOV, FORM_STORE_OFFSET, B},
-    [0xa3] = {OP_MOV, FORM_STORE_OFFSET, 0},
-    [0xa4] = {OP_MOVS, FORM_STRING, B},
-    [0xa5] = {OP_MOVS, FORM_STRING, 0},
-    [0xa6] = {OP_CMPS, FORM_STRING, B},
-    [0xa7] = {OP_CMPS, FORM_STRING, 0},
-    [0xaa] = {OP_STOS, FORM_STRING, B},
-    [0xab] = {OP_STOS, FORM_STRING, 0},
-    [0xac] = {OP_LODS, FORM_STRING, B},
-    [0xad] = {OP_LODS, FORM_STRING, 0},
-    [0xae] = {OP_SCAS, FORM_STRING, B},
-    [0xaf] = {OP_SCAS, FORM_STRING, 0},
-    [0xc0] = {OP_GROUP, GROUP_2, B},
-    [0xc1] = {OP_GROUP, GROUP_2, 0},
+    BOTH(0xa0, OP_MOV, FORM_LOAD_OFFSET, 0),
+    BOTH(0xa2, OP_MOV, FORM_STORE_OFFSET, 0),
+    BOTH(0xa4, OP_MOVS, FORM_STRING, 0),
+    BOTH(0xa6, OP_CMPS, FORM_STRING, 0),
+    BOTH(0xaa, OP_STOS, FORM_STRING, 0),
+    BOTH(0xac, OP_LODS, FORM_STRING, 0),
+    BOTH(0xae, OP_SCAS, FORM_STRING, 0),
+    BOTH(0xc0, OP_GROUP, GROUP_2, 0),
     [0xc2] = {OP_RET, FORM_IMM, OPCODE_NEAR | OPCODE_IMM16},
     [0xc3] = {OP_RET, FORM_BARE, OPCODE_NEAR},
-    [0xc6] = {OP_GROUP, GROUP_11, B},
-    [0xc7] = {OP_GROUP, GROUP_11, 0},
+    BOTH(0xc6, OP_GROUP, GROUP_11, 0),
     [0xc8] = {OP_ENTER, FORM_IMM, OPCODE_WIDE | OPCODE_IMM8 | OPCODE_IMM16},
     [0xc9] = {OP_LEAVE, FORM_BARE, OPCODE_WIDE},
-    [0xd0] = {OP_GROUP, GROUP_2_ONE, B},
-    [0xd1] = {OP_GROUP, GROUP_2_ONE, 0},
-    [0xd2] = {OP_GROUP, GROUP_2_CL, B},
-    [0xd3] = {OP_GROUP, GROUP_2_CL, 0},
+    BOTH(0xd0, OP_GROUP, GROUP_2_ONE, 0),
+    BOTH(0xd2, OP_GROUP, GROUP_2_CL, 0),
     [0xe8] = {OP_CALL, FORM_IMM, OPCODE_NEAR},
-    [0xf6] = {OP_GROUP, GROUP_3, B},
-    [0xf7] = {OP_GROUP, GROUP_3, 0},
+    BOTH(0xf6, OP_GROUP, GROUP_3, 0),
     [0xfe] = {OP_GROUP, GROUP_4, B},
     [0xff] = {OP_GROUP, GROUP_5, 0},
 };
@@ -111,8 +97,7 @@ const struct opcode opcode_two_byte[256] = {
     [0xad] = {OP_SHRD, FORM_RM_REG_CL, 0},
     [0xae] = {OP_GROUP, GROUP_15, OPCODE_NO_REPEAT},
     [0xaf] = {OP_IMUL_REG, FORM_REG_RM, 0},
-    [0xb0] = {OP_CMPXCHG, FORM_RM_REG, B | L},
-    [0xb1] = {OP_CMPXCHG, FORM_RM_REG, L},
+    BOTH(0xb0, OP_CMPXCHG, FORM_RM_REG, L),
     [0xb3] = {OP_BTR, FORM_RM_REG, L},
     [0xb6] = {OP_MOVZX, FORM_REG_RM, OPCODE_SOURCE_8},
     [0xb7] = {OP_MOVZX, FORM_REG_RM, OPCODE_SOURCE_16},
@@ -122,8 +107,7 @@ const struct opcode opcode_two_byte[256] = {
     [0xbd] = {OP_BSR, FORM_REG_RM, OPCODE_NO_F3},
     [0xbe] = {OP_MOVSX, FORM_REG_RM, OPCODE_SOURCE_8},
     [0xbf] = {OP_MOVSX, FORM_REG_RM, OPCODE_SOURCE_16},
-    [0xc0] = {OP_XADD, FORM_RM_REG, B | L},
-    [0xc1] = {OP_XADD, FORM_RM_REG, L},
+    BOTH(0xc0, OP_XADD, FORM_RM_REG, L),
     [0xc3] = {OP_MOV, FORM_RM_REG, OPCODE_MEMORY | OPCODE_PLAIN | OPCODE_NARROW}, // MOVNTI
     [0xc7] = {OP_GROUP, GROUP_9, 0},
 };
@@ -182,46 +166,41 @@ const struct opcode opcode_group[][8] = {
 #define LOW     VECTOR_LOW_HALF
 #define HIGH    VECTOR_HIGH_HALF
 #define MMX     VECTOR_MMX
+#define NONE    BIT32(PREFIX_NONE)
+#define P66     BIT32(PREFIX_66)
+#define F3      BIT32(PREFIX_F3)
+#define F2      BIT32(PREFIX_F2)
 
 static const struct vector_opcode vector_opcodes[] = {
-    {1, 0x10, PREFIX_NONE, FORM_REG_RM, 16, 0, false},       // MOVUPS
-    {1, 0x10, PREFIX_66, FORM_REG_RM, 16, 0, false},         // MOVUPD
-    {1, 0x10, PREFIX_F3, FORM_REG_RM, 4, 0, true},           // MOVSS
-    {1, 0x10, PREFIX_F2, FORM_REG_RM, 8, 0, true},           // MOVSD
-    {1, 0x11, PREFIX_NONE, FORM_RM_REG, 16, 0, false},       //
-    {1, 0x11, PREFIX_66, FORM_RM_REG, 16, 0, false},         //
-    {1, 0x11, PREFIX_F3, FORM_RM_REG, 4, 0, true},           //
-    {1, 0x11, PREFIX_F2, FORM_RM_REG, 8, 0, true},           //
-    {1, 0x12, PREFIX_NONE, FORM_REG_RM, 8, LOW, false},      // MOVLPS
-    {1, 0x12, PREFIX_66, FORM_REG_RM, 8, LOW, false},        // MOVLPD
-    {1, 0x13, PREFIX_NONE, FORM_RM_REG, 8, LOW, false},      //
-    {1, 0x13, PREFIX_66, FORM_RM_REG, 8, LOW, false},        //
-    {1, 0x16, PREFIX_NONE, FORM_REG_RM, 8, HIGH, false},     // MOVHPS
-    {1, 0x16, PREFIX_66, FORM_REG_RM, 8, HIGH, false},       // MOVHPD
-    {1, 0x17, PREFIX_NONE, FORM_RM_REG, 8, HIGH, false},     //
-    {1, 0x17, PREFIX_66, FORM_RM_REG, 8, HIGH, false},       //
-    {1, 0x28, PREFIX_NONE, FORM_REG_RM, 16, ALIGNED, false}, // MOVAPS
-    {1, 0x28, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVAPD
-    {1, 0x29, PREFIX_NONE, FORM_RM_REG, 16, ALIGNED, false}, //
-    {1, 0x29, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   //
-    {1, 0x2b, PREFIX_NONE, FORM_RM_REG, 16, ALIGNED, false}, // MOVNTPS
-    {1, 0x2b, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   // MOVNTPD
-    {1, 0x6e, PREFIX_NONE, FORM_REG_RM, 0, MMX, false},      // MOVD, MOVQ of MMX registers
-    {1, 0x6f, PREFIX_NONE, FORM_REG_RM, 8, MMX, false},      //
-    {1, 0x7e, PREFIX_NONE, FORM_RM_REG, 0, MMX, false},      //
-    {1, 0x7f, PREFIX_NONE, FORM_RM_REG, 8, MMX, false},      //
-    {1, 0xe7, PREFIX_NONE, FORM_RM_REG, 8, MMX, false},      // MOVNTQ
-    {1, 0x6e, PREFIX_66, FORM_REG_RM, 0, 0, false},          // MOVD, MOVQ
-    {1, 0x7e, PREFIX_66, FORM_RM_REG, 0, 0, false},          //
-    {1, 0x7e, PREFIX_F3, FORM_REG_RM, 8, 0, false},          // MOVQ
-    {1, 0xd6, PREFIX_66, FORM_RM_REG, 8, 0, false},          //
-    {1, 0x6f, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVDQA
-    {1, 0x6f, PREFIX_F3, FORM_REG_RM, 16, 0, false},         // MOVDQU
-    {1, 0x7f, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   //
-    {1, 0x7f, PREFIX_F3, FORM_RM_REG, 16, 0, false},         //
-    {1, 0xe7, PREFIX_66, FORM_RM_REG, 16, ALIGNED, false},   // MOVNTDQ
-    {1, 0xf0, PREFIX_F2, FORM_REG_RM, 16, 0, false},         // LDDQU
-    {2, 0x2a, PREFIX_66, FORM_REG_RM, 16, ALIGNED, false},   // MOVNTDQA
+    {1, 0x10, NONE | P66, FORM_REG_RM, 16, 0, false},       // MOVUPS, MOVUPD
+    {1, 0x10, F3, FORM_REG_RM, 4, 0, true},                 // MOVSS
+    {1, 0x10, F2, FORM_REG_RM, 8, 0, true},                 // MOVSD
+    {1, 0x11, NONE | P66, FORM_RM_REG, 16, 0, false},       //
+    {1, 0x11, F3, FORM_RM_REG, 4, 0, true},                 //
+    {1, 0x11, F2, FORM_RM_REG, 8, 0, true},                 //
+    {1, 0x12, NONE | P66, FORM_REG_RM, 8, LOW, false},      // MOVLPS, MOVLPD
+    {1, 0x13, NONE | P66, FORM_RM_REG, 8, LOW, false},      //
+    {1, 0x16, NONE | P66, FORM_REG_RM, 8, HIGH, false},     // MOVHPS, MOVHPD
+    {1, 0x17, NONE | P66, FORM_RM_REG, 8, HIGH, false},     //
+    {1, 0x28, NONE | P66, FORM_REG_RM, 16, ALIGNED, false}, // MOVAPS, MOVAPD
+    {1, 0x29, NONE | P66, FORM_RM_REG, 16, ALIGNED, false}, //
+    {1, 0x2b, NONE | P66, FORM_RM_REG, 16, ALIGNED, false}, // MOVNTPS, MOVNTPD
+    {1, 0x6e, NONE, FORM_REG_RM, 0, MMX, false},            // MOVD, MOVQ of MMX registers
+    {1, 0x6f, NONE, FORM_REG_RM, 8, MMX, false},            //
+    {1, 0x7e, NONE, FORM_RM_REG, 0, MMX, false},            //
+    {1, 0x7f, NONE, FORM_RM_REG, 8, MMX, false},            //
+    {1, 0xe7, NONE, FORM_RM_REG, 8, MMX, false},            // MOVNTQ
+    {1, 0x6e, P66, FORM_REG_RM, 0, 0, false},               // MOVD, MOVQ
+    {1, 0x7e, P66, FORM_RM_REG, 0, 0, false},               //
+    {1, 0x7e, F3, FORM_REG_RM, 8, 0, false},                // MOVQ
+    {1, 0xd6, P66, FORM_RM_REG, 8, 0, false},               //
+    {1, 0x6f, P66, FORM_REG_RM, 16, ALIGNED, false},        // MOVDQA
+    {1, 0x6f, F3, FORM_REG_RM, 16, 0, false},               // MOVDQU
+    {1, 0x7f, P66, FORM_RM_REG, 16, ALIGNED, false},        //
+    {1, 0x7f, F3, FORM_RM_REG, 16, 0, false},               //
+    {1, 0xe7, P66, FORM_RM_REG, 16, ALIGNED, false},        // MOVNTDQ
+    {1, 0xf0, F2, FORM_REG_RM, 16, 0, false},               // LDDQU
+    {2, 0x2a, P66, FORM_REG_RM, 16, ALIGNED, false},        // MOVNTDQA
 };
 
 const struct vector_opcode *vector_opcode_find(unsigned map, uint8_t opcode,
@@ -229,7 +208,7 @@ const struct vector_opcode *vector_opcode_find(unsigned map, uint8_t opcode,
 {
     for (unsigned i = 0; i < ARRAY_LENGTH(vector_opcodes); i++) {
         const struct vector_opcode *row = &vector_opcodes[i];
-        if (row->opcode == opcode && row->map == map && row->prefix == prefix)
+        if (row->opcode == opcode && row->map == map && (row->prefixes & BIT32(prefix)))
             return row;
     }
     return NULL;

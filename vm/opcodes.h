@@ -37,7 +37,7 @@ enum vector_prefix { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 }; // as VEX.p
 struct vector_opcode {
     uint8_t map; // 1: 0F, 2: 0F 38
     uint8_t opcode;
-    uint8_t prefix;
+    uint8_t prefixes; // any of these: bits of enum vector_prefix
     uint8_t form;
     uint8_t size;    // bytes of memory; 16: 32 with VEX.L; 0: 4, or 8 with W
     uint8_t flags;   // VECTOR_
