@@ -1,11 +1,12 @@
-// Port I/O: IN and OUT. String forms live in string_io.c. Called through exit_table[].
-// The CPU checks IOPL and the I/O-permission bitmap before it exits.
-// SDM: "Exit Qualification for I/O Instructions".
+// Port I/O: IN and OUT; INS and OUTS are the emulator's, with every fault of their memory operand.
+// Called through exit_table[]. The CPU checks IOPL and the I/O-permission bitmap before it exits.
+// SDM: "Exit Qualification for I/O Instructions", "Instruction Information for INS and OUTS".
 
 #include "exits/handlers.h"
 #include "exits/io.h"
-#include "exits/string_io.h"
+#include "exits/operand.h"
 #include "vm/debug.h"
+#include "vm/emulate.h"
 #include "vm/vm.h"
 
 // By operand size: the bits that are the operand's, and what an IN keeps of RAX. As for any
@@ -34,6 +35,22 @@ static inline void access_port(const struct vcpu *vcpu, const struct exit *exit,
         access->now = exit_now(vcpu, exit);
         vm_port_access(vm, access);
     }
+}
+
+__attribute__((noinline)) static verdict_t string_io(struct vcpu *vcpu, const struct exit *exit)
+{
+    uint32_t missing = emulate_missing(vcpu) | (FACT_INSTRUCTION_INFO & ~vcpu->fetched);
+    if (missing)
+        return need(missing);
+    struct instruction instruction = {
+        .operation = exit->qualification & IO_IN ? OP_INS : OP_OUTS,
+        .operand_size = (uint8_t)((exit->qualification & IO_SIZE) + 1),
+        .address_size = (uint8_t)operand_address_size(exit),
+        .segment = (uint8_t)operand_segment(exit),
+        .repeat = exit->qualification & IO_REP ? REPEAT_EQUAL : REPEAT_NONE,
+        .immediate = FIELD_GET(IO_PORT, exit->qualification),
+    };
+    return emulate_decoded(vcpu, &instruction, exit_now(vcpu, exit));
 }
 
 verdict_t exit_io(struct vcpu *vcpu, const struct exit *exit)

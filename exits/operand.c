@@ -21,17 +21,26 @@ bool operand_is_16bit(struct vcpu *vcpu, bool *is_16bit, verdict_t *fault)
     return true;
 }
 
+unsigned operand_address_size(const struct exit *exit)
+{
+    return 2U << MIN(FIELD_GET(INFO_ADDRESS_SIZE, exit->instruction_info), UINT64_C(2));
+}
+
+enum segment_register operand_segment(const struct exit *exit)
+{
+    return (enum segment_register)MIN(FIELD_GET(INFO_SEGMENT, exit->instruction_info),
+                                      (uint64_t)GS);
+}
+
 bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned size, bool write,
                     gva_t *linear, verdict_t *fault)
 {
     uint64_t info = exit->instruction_info;
-    uint64_t address_size = MIN(FIELD_GET(INFO_ADDRESS_SIZE, info), UINT64_C(2));
-    uint64_t segment = MIN(FIELD_GET(INFO_SEGMENT, info), (uint64_t)GS);
     uint64_t offset = exit->qualification; // the displacement
     if (!(info & INFO_NO_BASE))
         offset += vcpu->gpr[FIELD_GET(INFO_BASE, info)];
     if (!(info & INFO_NO_INDEX))
         offset += vcpu->gpr[FIELD_GET(INFO_INDEX, info)] << (info & INFO_SCALE);
-    offset &= size_mask(2U << address_size);
-    return segment_linear(vcpu, (enum segment_register)segment, offset, size, write, linear, fault);
+    offset &= size_mask(operand_address_size(exit));
+    return segment_linear(vcpu, operand_segment(exit), offset, size, write, linear, fault);
 }

@@ -19,6 +19,11 @@
 #define OPERAND_IDENTITY    BITS(29, 28)
 #define OPERAND_REGISTER_2  BITS(31, 28)
 
+// Address size in bytes and segment of a memory operand; values that the manual does not define are
+// taken for the nearest ones.
+unsigned operand_address_size(const struct exit *exit);
+enum segment_register operand_segment(const struct exit *exit);
+
 // Whether a register operand has 16 bits, which the instruction information does not tell (or, for
 // RDRAND, not on every emulator): by the code segment and the prefixes, of which REX.W is the
 // stronger one. Needs what vm/linear.h needs. False: *fault says why.

@@ -8,7 +8,8 @@
 // of ModRM.rm is used, the groups of state that it needs, and the function that does the rest. ADD
 // to CMP and ROL to SAR stand in the order of the opcode bits that choose among them, left and
 // right by turns from ROL to SHRD; SAL is the same as SHL, IMUL goes to RDX:RAX. SYSTEM is SLDT to
-// LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it.
+// LTR (`condition` 0) and SGDT to LMSW (1), by `reg`: exits/system.c executes it. INS and OUTS come
+// from exits/io.c, with the port in `immediate`.
 // clang-format off
 #define VM_OPERATIONS(OPERATION) \
     OPERATION(ADD, "ADD", CHANGE, 0, arithmetic) \
@@ -72,6 +73,8 @@
     OPERATION(LODS, "LODS", NONE, 0, string) \
     OPERATION(CMPS, "CMPS", NONE, 0, string) \
     OPERATION(SCAS, "SCAS", NONE, 0, string) \
+    OPERATION(INS, "INS", NONE, 0, string) \
+    OPERATION(OUTS, "OUTS", NONE, 0, string) \
     OPERATION(VECTOR, "MMX/SSE/AVX move", NONE, STATE_FPU, vector)
 // clang-format on
 

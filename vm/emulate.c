@@ -69,27 +69,39 @@ static verdict_t end(struct emulation *emulation)
     return emulation->blocks_events ? next_len_blocking(length) : next_len(length);
 }
 
-verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
+uint32_t emulate_missing(const struct vcpu *vcpu)
 {
     uint32_t needs = NEEDS | (vcpu->rflags & RFLAGS_TF ? (uint32_t)STATE_DEBUG : 0);
-    uint32_t missing = linear_missing(vcpu) | debug_missing(vcpu) | (needs & ~vcpu->fetched);
-    if (missing)
-        return need(missing);
+    return linear_missing(vcpu) | debug_missing(vcpu) | (needs & ~vcpu->fetched);
+}
 
+verdict_t emulate_decoded(struct vcpu *vcpu, const struct instruction *instruction, uint64_t now)
+{
     struct emulation emulation; // large, and most of it is written before it is read
     emulation.vcpu = vcpu;
-    emulation.now = exit_now(vcpu, exit);
+    emulation.now = now;
     emulation.rflags = vcpu->rflags;
     emulation.address_offset = 0;
     emulation.alignment = 0;
     emulation.blocks_events = false;
     emulation.met = 0;
-    if (!emulate_decode(vcpu, &emulation.instruction, &emulation.fault))
-        return emulation.fault;
-    enum operation operation = emulation.instruction.operation;
+    emulation.instruction = *instruction;
+    enum operation operation = instruction->operation;
     if (operations[operation].groups & ~vcpu->fetched)
         return need(operations[operation].groups);
     bool is_complete =
         begin(&emulation, operations[operation].use) && operations[operation].execute(&emulation);
     return is_complete ? end(&emulation) : emulation.fault;
+}
+
+verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
+{
+    struct instruction instruction;
+    verdict_t fault;
+    uint32_t missing = emulate_missing(vcpu);
+    if (missing)
+        return need(missing);
+    if (!emulate_decode(vcpu, &instruction, &fault))
+        return fault;
+    return emulate_decoded(vcpu, &instruction, exit_now(vcpu, exit));
 }

@@ -1,12 +1,14 @@
-// The emulator's string instructions. Repeated ones commit each iteration (registers and memory),
-// and give the CPU back after a bounded number of bytes, so that interrupts get their turn. SDM:
-// "String Operations", "REP/REPE/REPZ".
+// String instructions, those of the emulator and INS and OUTS. Repeated ones commit each iteration
+// (registers and memory), and give the CPU back after a bounded number of them, so that interrupts
+// get their turn. SDM: "String Operations", "REP/REPE/REPZ", "INS/INSB/INSW/INSD".
 
 #include "vm/alu.h"
 #include "vm/debug.h"
 #include "vm/emulation.h"
+#include "vm/vm.h"
 
-#define CHUNK 4096 // bytes for one exit
+#define CHUNK      4096 // bytes for one exit
+#define PORT_CHUNK 64   // accesses to a port
 
 struct string {
     struct emulation *emulation;
@@ -18,12 +20,18 @@ struct string {
 
 static bool uses_source(enum operation operation)
 {
-    return operation == OP_MOVS || operation == OP_LODS || operation == OP_CMPS;
+    return operation == OP_MOVS || operation == OP_LODS || operation == OP_CMPS ||
+           operation == OP_OUTS;
 }
 
 static bool uses_destination(enum operation operation)
 {
-    return operation != OP_LODS;
+    return operation != OP_LODS && operation != OP_OUTS;
+}
+
+static bool uses_port(enum operation operation)
+{
+    return operation == OP_INS || operation == OP_OUTS;
 }
 
 static uint64_t pointer(const struct string *string, enum gpr name)
@@ -76,7 +84,7 @@ static bool prepare(struct string *string)
 {
     struct emulation *emulation = string->emulation;
     enum operation operation = emulation->instruction.operation;
-    bool writes = operation == OP_MOVS || operation == OP_STOS;
+    bool writes = operation == OP_MOVS || operation == OP_STOS || operation == OP_INS;
     bool source = uses_source(operation), destination = uses_destination(operation);
     string->ready = CHUNK;
     if (source && !prepare_one(string, emulation->instruction.segment, RSI, false, &string->from))
@@ -85,6 +93,22 @@ static bool prepare(struct string *string)
         return false;
     return (!source || linear_mark(emulation->vcpu, &string->from, &emulation->fault)) &&
            (!destination || linear_mark(emulation->vcpu, &string->to, &emulation->fault));
+}
+
+// INS has checked its destination before: reading a port may have effects.
+static uint64_t access_port(struct string *string, uint64_t value)
+{
+    struct emulation *emulation = string->emulation;
+    struct access access = {
+        .offset = emulation->instruction.immediate,
+        .value = value,
+        .now = emulation->now,
+        .size = (uint8_t)string->size,
+        .write = emulation->instruction.operation == OP_OUTS,
+    };
+    emulation->met |= debug_port(emulation->vcpu, access.offset, string->size);
+    vm_port_access(emulation->vcpu->vm, &access);
+    return access.value;
 }
 
 static void operate(struct string *string)
@@ -97,12 +121,14 @@ static void operate(struct string *string)
         left = 0;
         linear_load(vcpu, &string->from, &left, emulation->now);
     }
+    if (uses_port(operation))
+        left = access_port(string, operation == OP_OUTS ? left : 0);
     if (operation == OP_CMPS || operation == OP_SCAS) {
         linear_load(vcpu, &string->to, &right, emulation->now);
         alu_binary(OP_CMP, string->size, left, right, &emulation->rflags);
     } else if (operation == OP_LODS) {
         register_write(emulation, RAX, string->size, left);
-    } else {
+    } else if (uses_destination(operation)) {
         linear_store(vcpu, &string->to, &left, emulation->now);
     }
 }
@@ -154,7 +180,8 @@ bool emulate_string(struct emulation *emulation)
     if (instruction->repeat == REPEAT_NONE)
         return iterate(&string);
 
-    for (unsigned bytes = 0; bytes < CHUNK; bytes += string.size) {
+    unsigned limit = uses_port(instruction->operation) ? PORT_CHUNK * string.size : CHUNK;
+    for (unsigned bytes = 0; bytes < limit; bytes += string.size) {
         uint64_t count = pointer(&string, RCX);
         if (count == 0)
             return true;
