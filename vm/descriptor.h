@@ -23,13 +23,6 @@ struct descriptor {
 #define TYPE_TSS_BUSY        2 // the bit that makes an available TSS a busy one
 #define TYPE_TSS32_AVAILABLE 9
 
-// Types of code and data segments.
-#define TYPE_ACCESSED   1
-#define TYPE_WRITABLE   2 // of data
-#define TYPE_READABLE   2 // of code
-#define TYPE_CONFORMING 4 // of code
-#define TYPE_CODE       8
-
 // Reads the descriptor that a selector names; `is_wide`: 16 bytes. False: *fault is what reading it
 // raised, or `outside` with the selector if it lies beyond the table's limit or in an LDT that is
 // not there.

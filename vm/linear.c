@@ -8,10 +8,6 @@
 #include "lib/string.h"
 #include "vm/vm.h"
 
-#define TYPE_CODE        BIT32(3)
-#define TYPE_EXPAND_DOWN BIT32(2) // of data
-#define TYPE_WRITABLE    BIT32(1) // of data; readable, of code
-
 unsigned code_bits(const struct vcpu *vcpu)
 {
     if (vcpu_in_64bit(vcpu))
@@ -37,10 +33,9 @@ static bool type_allows(const struct segment *segment, bool write)
 {
     if (segment->access & AR_UNUSABLE)
         return false;
-    bool flag = segment->access & TYPE_WRITABLE;
     if (segment->access & TYPE_CODE)
-        return !write && flag;
-    return !write || flag;
+        return !write && (segment->access & TYPE_READABLE);
+    return !write || (segment->access & TYPE_WRITABLE);
 }
 
 static bool limit_allows(const struct segment *segment, uint64_t offset, unsigned size)
@@ -121,42 +116,40 @@ static unsigned piece_size(unsigned remaining)
     return remaining >= 8 ? 8 : 1U << highest_bit(remaining);
 }
 
-void linear_load(struct vcpu *vcpu, const struct linear_span *span, void *to, uint64_t now)
+// Reads the range into `bytes`, or writes them there.
+static void move(struct vcpu *vcpu, const struct linear_span *span, uint8_t *bytes, bool write,
+                 uint64_t now)
 {
-    uint8_t *bytes = to;
     for (unsigned i = 0; i < span->parts; i++) {
         const struct linear_part *part = &span->part[i];
-        if (part->ram)
+        if (part->ram && write)
+            gmem_store(part->ram, bytes, part->length);
+        else if (part->ram)
             gmem_load(part->ram, bytes, part->length);
         for (unsigned done = 0, size; !part->ram && done < part->length; done += size) {
             size = piece_size(part->length - done);
-            struct access access = {
-                .offset = part->physical.value + done, .size = (uint8_t)size, .now = now};
+            struct access access = {.offset = part->physical.value + done,
+                                    .size = (uint8_t)size,
+                                    .write = write,
+                                    .now = now};
+            if (write)
+                memcpy(&access.value, bytes + done, size);
             vm_mmio_access(vcpu, &access);
-            memcpy(bytes + done, &access.value, size);
+            if (!write)
+                memcpy(bytes + done, &access.value, size);
         }
         bytes += part->length;
     }
 }
 
+void linear_load(struct vcpu *vcpu, const struct linear_span *span, void *to, uint64_t now)
+{
+    move(vcpu, span, to, false, now);
+}
+
 void linear_store(struct vcpu *vcpu, const struct linear_span *span, const void *from, uint64_t now)
 {
-    const uint8_t *bytes = from;
-    for (unsigned i = 0; i < span->parts; i++) {
-        const struct linear_part *part = &span->part[i];
-        if (part->ram)
-            gmem_store(part->ram, bytes, part->length);
-        for (unsigned done = 0, size; !part->ram && done < part->length; done += size) {
-            size = piece_size(part->length - done);
-            struct access access = {.offset = part->physical.value + done,
-                                    .size = (uint8_t)size,
-                                    .write = true,
-                                    .now = now};
-            memcpy(&access.value, bytes + done, size);
-            vm_mmio_access(vcpu, &access);
-        }
-        bytes += part->length;
-    }
+    move(vcpu, span, (uint8_t *)from, true, now);
 }
 
 static uint32_t access_of(const struct vcpu *vcpu, bool user)
@@ -166,26 +159,29 @@ static uint32_t access_of(const struct vcpu *vcpu, bool user)
     return vcpu->cpl == 3 ? WALK_IMPLICIT : 0;
 }
 
+// The steps of an access by linear address, in one.
+static bool access_linear(struct vcpu *vcpu, gva_t linear, void *bytes, unsigned size,
+                          uint32_t access, uint64_t now, verdict_t *fault)
+{
+    struct linear_span span;
+    if (!linear_prepare(vcpu, linear, size, access, &span, fault) ||
+        !linear_mark(vcpu, &span, fault))
+        return false;
+    move(vcpu, &span, bytes, access & WALK_WRITE, now);
+    return true;
+}
+
 bool linear_read(struct vcpu *vcpu, gva_t from, void *to, unsigned size, bool user, uint64_t now,
                  verdict_t *fault)
 {
-    struct linear_span span;
-    if (!linear_prepare(vcpu, from, size, access_of(vcpu, user), &span, fault) ||
-        !linear_mark(vcpu, &span, fault))
-        return false;
-    linear_load(vcpu, &span, to, now);
-    return true;
+    return access_linear(vcpu, from, to, size, access_of(vcpu, user), now, fault);
 }
 
 bool linear_write(struct vcpu *vcpu, gva_t to, const void *from, unsigned size, bool user,
                   uint64_t now, verdict_t *fault)
 {
-    struct linear_span span;
-    uint32_t access = access_of(vcpu, user) | WALK_WRITE;
-    if (!linear_prepare(vcpu, to, size, access, &span, fault) || !linear_mark(vcpu, &span, fault))
-        return false;
-    linear_store(vcpu, &span, from, now);
-    return true;
+    return access_linear(vcpu, to, (void *)from, size, access_of(vcpu, user) | WALK_WRITE, now,
+                         fault);
 }
 
 bool linear_fetch(struct vcpu *vcpu, uint8_t bytes[INSTRUCTION_MAX], unsigned *count,

@@ -20,6 +20,14 @@ static inline uint32_t linear_missing(const struct vcpu *vcpu)
     return missing;
 }
 
+// Types of code and data segments, in their access rights.
+#define TYPE_ACCESSED    1
+#define TYPE_WRITABLE    2 // of data
+#define TYPE_READABLE    2 // of code
+#define TYPE_EXPAND_DOWN 4 // of data
+#define TYPE_CONFORMING  4 // of code
+#define TYPE_CODE        8
+
 // The width of the code segment: 16, 32 or 64 bits; and of its stack: 2, 4 or 8 bytes.
 unsigned code_bits(const struct vcpu *vcpu);
 unsigned stack_size(const struct vcpu *vcpu);

@@ -17,8 +17,6 @@
 #define ENTRY_NX       BIT(63)
 #define ENTRY_ADDRESS  BITS(51, 12)
 
-#define PHYSICAL_WIDTH 40 // where the VM's CPUID does not say
-
 #define XSTATE_BV   512 // offset in the XSAVE image
 #define XSTATE_PKRU 9
 
@@ -66,41 +64,23 @@ uint32_t walk_missing(const struct vcpu *vcpu)
     return groups & ~vcpu->fetched;
 }
 
-static const struct cpuid_leaf *find_leaf(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
-{
-    const struct cpuid_leaves *leaves = &vcpu->vm->cpuid.leaves;
-    for (unsigned i = 0; i < leaves->count && i < CPUID_LEAVES; i++)
-        if (leaves->leaf[i].leaf == leaf && leaves->leaf[i].subleaf == subleaf)
-            return &leaves->leaf[i];
-    return NULL;
-}
-
-static unsigned physical_width(const struct vcpu *vcpu)
-{
-    const struct cpuid_leaf *leaf = find_leaf(vcpu, 0x80000008, 0);
-    unsigned width = leaf ? leaf->eax & 0xff : PHYSICAL_WIDTH;
-    return width < 32 || width > 52 ? PHYSICAL_WIDTH : width;
-}
-
-// Whether an address is wider than the CPU's. Most are not even 4 GiB high: those are not looked
-// up.
 static bool is_too_wide(const struct vcpu *vcpu, uint64_t address)
 {
-    return (address >> 32) && (address >> physical_width(vcpu));
+    return address >> vcpu->vm->cpuid.physical_width;
 }
 
 // PKRU as the XSAVE image holds it; an absent or initial component is zero.
 static uint32_t pkru(const struct vcpu *vcpu)
 {
-    const struct cpuid_leaf *leaf = find_leaf(vcpu, 0xd, XSTATE_PKRU);
+    uint32_t offset = cpuid_find(&vcpu->vm->cpuid.leaves, 0xd, XSTATE_PKRU)->ebx;
     uint64_t present;
     uint32_t value;
-    if (!leaf || !leaf->ebx || !vcpu->fpu)
+    if (!offset || !vcpu->fpu)
         return 0;
     memcpy(&present, (const uint8_t *)vcpu->fpu + XSTATE_BV, sizeof(present));
     if (!(present & BIT(XSTATE_PKRU)))
         return 0;
-    memcpy(&value, (const uint8_t *)vcpu->fpu + leaf->ebx, sizeof(value));
+    memcpy(&value, (const uint8_t *)vcpu->fpu + offset, sizeof(value));
     return value;
 }
 

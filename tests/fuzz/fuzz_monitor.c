@@ -254,6 +254,7 @@ static void begin(void)
     mux_init(&mux, &output);
     for (unsigned i = 0; i < VMS; i++) {
         config_defaults(&machine[i].vm.config);
+        machine[i].vm.cpuid.physical_width = 40;
         format_text(machine[i].vm.config.name, CONFIG_NAME, "vm%c", 'a' + (int)i);
         machine[i].vm.host = &services;
         machine[i].vm.vcpu_count = 1;

@@ -213,6 +213,7 @@ void desk_reset(void)
     for (unsigned i = 0; i < DESK_VMS; i++) {
         struct desk_vm *vm = &desk.vm[i];
         config_defaults(&vm->vm.config);
+        vm->vm.cpuid.physical_width = 40;
         strcpy(vm->vm.config.name, names[i]);
         strcpy(vm->vm.config.kernel, "vmlinuz");
         vm->vm.host = &services;

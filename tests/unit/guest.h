@@ -80,6 +80,7 @@ static inline void guest_reset(void)
     memset(&guest, 0, offsetof(struct guest, ram));
     memset(guest.ram, 0, sizeof(guest.ram));
     clock_init(&guest.vm.clock, 1000000000, 0); // so that VM time is the TSC
+    guest.vm.cpuid.physical_width = 40;
     guest.vm.memory = (struct gmem){.count = 1, .region[0] = {gpa(0), RAM_SIZE, guest.ram}};
     guest.vcpu.vm = &guest.vm;
     guest.vcpu.fpu = guest.fpu;

@@ -74,7 +74,7 @@ static void large_pages_of_32_bits(void **state)
     // A CPU of 36 bits reserves the rest.
     paging32(entry, 0);
     guest.vcpu.cr4 |= CR4_PSE;
-    guest.vm.cpuid.leaves = (struct cpuid_leaves){1, {{0x80000008, 0, 0x3024, 0, 0, 0}}};
+    guest.vm.cpuid.physical_width = 36;
     assert_page_fault(LINEAR32, 0, PF_PRESENT | PF_RESERVED);
     // Without CR4.PSE the bit means nothing.
     paging32(0x4000 | (uint32_t)(PTE_P | PTE_PS), 0x5000 | (uint32_t)PTE_P);
@@ -135,7 +135,7 @@ static void four_levels(void **state)
     assert_page_fault(KERNEL, 0, PF_PRESENT | PF_RESERVED);
     *top ^= PTE_PS | BIT(40);
     assert_page_fault(KERNEL, 0, PF_PRESENT | PF_RESERVED);
-    guest.vm.cpuid.leaves = (struct cpuid_leaves){1, {{0x80000008, 0, 0x3029, 0, 0, 0}}};
+    guest.vm.cpuid.physical_width = 41;
     assert_false(translates(KERNEL, 0)); // 41 bits: not reserved, but no memory there
     assert_int_equal(fault_seen.kind, VERDICT_STOP);
     assert_int_equal(fault_seen.detail, STOP_BAD_MEMORY);
