@@ -7,6 +7,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "vm/config_parser.h"
+#include "vm/suggest.h"
 
 void config_defaults(struct vm_config *config)
 {
@@ -41,6 +42,32 @@ void config_error(struct config_parser *parser, const char *format, ...)
     for (char *c = error->text; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
+}
+
+static const char *name_at(const struct config_names *names, unsigned row)
+{
+    return *(const char *const *)((const char *)names->rows + row * names->stride);
+}
+
+unsigned config_find(const struct config_names *names, struct span name)
+{
+    unsigned row = 0;
+    while (row < names->count && !span_is(name, name_at(names, row)))
+        row++;
+    return row;
+}
+
+void config_unknown(struct config_parser *parser, const char *what, struct span item,
+                    struct span name, const struct config_names *names, const char *remedy)
+{
+    struct suggestion search = suggest_for(name.at, name.length);
+    for (unsigned row = 0; row < names->count; row++)
+        suggest_look(&search, name_at(names, row));
+    const char *near = suggest_result(&search);
+    if (near)
+        config_error(parser, "%s \"%.*s\"; did you mean \"%s\"?", what, SHOWN(item), near);
+    else
+        config_error(parser, "%s \"%.*s\"; %s", what, SHOWN(item), remedy);
 }
 
 static bool is_space(char c)

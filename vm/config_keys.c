@@ -4,7 +4,6 @@
 #include "lib/string.h"
 #include "vm/config_parser.h"
 #include "vm/feature.h"
-#include "vm/suggest.h"
 
 #define MEMORY_MIN (UINT64_C(1) << 20)
 #define MEMORY_MAX (UINT64_C(1) << 40)
@@ -171,23 +170,10 @@ static void set_pin(struct config_parser *parser, const char *key, struct span v
         config_error(parser, "%s is empty; write numbers of CPUs: 0,2-3", key);
 }
 
-static void suggest_feature(struct config_parser *parser, const char *key, struct span name)
-{
-    struct suggestion search = suggest_for(name.at, name.length);
-    for (unsigned i = 0; i < cpu_feature_count; i++)
-        suggest_look(&search, cpu_features[i].name);
-    const char *near = suggest_result(&search);
-    if (near)
-        config_error(parser, "%s: unknown feature \"%.*s\"; did you mean \"%s\"?", key, SHOWN(name),
-                     near);
-    else
-        config_error(parser, "%s: unknown feature \"%.*s\"; use the names of /proc/cpuinfo", key,
-                     SHOWN(name));
-}
-
 // `cpuid = -x2apic,+pku`
 static void set_cpuid(struct config_parser *parser, const char *key, struct span value)
 {
+    const struct config_names names = {cpu_features, sizeof(cpu_features[0]), cpu_feature_count};
     struct vm_config *vm = parser->vm;
     struct span item;
     while (span_split(&value, ',', &item)) {
@@ -196,11 +182,10 @@ static void set_cpuid(struct config_parser *parser, const char *key, struct span
             continue;
         }
         struct span name = {item.at + 1, item.length - 1};
-        unsigned i = 0;
-        while (i < cpu_feature_count && !span_is(name, cpu_features[i].name))
-            i++;
-        if (i == cpu_feature_count) {
-            suggest_feature(parser, key, name);
+        unsigned i = config_find(&names, name);
+        if (i == names.count) {
+            config_unknown(parser, "cpuid: unknown feature", name, name, &names,
+                           "use the names of /proc/cpuinfo");
         } else if (vm->feature_count == CONFIG_FEATURES) {
             config_error(parser, "%s lists more than %d features; remove some", key,
                          CONFIG_FEATURES);
@@ -298,18 +283,6 @@ static const struct key {
 };
 _Static_assert(ARRAY_LENGTH(keys) <= 32, "config_parser.keys_seen has a bit for each");
 
-static void suggest_key(struct config_parser *parser, struct span key)
-{
-    struct suggestion search = suggest_for(key.at, key.length);
-    for (unsigned i = 0; i < ARRAY_LENGTH(keys); i++)
-        suggest_look(&search, keys[i].name);
-    const char *near = suggest_result(&search);
-    if (near)
-        config_error(parser, "unknown key \"%.*s\"; did you mean \"%s\"?", SHOWN(key), near);
-    else
-        config_error(parser, "unknown key \"%.*s\"; remove the line", SHOWN(key));
-}
-
 static void set(struct config_parser *parser, const struct key *key, struct span value)
 {
     void *field = (char *)parser->vm + key->field;
@@ -326,11 +299,10 @@ static void set(struct config_parser *parser, const struct key *key, struct span
 
 void config_set_key(struct config_parser *parser, struct span key, struct span value)
 {
-    unsigned i = 0;
-    while (i < ARRAY_LENGTH(keys) && !span_is(key, keys[i].name))
-        i++;
-    if (i == ARRAY_LENGTH(keys)) {
-        suggest_key(parser, key);
+    const struct config_names names = {keys, sizeof(keys[0]), ARRAY_LENGTH(keys)};
+    unsigned i = config_find(&names, key);
+    if (i == names.count) {
+        config_unknown(parser, "unknown key", key, key, &names, "remove the line");
     } else if (parser->keys_seen & BIT32(i)) {
         config_error(parser, "%s is set twice in this section; remove one of the lines",
                      keys[i].name);

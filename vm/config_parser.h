@@ -18,6 +18,21 @@ struct config_parser {
 __attribute__((format(printf, 2, 3))) void config_error(struct config_parser *parser,
                                                         const char *format, ...);
 
+// A table whose rows begin with their names.
+struct config_names {
+    const void *rows;
+    size_t stride;
+    unsigned count;
+};
+
+// The row that has the name, or `count`.
+unsigned config_find(const struct config_names *names, struct span name);
+
+// Says that `item` is an unknown `what`, with the name in the table that is near `name`, or else
+// the remedy.
+void config_unknown(struct config_parser *parser, const char *what, struct span item,
+                    struct span name, const struct config_names *names, const char *remedy);
+
 // One `key = value` of a [vm] section into parser->vm.
 void config_set_key(struct config_parser *parser, struct span key, struct span value);
 

@@ -3,7 +3,6 @@
 
 #include "lib/string.h"
 #include "vm/config_parser.h"
-#include "vm/suggest.h"
 #include "vm/trap.h"
 #include "vm/verdict.h"
 
@@ -73,25 +72,9 @@ static struct span plain(struct span item, char text[WORD_SIZE])
     return (struct span){text, length};
 }
 
-static void unknown(struct config_parser *parser, const char *key, struct span item,
-                    struct span word)
-{
-    struct suggestion search = suggest_for(word.at, word.length);
-    for (unsigned i = 0; i < ARRAY_LENGTH(words); i++)
-        suggest_look(&search, words[i].text);
-    const char *near = suggest_result(&search);
-    if (near)
-        config_error(parser, "%s: unknown exit \"%.*s\"; did you mean \"%s\"?", key, SHOWN(item),
-                     near);
-    else
-        config_error(parser,
-                     "%s: unknown exit \"%.*s\"; an exception is a name such as pf or a number "
-                     "below %d, the other words stand in the README",
-                     key, SHOWN(item), VECTORS);
-}
-
 void config_set_trap(struct config_parser *parser, const char *key, struct span value)
 {
+    const struct config_names names = {words, sizeof(words[0]), ARRAY_LENGTH(words)};
     struct span item;
     if (!value.length)
         config_error(parser, "%s is empty (after a space a # begins a comment: write pf for #pf)",
@@ -100,16 +83,16 @@ void config_set_trap(struct config_parser *parser, const char *key, struct span 
         char text[WORD_SIZE];
         struct span word = plain(item, text);
         uint64_t vector;
-        unsigned i = 0;
-        while (i < ARRAY_LENGTH(words) && !span_is(word, words[i].text))
-            i++;
-        if (i < ARRAY_LENGTH(words)) {
+        unsigned i = config_find(&names, word);
+        if (i < names.count) {
             parser->vm->traps |= words[i].traps;
             parser->vm->trap_vectors |= words[i].vectors;
         } else if (span_is_number(word, &vector) && vector < VECTORS) {
             parser->vm->trap_vectors |= BIT32(vector);
         } else {
-            unknown(parser, key, item, word);
+            config_unknown(parser, "trap: unknown exit", item, word, &names,
+                           "an exception is a name such as pf or a number below 32, the other "
+                           "words stand in the README");
         }
     }
 }
