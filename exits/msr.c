@@ -39,11 +39,12 @@ __attribute__((noinline)) static verdict_t read_other(struct vcpu *vcpu, const s
     if (row->groups & ~vcpu->fetched)
         return need(row->groups);
     uint64_t value = row->constant;
+    uint32_t index = (uint32_t)vcpu->gpr[RCX];
     if (row->read) {
-        if (!row->read(vcpu, (uint32_t)vcpu->gpr[RCX], &value, exit_now(vcpu, exit)))
+        if (!row->read(vcpu, index, &value, exit_now(vcpu, exit)))
             return refused();
     } else if (row->field) {
-        value = *field_of(vcpu, row);
+        value = field_of(vcpu, row)[index - row->first];
     }
     set_result(vcpu, value);
     return next();
@@ -79,6 +80,7 @@ __attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const 
                                                        const struct msr_row *row)
 {
     uint64_t value = operand(vcpu);
+    uint32_t index = (uint32_t)vcpu->gpr[RCX];
     if (!exists(vcpu, row))
         return refused();
     if (row->groups & ~vcpu->fetched)
@@ -86,9 +88,9 @@ __attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const 
     if (row->write)
         return write_by_row(vcpu, exit, row);
     if (row->writable == 0 || (value & ~row->writable) ||
-        (row->is_canonical && !is_canonical(value, vcpu->vm->cpuid.linear_width)))
+        (row->accepts && !row->accepts(vcpu, index, value)))
         return refused();
-    *field_of(vcpu, row) = value;
+    field_of(vcpu, row)[index - row->first] = value;
     vcpu->dirty |= row->groups;
     return next();
 }

@@ -71,7 +71,7 @@ void kvmclock_update(struct vcpu *vcpu)
     publish(at, &page, sizeof(page));
 }
 
-bool kvmclock_set_system(struct vcpu *vcpu, uint64_t value)
+bool kvmclock_set_system(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     if ((value & SYSTEM_TIME_ENABLE) &&
         !gmem_at(&vcpu->vm->memory, gpa(value & ~SYSTEM_TIME_FLAGS), sizeof(struct clock_page)))
@@ -81,7 +81,7 @@ bool kvmclock_set_system(struct vcpu *vcpu, uint64_t value)
     return true;
 }
 
-bool kvmclock_set_wall(struct vcpu *vcpu, uint64_t value)
+bool kvmclock_set_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     struct vm *vm = vcpu->vm;
     void *at = gmem_at(&vm->memory, gpa(value), sizeof(struct wall_page));

@@ -14,10 +14,11 @@ struct vcpu;
 
 // A write to the MSR of the clock page: its address, and bit 0 to enable it. False: the page is not
 // RAM.
-MUST_CHECK bool kvmclock_set_system(struct vcpu *vcpu, uint64_t value);
+MUST_CHECK bool kvmclock_set_system(struct vcpu *vcpu, uint32_t index, uint64_t value,
+                                    uint64_t now);
 
 // A write to the MSR of the wall clock: writes it there, once. False: not RAM.
-MUST_CHECK bool kvmclock_set_wall(struct vcpu *vcpu, uint64_t value);
+MUST_CHECK bool kvmclock_set_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
 // Writes the clock page anew, if there is one: after REQUEST_CLOCK.
 void kvmclock_update(struct vcpu *vcpu);

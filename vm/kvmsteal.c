@@ -59,7 +59,7 @@ void kvmsteal_leaves(struct vcpu *vcpu)
         __atomic_fetch_or(&page->preempted, PREEMPTED, __ATOMIC_SEQ_CST);
 }
 
-bool kvmsteal_set(struct vcpu *vcpu, uint64_t value)
+bool kvmsteal_set(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     if ((value & STEAL_RESERVED) || ((value & STEAL_ENABLE) && !page_of(vcpu, value)))
         return false;

@@ -12,7 +12,7 @@ struct vcpu;
 
 // A write to the MSR: the address of 64 aligned bytes, and bit 0 to enable it. Time counts from
 // here on. False: they are not RAM, or a reserved bit is set.
-MUST_CHECK bool kvmsteal_set(struct vcpu *vcpu, uint64_t value);
+MUST_CHECK bool kvmsteal_set(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
 // The CPU that is about to run the vCPU says so; vcpu->stolen is up to date. Asks for a flush of
 // its TLB if somebody wanted one meanwhile. Before requests are served.

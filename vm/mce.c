@@ -5,7 +5,6 @@
 
 #include "vm/vm.h"
 
-#define FIRST   UINT32_C(0x400)
 #define MCG_CTL 0x17b
 
 enum mce_register { CTL, STATUS, ADDR, MISC };
@@ -62,27 +61,11 @@ void mce_take(struct vcpu *vcpu)
 
 // ---- registers ----
 
-static uint64_t *register_of(struct vcpu *vcpu, uint32_t index)
-{
-    if (index == MCG_CTL)
-        return &vcpu->msr.mcg_ctl;
-    return &vcpu->msr.mce[(index - FIRST) / MCE_REGISTERS][index % MCE_REGISTERS];
-}
-
-bool mce_read(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
-{
-    *value = *register_of(vcpu, index);
-    return true;
-}
-
 // Everything of a bank is reported, or nothing; what it reports can only be cleared.
-bool mce_write(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+bool mce_accepts(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
     bool is_control = index == MCG_CTL || index % MCE_REGISTERS == CTL;
-    if (value != 0 && !(is_control && value == UINT64_MAX))
-        return false;
-    *register_of(vcpu, index) = value;
-    return true;
+    return value == 0 || (is_control && value == UINT64_MAX);
 }
 
 void mce_reset(struct vcpu *vcpu)

@@ -36,6 +36,5 @@ void mce_post(struct vcpu *vcpu, gpa_t page);
 void mce_take(struct vcpu *vcpu);
 
 // The registers of the banks, for vm/msr.c. IA32_MCG_CTL is of the same kind as a bank's control.
-bool mce_read(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
-bool mce_write(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
+bool mce_accepts(const struct vcpu *vcpu, uint32_t index, uint64_t value);
 void mce_reset(struct vcpu *vcpu);

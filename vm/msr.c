@@ -39,6 +39,11 @@ static bool has(const struct vcpu *vcpu, uint32_t feature)
     return cpuid_has(&vcpu->vm->cpuid, feature);
 }
 
+static bool accept_linear(const struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    return is_canonical(value, vcpu->vm->cpuid.linear_width);
+}
+
 // An MSR that does not exist: counted and listed, then as the VM's configuration says.
 static bool read_unknown(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
 {
@@ -126,67 +131,27 @@ static bool are_memory_types(uint64_t value, unsigned count, bool pat)
     return true;
 }
 
-static bool write_pat(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+static bool accept_pat(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
-    if (!are_memory_types(value, 8, true))
-        return false;
-    vcpu->pat = value;
-    vcpu->dirty |= STATE_SYSTEM;
-    return true;
+    return are_memory_types(value, 8, true);
 }
 
-static bool write_mtrr_default(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+static bool accept_mtrr_default(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
-    if ((value & ~(MTRR_TYPE | MTRR_DEFAULT_ENABLE)) || !are_memory_types(value, 1, false))
-        return false;
-    vcpu->msr.mtrr_default = value;
-    return true;
+    return are_memory_types(value, 1, false);
 }
 
-// 200H to 20FH: base and mask by turns.
-static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t index)
+static bool accept_mtrr_fixed(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
-    uint32_t range = (index & 0xf) / 2;
-    return index & 1 ? &vcpu->msr.mtrr_mask[range] : &vcpu->msr.mtrr_base[range];
+    return are_memory_types(value, 8, false);
 }
 
-static bool read_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
-{
-    *value = *mtrr_variable(vcpu, index);
-    return true;
-}
-
-static bool write_mtrr_variable(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+static bool accept_mtrr_variable(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
     uint64_t pages = BITS(vcpu->vm->cpuid.physical_width - 1, 12);
     bool is_mask = index & 1;
-    if (value & ~(pages | (is_mask ? MTRR_VALID : MTRR_TYPE)))
-        return false;
-    if (!is_mask && !are_memory_types(value, 1, false))
-        return false;
-    *mtrr_variable(vcpu, index) = value;
-    return true;
-}
-
-// 250H, 258H, 259H, 268H to 26FH.
-static uint64_t *mtrr_fixed(struct vcpu *vcpu, uint32_t index)
-{
-    uint32_t at = index == 0x250 ? 0 : index < 0x268 ? index - 0x258 + 1 : index - 0x268 + 3;
-    return &vcpu->msr.mtrr_fixed[at];
-}
-
-static bool read_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now)
-{
-    *value = *mtrr_fixed(vcpu, index);
-    return true;
-}
-
-static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    if (!are_memory_types(value, 8, false))
-        return false;
-    *mtrr_fixed(vcpu, index) = value;
-    return true;
+    return !(value & ~(pages | (is_mask ? MTRR_VALID : MTRR_TYPE))) &&
+           (is_mask || are_memory_types(value, 1, false));
 }
 
 // ---- model and speculation ----
@@ -217,16 +182,12 @@ static bool refuse_read(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint
     return false;
 }
 
-static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
+static bool accept_spec_ctrl(const struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
     uint64_t allowed = (has(vcpu, CPUID_IBRS) ? SPEC_CTRL_IBRS : 0) |
                        (has(vcpu, CPUID_STIBP) ? SPEC_CTRL_STIBP : 0) |
                        (has(vcpu, CPUID_SSBD) ? SPEC_CTRL_SSBD : 0);
-    if (value & ~allowed)
-        return false;
-    vcpu->live.spec_ctrl = value;
-    vcpu->dirty |= STATE_MSR;
-    return true;
+    return !(value & ~allowed);
 }
 
 // PRED_CMD and FLUSH_CMD: the barrier is the CPU's own, before the guest goes on.
@@ -255,21 +216,6 @@ static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t index, uint64_t *
     return true;
 }
 
-static bool write_kvmclock_system(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    return kvmclock_set_system(vcpu, value);
-}
-
-static bool write_kvmclock_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    return kvmclock_set_wall(vcpu, value);
-}
-
-static bool write_kvm_steal(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
-{
-    return kvmsteal_set(vcpu, value);
-}
-
 static bool write_kvm_eoi(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     return lapic_set_eoi_flag(vcpu, value);
@@ -282,7 +228,7 @@ static bool write_kvm_eoi(struct vcpu *vcpu, uint32_t index, uint64_t value, uin
 #define IN(name)        .field = (uint16_t)offsetof(struct vcpu, name)
 #define IN_MEMORY(name) IN(msr.name), .in_memory = true
 #define ANY             .writable = UINT64_MAX
-#define LINEAR          .writable = UINT64_MAX, .is_canonical = true
+#define LINEAR          .writable = UINT64_MAX, .accepts = accept_linear
 _Static_assert(offsetof(struct vcpu, stats) < UINT16_MAX, "a field's offset fits 16 bits");
 
 const struct msr_row msr_rows[] = {
@@ -303,7 +249,7 @@ const struct msr_row msr_rows[] = {
     {ONE(0x175), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_esp), LINEAR},
     {ONE(0x176), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(sysenter_eip), LINEAR},
     // VirtualBox cannot save it on an exit: writes do exit.
-    {ONE(0x277), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(pat), .write = write_pat},
+    {ONE(0x277), .pass = PASS_READ, .groups = STATE_SYSTEM, IN(pat), ANY, .accepts = accept_pat},
     {ONE(0x1d9), .groups = STATE_DEBUG, IN(debugctl), .writable = DEBUGCTL_BTF},
 
     // In the CPU's own registers.
@@ -315,7 +261,7 @@ const struct msr_row msr_rows[] = {
     {ONE(0xc0000102), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.kernel_gs_base), LINEAR},
     {ONE(0xc0000103), .pass = PASS_BOTH, .groups = STATE_MSR, IN(live.tsc_aux),
      .writable = UINT32_MAX, .feature = CPUID_RDTSCP},
-    {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), .write = write_spec_ctrl,
+    {ONE(0x48), .groups = STATE_MSR, IN(live.spec_ctrl), ANY, .accepts = accept_spec_ctrl,
      .feature = CPUID_IBRS},
     {ONE(0x49), .pass = PASS_WRITE, .write = write_pred_cmd, .read = refuse_read,
      .feature = CPUID_IBRS},
@@ -326,12 +272,13 @@ const struct msr_row msr_rows[] = {
 
     // In memory only.
     {ONE(0xfe), .constant = MTRR_CAPABILITIES},
-    {ONE(0x2ff), IN_MEMORY(mtrr_default), .write = write_mtrr_default},
-    {RANGE(0x200, 0x200 + 2 * MTRR_VARIABLE - 1), .read = read_mtrr_variable,
-     .write = write_mtrr_variable},
-    {ONE(0x250), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
-    {RANGE(0x258, 0x259), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
-    {RANGE(0x268, 0x26f), .read = read_mtrr_fixed, .write = write_mtrr_fixed},
+    {ONE(0x2ff), IN_MEMORY(mtrr_default), .writable = MTRR_TYPE | MTRR_DEFAULT_ENABLE,
+     .accepts = accept_mtrr_default},
+    {RANGE(0x200, 0x200 + 2 * MTRR_VARIABLE - 1), IN(msr.mtrr_variable), ANY,
+     .accepts = accept_mtrr_variable},
+    {ONE(0x250), IN(msr.mtrr_fixed[0]), ANY, .accepts = accept_mtrr_fixed},
+    {RANGE(0x258, 0x259), IN(msr.mtrr_fixed[1]), ANY, .accepts = accept_mtrr_fixed},
+    {RANGE(0x268, 0x26f), IN(msr.mtrr_fixed[3]), ANY, .accepts = accept_mtrr_fixed},
     {ONE(0x1a0), IN_MEMORY(misc_enable), .write = write_misc_enable},
     {ONE(0xe1), IN(msr.umwait_control), .writable = UINT32_MAX & ~BIT(1), .feature = CPUID_WAITPKG},
     {ONE(0x10a), .read = read_arch_capabilities, .feature = CPUID_ARCH_CAP},
@@ -345,15 +292,15 @@ const struct msr_row msr_rows[] = {
     {ONE(0xce), .read = read_platform_info},
     {ONE(0x179), .constant = MCE_CAPABILITIES},
     {ONE(0x17a), IN_MEMORY(mcg_status), .writable = BITS(3, 0)},
-    {ONE(0x17b), .read = mce_read, .write = mce_write},
+    {ONE(0x17b), IN_MEMORY(mcg_ctl), ANY, .accepts = mce_accepts},
     {ONE(0x4d0), IN_MEMORY(mcg_ext_ctl), .writable = BIT(0)},
-    {RANGE(0x400, 0x400 + MCE_BANKS * MCE_REGISTERS - 1), .read = mce_read, .write = mce_write},
+    {RANGE(0x400, 0x400 + MCE_BANKS * MCE_REGISTERS - 1), IN(msr.mce), ANY, .accepts = mce_accepts},
 
-    {ONE(MSR_KVM_SYSTEM_TIME), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
-    {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
-    {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN_MEMORY(kvmclock_system), .write = write_kvmclock_system},
-    {ONE(MSR_KVM_WALL_CLOCK_OLD), IN_MEMORY(kvmclock_wall), .write = write_kvmclock_wall},
-    {ONE(MSR_KVM_STEAL_TIME), IN(msr.kvm_steal), .write = write_kvm_steal,
+    {ONE(MSR_KVM_SYSTEM_TIME), IN_MEMORY(kvmclock_system), .write = kvmclock_set_system},
+    {ONE(MSR_KVM_WALL_CLOCK), IN_MEMORY(kvmclock_wall), .write = kvmclock_set_wall},
+    {ONE(MSR_KVM_SYSTEM_TIME_OLD), IN_MEMORY(kvmclock_system), .write = kvmclock_set_system},
+    {ONE(MSR_KVM_WALL_CLOCK_OLD), IN_MEMORY(kvmclock_wall), .write = kvmclock_set_wall},
+    {ONE(MSR_KVM_STEAL_TIME), IN(msr.kvm_steal), .write = kvmsteal_set,
      .feature = CPUID_KVM_STEAL_TIME},
     {ONE(MSR_KVM_PV_EOI), IN(msr.kvm_eoi), .write = write_kvm_eoi, .feature = CPUID_KVM_PV_EOI},
 
@@ -368,5 +315,5 @@ void msr_reset(struct vcpu *vcpu)
     mce_reset(vcpu);
     for (unsigned i = 0; i < MTRR_FIXED; i++)
         vcpu->msr.mtrr_fixed[i] = UINT64_C(0x0606060606060606);
-    *mtrr_fixed(vcpu, 0x259) = 0; // A0000H to BFFFFH: uncacheable
+    vcpu->msr.mtrr_fixed[2] = 0; // 259H, A0000H to BFFFFH: uncacheable
 }

@@ -30,9 +30,8 @@ struct msr_state {
     uint64_t umwait_control;
     uint64_t mtrr_default;
     uint64_t mtrr_fixed[MTRR_FIXED];
-    uint64_t mtrr_base[MTRR_VARIABLE];
-    uint64_t mtrr_mask[MTRR_VARIABLE];
-    uint64_t kvmclock_system; // as written: address | enable
+    uint64_t mtrr_variable[2 * MTRR_VARIABLE]; // base and mask by turns
+    uint64_t kvmclock_system;                  // as written: address | enable
     uint64_t kvmclock_wall;
     uint64_t kvm_steal; // likewise
     uint64_t kvm_eoi;
@@ -44,6 +43,9 @@ struct vcpu;
 typedef bool msr_reader(struct vcpu *vcpu, uint32_t index, uint64_t *value, uint64_t now);
 typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
+// Whether it takes the value.
+typedef bool msr_check(const struct vcpu *vcpu, uint32_t index, uint64_t value);
+
 // What the MSR bitmap lets through, because the VMCS or STATE_MSR holds the guest's value while it
 // runs, or because the CPU applies the TSC offset itself.
 #define PASS_READ  1
@@ -53,17 +55,17 @@ typedef bool msr_writer(struct vcpu *vcpu, uint32_t index, uint64_t value, uint6
 // One MSR, or a range that behaves alike.
 struct msr_row {
     uint32_t first;
-    uint32_t width;    // of the range, less one
-    uint32_t groups;   // STATE_ groups that must be fetched, and are dirty after a write
-    uint32_t feature;  // CPUID_BIT of vm/cpuid.h without which it does not exist; 0: always there
-    uint16_t field;    // offset of its uint64_t in struct vcpu; 0: none
-    bool is_canonical; // a linear address: writes must be canonical
-    bool in_memory;    // the field is all that a read looks at
-    uint8_t pass;      // PASS_: accesses that need no exit
-    uint64_t constant; // what it reads as without a field and a reader
-    uint64_t writable; // bits that a write may set; 0 without a writer: read-only
-    msr_reader *read;  // instead of the field
-    msr_writer *write; // instead of the field
+    uint32_t width;     // of the range, less one
+    uint32_t groups;    // STATE_ groups that must be fetched, and are dirty after a write
+    uint32_t feature;   // CPUID_BIT of vm/cpuid.h without which it does not exist; 0: always there
+    uint16_t field;     // offset of its uint64_t, or of a range's array, in struct vcpu; 0: none
+    bool in_memory;     // the field, no array, is all that a read looks at
+    uint8_t pass;       // PASS_: accesses that need no exit
+    uint64_t constant;  // what it reads as without a field and a reader
+    uint64_t writable;  // bits that a write may set; 0 without a writer: read-only
+    msr_check *accepts; // what `writable` cannot say; NULL: nothing
+    msr_reader *read;   // instead of the field
+    msr_writer *write;  // instead of the field
 };
 
 // What exits most comes first; the last row, of the widest range, is that of every MSR that does

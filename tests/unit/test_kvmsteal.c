@@ -40,17 +40,17 @@ static void the_record_must_be_memory(void **state)
     static const uint64_t wrong[] = {RECORD | 3, RECORD | 2, RECORD | 0x21, 0x1001,
                                      0xffffffffffffffc1};
     for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
-        assert_false(kvmsteal_set(cpu, wrong[i]));
+        assert_false(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, wrong[i], 0));
         assert_int_equal(cpu->msr.kvm_steal, 0);
     }
-    assert_true(kvmsteal_set(cpu, 0xfc0 | 1));
-    assert_true(kvmsteal_set(cpu, 0xdead0000)); // off: any address
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, 0xfc0 | 1, 0));
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, 0xdead0000, 0)); // off: any address
 }
 
 static void time_counts_from_when_it_was_asked_for(void **state)
 {
     (void)state;
-    assert_true(kvmsteal_set(cpu, RECORD | 1));
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(steal(), 0);
     uint32_t before = version();
     assert_int_equal(before & 1, 0);
@@ -69,14 +69,14 @@ static void an_odd_version_is_mended(void **state)
 {
     (void)state;
     ram[RECORD + 8] = 7;
-    assert_true(kvmsteal_set(cpu, RECORD | 1));
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(version() & 1, 0);
 }
 
 static void a_vcpu_that_is_away_flushes_when_it_comes_back(void **state)
 {
     (void)state;
-    assert_true(kvmsteal_set(cpu, RECORD | 1));
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(*preempted, 0);
     kvmsteal_leaves(cpu);
     assert_int_equal(*preempted, 1);
@@ -101,7 +101,7 @@ static void without_a_record_nothing_is_written(void **state)
     kvmsteal_leaves(cpu);
     kvmsteal_runs(cpu);
     assert_memory_equal(ram, untouched, sizeof(ram));
-    assert_true(kvmsteal_set(cpu, RECORD | 1));
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     vcpu_reset(cpu, true);
     memset(ram, 0, sizeof(ram));
     kvmsteal_leaves(cpu);
