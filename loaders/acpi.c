@@ -23,6 +23,7 @@ struct writer {
     struct vm *vm;
     uint64_t at; // where the next table goes
     struct explanation *why;
+    status_t status; // of all that was written; nothing is after a failure
 };
 
 // A table while it is put together.
@@ -52,28 +53,31 @@ static void begin_table(struct table *table, const char *signature, uint8_t revi
     put32(table->bytes + 32, 1);
 }
 
-static status_t write_bytes(struct writer *writer, const uint8_t *bytes, size_t size, uint64_t *at)
+// Returns where it is.
+static uint64_t write_bytes(struct writer *writer, const uint8_t *bytes, size_t size)
 {
-    *at = writer->at;
-    writer->at = align_up(*at + size, TABLE_ALIGN);
+    uint64_t at = writer->at;
+    if (writer->status != STATUS_OK)
+        return 0;
+    writer->at = align_up(at + size, TABLE_ALIGN);
     if (writer->at > BIOS_END)
-        return explain(writer->why, STATUS_FULL, "ACPI tables: no room below 0x%lx", BIOS_END);
-    if (!gmem_write(&writer->vm->memory, gpa(*at), bytes, size))
-        return explain(writer->why, STATUS_RANGE,
-                       "ACPI tables: no memory at 0x%lx; give the VM at least 1M", *at);
-    return STATUS_OK;
+        writer->status =
+            explain(writer->why, STATUS_FULL, "ACPI tables: no room below 0x%lx", BIOS_END);
+    else if (!gmem_write(&writer->vm->memory, gpa(at), bytes, size))
+        writer->status = explain(writer->why, STATUS_RANGE,
+                                 "ACPI tables: no memory at 0x%lx; give the VM at least 1M", at);
+    return at;
 }
 
-static status_t end_table(struct writer *writer, struct table *table, uint64_t *at)
+static uint64_t end_table(struct writer *writer, struct table *table)
 {
     put32(table->bytes + 4, (uint32_t)table->size);
     table->bytes[9] = 0;
     table->bytes[9] = checksum(table->bytes, table->size);
-    return write_bytes(writer, table->bytes, table->size, at);
+    return write_bytes(writer, table->bytes, table->size);
 }
 
-// ---- DSDT
-// -----------------------------------------------------------------------------------------------------------
+// ---- DSDT ----
 
 static void describe_device(struct aml *aml, const char *name, const char *id, unsigned uid,
                             struct aml_resources *resources)
@@ -101,15 +105,15 @@ static void describe_isa_device(struct aml *aml, const char *name, const char *i
 static void describe_pci(struct aml *aml)
 {
     struct aml_resources resources = {0};
-    aml_bus_range(&resources, 0, 0);
+    aml_range(&resources, AML_BUS, 0, 0);
     aml_ports(&resources, PORT_PCI_ADDRESS, 8);
-    aml_port_window(&resources, 0, PORT_PCI_ADDRESS - 1);
-    aml_port_window(&resources, PORT_PCI_WINDOW, 0xffff);
-    aml_memory_window(&resources, (uint32_t)PCI_MMIO_START, (uint32_t)PCI_MMIO_END);
+    aml_range(&resources, AML_PORTS, 0, PORT_PCI_ADDRESS - 1);
+    aml_range(&resources, AML_PORTS, PORT_PCI_WINDOW, 0xffff);
+    aml_range(&resources, AML_MEMORY, (uint32_t)PCI_MMIO_START, (uint32_t)PCI_MMIO_END);
     describe_device(aml, "PCI0", "PNP0A03", 0, &resources);
 }
 
-static status_t write_dsdt(struct writer *writer, uint64_t *at)
+static uint64_t write_dsdt(struct writer *writer)
 {
     struct table table;
     begin_table(&table, "DSDT", 2, HEADER);
@@ -129,13 +133,12 @@ static status_t write_dsdt(struct writer *writer, uint64_t *at)
     aml_integer(&aml, 0);
     aml_end(&aml, package);
     if (aml.overflow)
-        return explain(writer->why, STATUS_FULL, "DSDT: longer than %d bytes", TABLE_MAX);
+        writer->status = explain(writer->why, STATUS_FULL, "DSDT: longer than %d bytes", TABLE_MAX);
     table.size = aml.used;
-    return end_table(writer, &table, at);
+    return end_table(writer, &table);
 }
 
-// ---- FADT and FACS
-// --------------------------------------------------------------------------------------------------
+// ---- FADT and FACS ----
 
 #define PROFILE_ENTERPRISE_SERVER 4
 #define LATENCY_NO_C2             101
@@ -164,15 +167,15 @@ static void put_port(uint8_t *to, uint16_t port, uint8_t bytes, uint8_t access)
     put64(to + 4, port);
 }
 
-static status_t write_facs(struct writer *writer, uint64_t *at)
+static uint64_t write_facs(struct writer *writer)
 {
     uint8_t facs[FACS_SIZE] = "FACS";
     put32(facs + 4, FACS_SIZE);
     facs[32] = 2; // version
-    return write_bytes(writer, facs, sizeof(facs), at);
+    return write_bytes(writer, facs, sizeof(facs));
 }
 
-static status_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt, uint64_t *at)
+static uint64_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt)
 {
     struct table table;
     uint8_t *b = table.bytes;
@@ -204,11 +207,10 @@ static status_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt, 
     put_port(b + 208, PORT_PM_TIMER, 4, 3);
     put_port(b + 220, PORT_GPE0, GPE0_LENGTH, 1);
     memcpy(b + 268, OEM_TABLE_ID, 8); // the hypervisor's name
-    return end_table(writer, &table, at);
+    return end_table(writer, &table);
 }
 
-// ---- MADT
-// -----------------------------------------------------------------------------------------------------------
+// ---- MADT ----
 
 #define MADT_HEADER      (HEADER + 8)
 #define MADT_PCAT_COMPAT 1 // there are 8259s too
@@ -256,7 +258,7 @@ static void madt_override(struct table *table, uint8_t irq, uint32_t gsi, uint16
     put16(entry + 8, flags);
 }
 
-static status_t write_madt(struct writer *writer, uint64_t *at)
+static uint64_t write_madt(struct writer *writer)
 {
     struct table table;
     begin_table(&table, "APIC", 5, MADT_HEADER);
@@ -273,23 +275,22 @@ static status_t write_madt(struct writer *writer, uint64_t *at)
     nmi[2] = MADT_ALL_CPUS;
     put16(nmi + 3, INTI_EDGE_HIGH);
     nmi[5] = 1; // LINT1
-    return end_table(writer, &table, at);
+    return end_table(writer, &table);
 }
 
-// ---- roots
-// ----------------------------------------------------------------------------------------------------------
+// ---- roots ----
 
-static status_t write_root(struct writer *writer, const char *signature, const uint64_t tables[],
-                           unsigned count, unsigned width, uint64_t *at)
+static uint64_t write_root(struct writer *writer, const char *signature, const uint64_t tables[],
+                           unsigned count, unsigned width)
 {
     struct table table;
     begin_table(&table, signature, 1, HEADER + count * width);
     for (unsigned i = 0; i < count; i++)
         memcpy(table.bytes + HEADER + i * width, &tables[i], width);
-    return end_table(writer, &table, at);
+    return end_table(writer, &table);
 }
 
-static status_t write_rsdp(struct writer *writer, uint64_t rsdt, uint64_t xsdt)
+static void write_rsdp(struct writer *writer, uint64_t rsdt, uint64_t xsdt)
 {
     uint8_t rsdp[RSDP_SIZE] = "RSD PTR ";
     memcpy(rsdp + 9, OEM_ID, 6);
@@ -299,28 +300,19 @@ static status_t write_rsdp(struct writer *writer, uint64_t rsdt, uint64_t xsdt)
     put64(rsdp + 24, xsdt);
     rsdp[8] = checksum(rsdp, 20);
     rsdp[32] = checksum(rsdp, RSDP_SIZE);
-    uint64_t at;
     writer->at = BIOS_START;
-    return write_bytes(writer, rsdp, sizeof(rsdp), &at);
+    write_bytes(writer, rsdp, sizeof(rsdp));
 }
 
 status_t acpi_write(struct vm *vm, gpa_t *rsdp, struct explanation *why)
 {
-    struct writer writer = {vm, BIOS_START + TABLE_ALIGN, why};
-    uint64_t facs = 0, dsdt = 0, tables[2] = {0}, rsdt = 0, xsdt = 0;
-    status_t status = write_facs(&writer, &facs);
-    if (status == STATUS_OK)
-        status = write_dsdt(&writer, &dsdt);
-    if (status == STATUS_OK)
-        status = write_fadt(&writer, facs, dsdt, &tables[0]);
-    if (status == STATUS_OK)
-        status = write_madt(&writer, &tables[1]);
-    if (status == STATUS_OK)
-        status = write_root(&writer, "RSDT", tables, 2, sizeof(uint32_t), &rsdt);
-    if (status == STATUS_OK)
-        status = write_root(&writer, "XSDT", tables, 2, sizeof(uint64_t), &xsdt);
-    if (status == STATUS_OK)
-        status = write_rsdp(&writer, rsdt, xsdt);
+    struct writer writer = {vm, BIOS_START + TABLE_ALIGN, why, STATUS_OK};
+    uint64_t facs = write_facs(&writer), dsdt = write_dsdt(&writer), tables[2];
+    tables[0] = write_fadt(&writer, facs, dsdt);
+    tables[1] = write_madt(&writer);
+    uint64_t rsdt = write_root(&writer, "RSDT", tables, 2, sizeof(uint32_t));
+    uint64_t xsdt = write_root(&writer, "XSDT", tables, 2, sizeof(uint64_t));
+    write_rsdp(&writer, rsdt, xsdt);
     *rsdp = gpa(BIOS_START);
-    return status;
+    return writer.status;
 }

@@ -161,48 +161,21 @@ void aml_irq(struct aml_resources *resources, unsigned irq)
     put16(d + 1, (uint16_t)BIT32(irq));
 }
 
-#define ADDRESS_MEMORY 0
-#define ADDRESS_PORTS  1
-#define ADDRESS_BUS    2
-#define ADDRESS_FIXED  0x0c // minimum and maximum are fixed
-#define PORTS_ENTIRE   3
-#define MEMORY_WRITE   1 // read and write, not cached
-
-static void word_range(struct aml_resources *resources, uint8_t kind, uint8_t flags, uint16_t first,
-                       uint16_t last)
+// An address space descriptor, of words or double words.
+void aml_range(struct aml_resources *resources, enum aml_space space, uint32_t first, uint32_t last)
 {
-    uint8_t *d = descriptor(resources, 16);
-    d[0] = 0x88; // word address space descriptor
-    put16(d + 1, 13);
-    d[3] = kind;
-    d[4] = ADDRESS_FIXED;
-    d[5] = flags;
-    put16(d + 8, first);
-    put16(d + 10, last);
-    put16(d + 14, (uint16_t)(last - first + 1));
-}
-
-void aml_bus_range(struct aml_resources *resources, uint8_t first, uint8_t last)
-{
-    word_range(resources, ADDRESS_BUS, 0, first, last);
-}
-
-void aml_port_window(struct aml_resources *resources, uint16_t first, uint16_t last)
-{
-    word_range(resources, ADDRESS_PORTS, PORTS_ENTIRE, first, last);
-}
-
-void aml_memory_window(struct aml_resources *resources, uint32_t first, uint32_t last)
-{
-    uint8_t *d = descriptor(resources, 26);
-    d[0] = 0x87; // double-word address space descriptor
-    put16(d + 1, 23);
-    d[3] = ADDRESS_MEMORY;
-    d[4] = ADDRESS_FIXED;
-    d[5] = MEMORY_WRITE;
-    put32(d + 10, first);
-    put32(d + 14, last);
-    put32(d + 22, last - first + 1);
+    static const uint8_t flags[] = {[AML_MEMORY] = 1, [AML_PORTS] = 3, [AML_BUS] = 0};
+    const uint32_t numbers[] = {0, first, last, 0, last - first + 1}; // granularity, translation: 0
+    unsigned width = space == AML_MEMORY ? 4 : 2;
+    size_t length = 6 + ARRAY_LENGTH(numbers) * width;
+    uint8_t *d = descriptor(resources, length);
+    d[0] = space == AML_MEMORY ? 0x87 : 0x88;
+    put16(d + 1, (uint16_t)(length - 3));
+    d[3] = (uint8_t)space;
+    d[4] = 0x0c; // minimum and maximum are fixed
+    d[5] = flags[space];
+    for (unsigned i = 0; i < ARRAY_LENGTH(numbers); i++)
+        memcpy(d + 6 + i * width, &numbers[i], width);
 }
 
 void aml_resources_end(struct aml *aml, struct aml_resources *resources)

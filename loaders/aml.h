@@ -36,9 +36,10 @@ struct aml_resources {
     uint8_t bytes[AML_RESOURCES]; // room for the dozen descriptors of one device
 };
 
+// Addresses that a bus passes on: memory that is not cached, ports, or numbers of buses.
+enum aml_space { AML_MEMORY, AML_PORTS, AML_BUS };
+void aml_range(struct aml_resources *resources, enum aml_space space, uint32_t first,
+               uint32_t last);
 void aml_ports(struct aml_resources *resources, uint16_t first, uint8_t count);
 void aml_irq(struct aml_resources *resources, unsigned irq); // edge-triggered, active high
-void aml_bus_range(struct aml_resources *resources, uint8_t first, uint8_t last);
-void aml_port_window(struct aml_resources *resources, uint16_t first, uint16_t last);
-void aml_memory_window(struct aml_resources *resources, uint32_t first, uint32_t last);
 void aml_resources_end(struct aml *aml, struct aml_resources *resources);

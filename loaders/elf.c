@@ -52,6 +52,12 @@ static status_t check_identity(const struct image *image, struct explanation *wh
     return STATUS_OK;
 }
 
+// A number as wide as the file's class, at its place in the structures of either.
+static uint64_t number(const struct elf *elf, const uint8_t *in, unsigned at_32, unsigned at_64)
+{
+    return elf->is_64 ? get64(in + at_64) : get32(in + at_32);
+}
+
 status_t elf_open(const struct image *image, struct elf *elf, struct explanation *why)
 {
     status_t status = check_identity(image, why);
@@ -59,9 +65,9 @@ status_t elf_open(const struct image *image, struct elf *elf, struct explanation
         return status;
     const uint8_t *b = image->bytes;
     *elf = (struct elf){.image = image, .is_64 = b[4] == CLASS_64};
-    elf->entry = elf->is_64 ? get64(b + 24) : get32(b + 24);
-    elf->segments_at = elf->is_64 ? get64(b + 32) : get32(b + 28);
-    elf->sections_at = elf->is_64 ? get64(b + 40) : get32(b + 32);
+    elf->entry = number(elf, b, 24, 24);
+    elf->segments_at = number(elf, b, 28, 32);
+    elf->sections_at = number(elf, b, 32, 40);
     const uint8_t *counts = b + (elf->is_64 ? 54 : 42);
     elf->segment_size = get16(counts);
     elf->segment_count = get16(counts + 2);
@@ -86,24 +92,14 @@ status_t elf_segment(const struct elf *elf, unsigned index, struct elf_segment *
 {
     const struct image *image = elf->image;
     const uint8_t *b = image->bytes + elf->segments_at + (uint64_t)index * elf->segment_size;
-    if (elf->is_64)
-        *segment = (struct elf_segment){
-            .type = get32(b),
-            .offset = get64(b + 8),
-            .linear = get64(b + 16),
-            .physical = get64(b + 24),
-            .file_size = get64(b + 32),
-            .memory_size = get64(b + 40),
-        };
-    else
-        *segment = (struct elf_segment){
-            .type = get32(b),
-            .offset = get32(b + 4),
-            .linear = get32(b + 8),
-            .physical = get32(b + 12),
-            .file_size = get32(b + 16),
-            .memory_size = get32(b + 20),
-        };
+    *segment = (struct elf_segment){
+        .type = get32(b),
+        .offset = number(elf, b, 4, 8),
+        .linear = number(elf, b, 8, 16),
+        .physical = number(elf, b, 12, 24),
+        .file_size = number(elf, b, 16, 32),
+        .memory_size = number(elf, b, 20, 40),
+    };
     if (segment->type != ELF_SEGMENT_LOAD && segment->type != ELF_SEGMENT_NOTE)
         return STATUS_OK;
     if (!inside(image, segment->offset, segment->file_size))

@@ -104,8 +104,7 @@ static void write_entries(struct loading *loading, uint64_t at, uint64_t first, 
 // One PML4, one page-directory-pointer table and four page directories of 2-MiB pages.
 static status_t build_identity_map(struct loading *loading, uint64_t *root)
 {
-    struct room_wish wish = {6 * PAGE_SIZE, PAGE_SIZE, INFO_LOW, INFO_HIGH};
-    status_t status = room_take_lowest(&loading->room, &wish, "page tables", root, loading->why);
+    status_t status = loading_take_info(loading, 6 * PAGE_SIZE, PAGE_SIZE, "page tables", root);
     if (status != STATUS_OK)
         return status;
     uint64_t pointers = *root + PAGE_SIZE, directories = *root + 2 * PAGE_SIZE;

@@ -50,8 +50,6 @@
 #define VID_MODE_NORMAL 0xffff
 #define ENTRY_64        0x200 // from the start of the protected-mode part
 
-#define NAME "Linux kernel"
-
 bool linux_recognise(const struct image *image)
 {
     return image->size >= HEADER_NEEDED && get16(image->bytes + BOOT_FLAG) == 0xaa55 &&
@@ -123,29 +121,18 @@ static status_t place_kernel(struct loading *loading, struct bzimage *bz)
         .low = BIOS_END,
         .high = HIGH_MEMORY_START,
     };
-    bz->load = get64(b + PREF_ADDRESS);
-    bool is_low =
-        bz->load < HIGH_MEMORY_START; // the page tables that it starts with reach no further
-    if (!is_low || !is_aligned(bz->load, wish.alignment) ||
-        !room_is_free(&loading->room, bz->load, bz->run_size)) {
-        if (is_low)
-            wish.low = MAX(BIOS_END, bz->load);
-        if (!b[RELOCATABLE_KERNEL])
-            wish.low = bz->load, wish.high = bz->load + bz->run_size;
-        status_t status =
-            room_take_lowest(&loading->room, &wish, kernel->name, &bz->load, loading->why);
-        if (status != STATUS_OK)
-            return explain(
-                loading->why, status,
-                "%s: the kernel needs %lu MiB from %lu MiB on to start (init_size, "
-                "pref_address), the VM's memory ends at %lu MiB; give it more (memory =)",
-                kernel->name, (bz->run_size >> 20) + 1, wish.low >> 20,
-                memory_map_low_end(&loading->map) >> 20);
-    } else {
-        status_t status = room_claim(&loading->room, bz->load, bz->run_size, NAME, loading->why);
-        if (status != STATUS_OK)
-            return status;
-    }
+    uint64_t preferred = get64(b + PREF_ADDRESS);
+    if (preferred < HIGH_MEMORY_START) // the page tables that it starts with reach no further
+        wish.low = MAX(BIOS_END, preferred);
+    if (!b[RELOCATABLE_KERNEL])
+        wish.low = preferred, wish.high = preferred + bz->run_size;
+    status_t status = room_take(&loading->room, &wish, kernel->name, &bz->load, loading->why);
+    if (status != STATUS_OK)
+        return explain(loading->why, status,
+                       "%s: the kernel needs %lu MiB from %lu MiB on to start (init_size, "
+                       "pref_address), the VM's memory ends at %lu MiB; give it more (memory =)",
+                       kernel->name, (bz->run_size >> 20) + 1, wish.low >> 20,
+                       memory_map_low_end(&loading->map) >> 20);
     loading_write_file(loading, bz->load, bz->payload, bz->payload_size);
     return STATUS_OK;
 }

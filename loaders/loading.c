@@ -44,11 +44,17 @@ status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size, const
     return status;
 }
 
+status_t loading_take_info(struct loading *loading, uint64_t size, uint64_t alignment,
+                           const char *name, uint64_t *at)
+{
+    struct room_wish wish = {size, alignment, INFO_LOW, INFO_HIGH, false};
+    return room_take(&loading->room, &wish, name, at, loading->why);
+}
+
 status_t loading_place_info(struct loading *loading, const void *from, uint64_t size,
                             const char *name, uint64_t *at)
 {
-    struct room_wish wish = {size, PAGE_SIZE, INFO_LOW, INFO_HIGH};
-    status_t status = room_take_lowest(&loading->room, &wish, name, at, loading->why);
+    status_t status = loading_take_info(loading, size, PAGE_SIZE, name, at);
     if (status == STATUS_OK)
         loading_write(loading, *at, from, size);
     return status;
@@ -56,8 +62,7 @@ status_t loading_place_info(struct loading *loading, const void *from, uint64_t 
 
 status_t loading_take_page(struct loading *loading, const char *name, uint64_t *at, uint8_t **bytes)
 {
-    struct room_wish wish = {PAGE_SIZE, PAGE_SIZE, INFO_LOW, INFO_HIGH};
-    status_t status = room_take_lowest(&loading->room, &wish, name, at, loading->why);
+    status_t status = loading_take_info(loading, PAGE_SIZE, PAGE_SIZE, name, at);
     if (status != STATUS_OK)
         return status;
     *bytes = gmem_at(&loading->vm->memory, gpa(*at), PAGE_SIZE);
@@ -75,8 +80,8 @@ status_t loading_place_text(struct loading *loading, const char *text, const cha
 status_t loading_place_high(struct loading *loading, const struct image *module, uint64_t high,
                             uint64_t *at)
 {
-    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high};
-    status_t status = room_take_highest(&loading->room, &wish, module->name, at, loading->why);
+    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high, true};
+    status_t status = room_take(&loading->room, &wish, module->name, at, loading->why);
     if (status == STATUS_OK)
         loading_write_file(loading, *at, module->bytes, module->size);
     return status;
@@ -86,8 +91,7 @@ static status_t place_module_text(struct loading *loading, const struct image *m
 {
     const char *arguments = module->cmdline ? module->cmdline : "";
     uint64_t name_length = strlen(module->name), size = name_length + strlen(arguments) + 2;
-    struct room_wish wish = {size, 16, INFO_LOW, INFO_HIGH};
-    status_t status = room_take_lowest(&loading->room, &wish, module->name, at, loading->why);
+    status_t status = loading_take_info(loading, size, 16, module->name, at);
     if (status != STATUS_OK)
         return status;
     loading_write(loading, *at, module->name, name_length + 1);
@@ -106,9 +110,8 @@ static status_t place_one(struct loading *loading, const struct image *module, u
                        "%s: one module too many; at most %d are possible", module->name,
                        CONFIG_MODULES);
     struct placed_module *slot = &placed->module[placed->count];
-    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, low, HIGH_MEMORY_START};
-    status_t status =
-        room_take_lowest(&loading->room, &wish, module->name, &slot->start, loading->why);
+    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, low, HIGH_MEMORY_START, false};
+    status_t status = room_take(&loading->room, &wish, module->name, &slot->start, loading->why);
     if (status != STATUS_OK)
         return status;
     loading_write_file(loading, slot->start, module->bytes, module->size);

@@ -28,7 +28,11 @@ MUST_CHECK status_t loading_copy(struct loading *loading, uint64_t at, const voi
 MUST_CHECK status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size,
                                  const char *name);
 
-// Takes a free page-aligned place for `size` bytes of boot information and copies them there.
+// Takes a free place for `size` bytes of boot information.
+MUST_CHECK status_t loading_take_info(struct loading *loading, uint64_t size, uint64_t alignment,
+                                      const char *name, uint64_t *at);
+
+// The same at a page, and copies them there.
 MUST_CHECK status_t loading_place_info(struct loading *loading, const void *from, uint64_t size,
                                        const char *name, uint64_t *at);
 

@@ -233,8 +233,7 @@ _Static_assert(CONFIG_CMDLINE + LOADING_MODULES * (CONFIG_PATH * 3 + 32) +
 static status_t write_info(struct loading *loading, const struct placed_modules *placed,
                            uint64_t *at)
 {
-    struct room_wish wish = {INFO_MAX, PAGE_SIZE, INFO_LOW, INFO_HIGH};
-    status_t status = room_take_lowest(&loading->room, &wish, "boot information", at, loading->why);
+    status_t status = loading_take_info(loading, INFO_MAX, PAGE_SIZE, "boot information", at);
     if (status != STATUS_OK)
         return status;
     struct info info = {loading, *at, 8};

@@ -19,11 +19,6 @@ static const struct room_range *find_overlap(const struct room *room, uint64_t s
     return NULL;
 }
 
-bool room_is_free(const struct room *room, uint64_t start, uint64_t size)
-{
-    return inside_ram(room, start, size) && !find_overlap(room, start, size);
-}
-
 status_t room_claim(struct room *room, uint64_t start, uint64_t size, const char *name,
                     struct explanation *why)
 {
@@ -51,60 +46,41 @@ status_t room_claim(struct room *room, uint64_t start, uint64_t size, const char
 static bool fits(const struct room *room, const struct room_wish *wish, uint64_t at)
 {
     return at >= wish->low && at <= wish->high && wish->size <= wish->high - at &&
-           room_is_free(room, at, wish->size);
+           inside_ram(room, at, wish->size) && !find_overlap(room, at, wish->size);
 }
 
-static status_t no_place(const struct room_wish *wish, const char *name, struct explanation *why)
+// The place between two edges that is nearest to the end where it is wished, if it fits and is
+// better than *best.
+static void consider(const struct room *room, const struct room_wish *wish, uint64_t low,
+                     uint64_t high, uint64_t *best)
 {
-    return explain(why, STATUS_NO_MEMORY,
-                   "%s: no free place for %lu KiB between 0x%lx and 0x%lx; give the VM more memory",
-                   name, (wish->size + 1023) >> 10, wish->low, wish->high);
+    uint64_t at = align_up(low, wish->alignment);
+    if (wish->is_highest && high < wish->size)
+        return;
+    if (wish->is_highest)
+        at = align_down(high - wish->size, wish->alignment);
+    bool is_better = *best == UINT64_MAX || (wish->is_highest ? at > *best : at < *best);
+    if (is_better && fits(room, wish, at))
+        *best = at;
 }
 
-status_t room_take_lowest(struct room *room, const struct room_wish *wish, const char *name,
-                          uint64_t *at, struct explanation *why)
+status_t room_take(struct room *room, const struct room_wish *wish, const char *name, uint64_t *at,
+                   struct explanation *why)
 {
-    uint64_t best = UINT64_MAX, try = align_up(wish->low, wish->alignment);
-    if (fits(room, wish, try))
-        best = try;
+    *at = UINT64_MAX;
+    consider(room, wish, wish->low, wish->high, at);
     for (unsigned i = 0; i < room->map->count; i++) {
-        try = align_up(room->map->range[i].start, wish->alignment);
-        if (try < best && fits(room, wish, try))
-            best = try;
+        const struct memory_range *range = &room->map->range[i];
+        consider(room, wish, range->start, range->start + range->size, at);
     }
     for (unsigned i = 0; i < room->count; i++) {
-        try = align_up(room->range[i].start + room->range[i].size, wish->alignment);
-        if (try < best && fits(room, wish, try))
-            best = try;
+        const struct room_range *taken = &room->range[i];
+        consider(room, wish, taken->start + taken->size, taken->start, at);
     }
-    if (best == UINT64_MAX)
-        return no_place(wish, name, why);
-    *at = best;
-    return room_claim(room, best, wish->size, name, why);
-}
-
-// The highest aligned place that ends at or before `end`, if it fits and is above *best.
-static void try_below(const struct room *room, const struct room_wish *wish, uint64_t end,
-                      uint64_t *best)
-{
-    if (end < wish->size)
-        return;
-    uint64_t try = align_down(end - wish->size, wish->alignment);
-    if (fits(room, wish, try) && (*best == UINT64_MAX || try > *best))
-        *best = try;
-}
-
-status_t room_take_highest(struct room *room, const struct room_wish *wish, const char *name,
-                           uint64_t *at, struct explanation *why)
-{
-    uint64_t best = UINT64_MAX;
-    try_below(room, wish, wish->high, &best);
-    for (unsigned i = 0; i < room->map->count; i++)
-        try_below(room, wish, room->map->range[i].start + room->map->range[i].size, &best);
-    for (unsigned i = 0; i < room->count; i++)
-        try_below(room, wish, room->range[i].start, &best);
-    if (best == UINT64_MAX)
-        return no_place(wish, name, why);
-    *at = best;
-    return room_claim(room, best, wish->size, name, why);
+    if (*at == UINT64_MAX)
+        return explain(
+            why, STATUS_NO_MEMORY,
+            "%s: no free place for %lu KiB between 0x%lx and 0x%lx; give the VM more memory", name,
+            (wish->size + 1023) >> 10, wish->low, wish->high);
+    return room_claim(room, *at, wish->size, name, why);
 }

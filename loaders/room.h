@@ -24,19 +24,15 @@ struct room {
 MUST_CHECK status_t room_claim(struct room *room, uint64_t start, uint64_t size, const char *name,
                                struct explanation *why);
 
-// Whether room_claim() would succeed.
-bool room_is_free(const struct room *room, uint64_t start, uint64_t size);
-
 // Where a piece may go: at a multiple of `alignment` (a power of two), inside [low, high).
 struct room_wish {
     uint64_t size; // not zero
     uint64_t alignment;
     uint64_t low, high;
+    bool is_highest; // as high as possible, else as low
 };
 
-// Finds the lowest or the highest free place and takes it. STATUS_NO_MEMORY: there is none
-// (explained with the name, its size, and the remedy).
-MUST_CHECK status_t room_take_lowest(struct room *room, const struct room_wish *wish,
-                                     const char *name, uint64_t *at, struct explanation *why);
-MUST_CHECK status_t room_take_highest(struct room *room, const struct room_wish *wish,
-                                      const char *name, uint64_t *at, struct explanation *why);
+// Finds a free place and takes it. STATUS_NO_MEMORY: there is none (explained with the name, its
+// size, and the remedy).
+MUST_CHECK status_t room_take(struct room *room, const struct room_wish *wish, const char *name,
+                              uint64_t *at, struct explanation *why);
