@@ -61,7 +61,7 @@ static void act(enum mux_action action, uint8_t byte)
         monitor_enter(&monitor, consoles.last);
         break;
     case MUX_BREAK:
-        if (vms_at(consoles.focus) && !board_uart_break(vms_at(consoles.focus), 0))
+        if (vms_at(consoles.focus) && !board_uart_receive(vms_at(consoles.focus), 0, VUART_BREAK))
             console_write("\a", 1);
         break;
     case MUX_FULL:

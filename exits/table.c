@@ -12,10 +12,6 @@
     {                                                                                              \
         function, FACT_INSTRUCTION | (facts), text                                                 \
     }
-#define EVENT(function, facts, text)                                                               \
-    {                                                                                              \
-        function, facts, text                                                                      \
-    }
 #define REFUSED(text)                                                                              \
     {                                                                                              \
         exit_undefined, FACT_INSTRUCTION, text                                                     \
@@ -26,21 +22,21 @@
     }
 
 const struct exit_row exit_table[] = {
-    [EXIT_EXCEPTION_NMI] =
-        EVENT(exit_exception, STATE_FLOW | FACT_INTERRUPTION | FACT_QUALIFICATION | DELIVERY,
-              "exception or NMI"),
-    [EXIT_EXTERNAL_INTERRUPT] = EVENT(exit_resume, 0, "external interrupt"),
-    [EXIT_TRIPLE_FAULT] = EVENT(exit_triple_fault, 0, "triple fault"),
+    [EXIT_EXCEPTION_NMI] = {exit_exception,
+                            STATE_FLOW | FACT_INTERRUPTION | FACT_QUALIFICATION | DELIVERY,
+                            "exception or NMI"},
+    [EXIT_EXTERNAL_INTERRUPT] = {exit_resume, 0, "external interrupt"},
+    [EXIT_TRIPLE_FAULT] = {exit_triple_fault, 0, "triple fault"},
     [EXIT_INIT] = UNUSED("INIT signal"),
     [EXIT_SIPI] = UNUSED("start-up IPI"),
     [EXIT_IO_SMI] = UNUSED("I/O SMI"),
     [EXIT_OTHER_SMI] = UNUSED("other SMI"),
-    [EXIT_INTERRUPT_WINDOW] = EVENT(exit_resume, 0, "interrupt window"),
-    [EXIT_NMI_WINDOW] = EVENT(exit_resume, 0, "NMI window"),
-    [EXIT_TASK_SWITCH] = EVENT(exit_task_switch,
-                               STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
-                                   STATE_DEBUG | FACT_QUALIFICATION | DELIVERY,
-                               "task switch"),
+    [EXIT_INTERRUPT_WINDOW] = {exit_resume, 0, "interrupt window"},
+    [EXIT_NMI_WINDOW] = {exit_resume, 0, "NMI window"},
+    [EXIT_TASK_SWITCH] = {exit_task_switch,
+                          STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | STATE_DEBUG |
+                              FACT_QUALIFICATION | DELIVERY,
+                          "task switch"},
     [EXIT_CPUID] = INSTRUCTION(exit_cpuid, 0, "CPUID"),
     [EXIT_GETSEC] = REFUSED("GETSEC"),
     [EXIT_HLT] = INSTRUCTION(exit_hlt, 0, "HLT"),
@@ -65,25 +61,25 @@ const struct exit_row exit_table[] = {
     [EXIT_IO] = INSTRUCTION(exit_io, FACT_QUALIFICATION, "port I/O"),
     [EXIT_RDMSR] = INSTRUCTION(exit_rdmsr, 0, "RDMSR"),
     [EXIT_WRMSR] = INSTRUCTION(exit_wrmsr, 0, "WRMSR"),
-    [EXIT_ENTRY_GUEST_STATE] =
-        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: guest state"),
-    [EXIT_ENTRY_MSR_LOADING] =
-        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: MSR loading"),
+    [EXIT_ENTRY_GUEST_STATE] = {exit_entry_failed, FACT_QUALIFICATION,
+                                "VM entry failed: guest state"},
+    [EXIT_ENTRY_MSR_LOADING] = {exit_entry_failed, FACT_QUALIFICATION,
+                                "VM entry failed: MSR loading"},
     [35] = UNUSED("exit reason 35"),
     [EXIT_MWAIT] = REFUSED("MWAIT"),
-    [EXIT_MONITOR_TRAP] = EVENT(exit_resume, 0, "monitor trap flag"),
+    [EXIT_MONITOR_TRAP] = {exit_resume, 0, "monitor trap flag"},
     [38] = UNUSED("exit reason 38"),
     [EXIT_MONITOR] = REFUSED("MONITOR"),
     [EXIT_PAUSE] = INSTRUCTION(exit_pause, 0, "PAUSE"),
-    [EXIT_ENTRY_MACHINE_CHECK] =
-        EVENT(exit_entry_failed, FACT_QUALIFICATION, "VM entry failed: machine check"),
+    [EXIT_ENTRY_MACHINE_CHECK] = {exit_entry_failed, FACT_QUALIFICATION,
+                                  "VM entry failed: machine check"},
     [42] = UNUSED("exit reason 42"),
-    [EXIT_TPR_THRESHOLD] = EVENT(exit_tpr_threshold, STATE_FLOW, "TPR below threshold"),
-    [EXIT_APIC_ACCESS] =
-        EVENT(exit_apic_access,
-              STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE | FACT_QUALIFICATION | DELIVERY,
-              "APIC access"),
-    [EXIT_VIRTUALIZED_EOI] = EVENT(exit_virtualized_eoi, FACT_QUALIFICATION, "virtualized EOI"),
+    [EXIT_TPR_THRESHOLD] = {exit_tpr_threshold, STATE_FLOW, "TPR below threshold"},
+    [EXIT_APIC_ACCESS] = {exit_apic_access,
+                          STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE |
+                              FACT_QUALIFICATION | DELIVERY,
+                          "APIC access"},
+    [EXIT_VIRTUALIZED_EOI] = {exit_virtualized_eoi, FACT_QUALIFICATION, "virtualized EOI"},
     [EXIT_GDTR_IDTR] = INSTRUCTION(exit_gdtr_idtr,
                                    STATE_STACK | STATE_CONTROL | STATE_SEGMENTS |
                                        FACT_QUALIFICATION | FACT_INSTRUCTION_INFO,
@@ -92,19 +88,19 @@ const struct exit_row exit_table[] = {
                                  STATE_STACK | STATE_CONTROL | STATE_SEGMENTS | FACT_QUALIFICATION |
                                      FACT_INSTRUCTION_INFO,
                                  "access to LDTR or TR"),
-    [EXIT_EPT_VIOLATION] = EVENT(exit_ept_violation,
-                                 STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE |
-                                     FACT_QUALIFICATION | FACT_LINEAR | FACT_PHYSICAL | DELIVERY,
-                                 "EPT violation"),
-    [EXIT_EPT_MISCONFIGURATION] =
-        EVENT(exit_ept_misconfiguration, FACT_PHYSICAL | DELIVERY, "EPT misconfiguration"),
+    [EXIT_EPT_VIOLATION] = {exit_ept_violation,
+                            STATE_FLOW | STATE_STACK | STATE_CONTROL | STATE_MODE |
+                                FACT_QUALIFICATION | FACT_LINEAR | FACT_PHYSICAL | DELIVERY,
+                            "EPT violation"},
+    [EXIT_EPT_MISCONFIGURATION] = {exit_ept_misconfiguration, FACT_PHYSICAL | DELIVERY,
+                                   "EPT misconfiguration"},
     [EXIT_INVEPT] = REFUSED("INVEPT"),
     [EXIT_RDTSCP] = INSTRUCTION(exit_rdtscp, STATE_CONTROL | STATE_MODE | STATE_MSR, "RDTSCP"),
-    [EXIT_PREEMPTION_TIMER] = EVENT(exit_resume, 0, "VMX-preemption timer"),
+    [EXIT_PREEMPTION_TIMER] = {exit_resume, 0, "VMX-preemption timer"},
     [EXIT_INVVPID] = REFUSED("INVVPID"),
     [EXIT_WBINVD] = INSTRUCTION(exit_cache, 0, "WBINVD"),
     [EXIT_XSETBV] = INSTRUCTION(exit_xsetbv, STATE_MODE, "XSETBV"),
-    [EXIT_APIC_WRITE] = EVENT(exit_apic_write, STATE_FLOW | FACT_QUALIFICATION, "APIC write"),
+    [EXIT_APIC_WRITE] = {exit_apic_write, STATE_FLOW | FACT_QUALIFICATION, "APIC write"},
     [EXIT_RDRAND] =
         INSTRUCTION(exit_random, STATE_STACK | FACT_INSTRUCTION_INFO | FACT_RANDOM, "RDRAND"),
     [EXIT_INVPCID] = INSTRUCTION(exit_invpcid,
@@ -127,8 +123,8 @@ const struct exit_row exit_table[] = {
     [71] = UNUSED("exit reason 71"),
     [EXIT_ENQCMD_PASID] = REFUSED("ENQCMD"),
     [EXIT_ENQCMDS_PASID] = REFUSED("ENQCMDS"),
-    [EXIT_BUS_LOCK] = EVENT(exit_resume, 0, "bus lock"),
-    [EXIT_NOTIFY] = EVENT(exit_notify, FACT_QUALIFICATION, "notify window"),
+    [EXIT_BUS_LOCK] = {exit_resume, 0, "bus lock"},
+    [EXIT_NOTIFY] = {exit_notify, FACT_QUALIFICATION, "notify window"},
     [EXIT_SEAMCALL] = REFUSED("SEAMCALL"),
     [EXIT_TDCALL] = REFUSED("TDCALL"),
 };

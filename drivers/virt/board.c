@@ -19,12 +19,6 @@ static struct irq_line isa_irq(struct board *board, unsigned irq)
     return (struct irq_line){.set = set_isa_irq, .controller = board, .input = irq};
 }
 
-static bool put_on_console(void *context, uint8_t byte)
-{
-    const struct board_console *console = context;
-    return console->vm->host->console_write(console->vm, console->port, byte);
-}
-
 static void add_device(struct board *board, struct vdev *device)
 {
     board->device[board->device_count++] = device;
@@ -37,10 +31,7 @@ static void init_uarts(struct board *board, struct vm *vm)
     board->uart_count = vm->config.uart2 ? 2 : 1;
     for (unsigned i = 0; i < board->uart_count; i++) {
         struct vuart *uart = &board->uart[i];
-        board->console[i] = (struct board_console){.vm = vm, .port = i};
-        vuart_init(uart, names[i], vm);
-        uart->put = put_on_console;
-        uart->context = &board->console[i];
+        vuart_init(uart, names[i], vm, i);
         uart->irq = isa_irq(board, irqs[i]);
         add_device(board, &uart->device);
     }
@@ -50,7 +41,7 @@ static void set_memory_number(struct vrtc *rtc, unsigned at, unsigned bytes, uin
 {
     value = MIN(value, BIT(8 * bytes) - 1);
     for (unsigned i = 0; i < bytes; i++)
-        vrtc_set_memory(rtc, at + i, (uint8_t)(value >> 8 * i));
+        rtc->memory[at + i] = (uint8_t)(value >> 8 * i);
 }
 
 // What firmware looks for in the clock's memory.
@@ -206,15 +197,10 @@ void board_reset(struct vm *vm)
         vm_lower_deadline(vm, vdev_deadline(board->device[i]));
 }
 
-uint64_t board_deadline(struct vm *vm)
-{
-    return atomic_load(&vm->device_deadline);
-}
-
 void board_tick(struct vm *vm, uint64_t now)
 {
     struct board *board = vm->board;
-    if (now < board_deadline(vm))
+    if (now < atomic_load(&vm->device_deadline))
         return;
     // NEVER first: a device that another CPU accesses meanwhile lowers it, before or after its tick
     // here.
@@ -224,16 +210,10 @@ void board_tick(struct vm *vm, uint64_t now)
             vm_lower_deadline(vm, vdev_tick(board->device[i], now));
 }
 
-bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte)
+bool board_uart_receive(struct vm *vm, unsigned port, unsigned byte)
 {
     struct board *board = vm->board;
     return port < board->uart_count && vuart_receive(&board->uart[port], byte);
-}
-
-bool board_uart_break(struct vm *vm, unsigned port)
-{
-    struct board *board = vm->board;
-    return port < board->uart_count && vuart_break(&board->uart[port]);
 }
 
 bool board_uart_room(struct vm *vm)

@@ -21,12 +21,6 @@
 #define BOARD_UARTS   2 // COM2 only if the configuration says so
 #define BOARD_DEVICES 16
 
-// Where the output of a UART goes.
-struct board_console {
-    struct vm *vm;
-    unsigned port;
-};
-
 struct board {
     struct vpic pic;
     struct vioapic ioapic;
@@ -40,7 +34,6 @@ struct board {
     struct vfwcfg fwcfg;
     struct vpcitest pci_test;
     struct vuart uart[BOARD_UARTS];
-    struct board_console console[BOARD_UARTS];
     unsigned uart_count;
     unsigned device_count;
     struct vdev *device[BOARD_DEVICES]; // all of them, the interrupt controllers last
@@ -58,19 +51,14 @@ MUST_CHECK status_t board_build(struct board *board, struct vm *vm, uint8_t *tes
 // time goes on: devices take no time that lies before what they have seen.
 void board_reset(struct vm *vm);
 
-// The VM time at which board_tick() wants to be called, or NEVER. Takes no lock.
-uint64_t board_deadline(struct vm *vm);
-
 // Lets the devices do what is due at `now` (VM time) and sets vm->device_deadline anew. Any CPU may
 // call it; cheap when nothing is due.
 void board_tick(struct vm *vm, uint64_t now);
 
-// Input for the guest's serial port `port` (0 to 3). False: there is no such port or its FIFO is
-// full; offer the byte again after the guest has read.
-MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, uint8_t byte);
-
-// A break on the line of port `port`, which Linux takes as the SysRq key. False as above.
-MUST_CHECK bool board_uart_break(struct vm *vm, unsigned port);
+// Input for the guest's serial port `port` (0 to 3), a byte or VUART_BREAK, which Linux takes as
+// the SysRq key. False: there is no such port or its FIFO is full; offer it again after the guest
+// has read.
+MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, unsigned byte);
 
 // Console output has room again: ports that were refused by vm->host->console_write() go on. True:
 // all that the guest wrote is out.

@@ -11,7 +11,6 @@
 // Registers of the MMIO window, and those behind it.
 #define REGISTER_SELECT 0x00
 #define REGISTER_WINDOW 0x10
-#define REGISTER_EOI    0x40
 
 #define INDEX_ID          0x00
 #define INDEX_VERSION     0x01
@@ -40,7 +39,7 @@ static bool send(struct vioapic *ioapic, uint64_t entry)
 {
     if (FIELD_GET(ENTRY_MODE, entry) == DELIVERY_STARTUP) // a reserved mode here
         return false;
-    return lapic_deliver(ioapic->vm, NULL,
+    return lapic_deliver(ioapic->device.vm, NULL,
                          &(struct lapic_message){
                              .destination = (uint32_t)FIELD_GET(ENTRY_DESTINATION, entry),
                              .vector = (uint8_t)FIELD_GET(ENTRY_VECTOR, entry),
@@ -58,17 +57,6 @@ static void serve_level(struct vioapic *ioapic, unsigned pin)
         return;
     if (is_level(*entry) && send(ioapic, *entry))
         *entry |= ENTRY_REMOTE_IRR;
-}
-
-static void end_of_interrupt(struct vioapic *ioapic, uint8_t vector)
-{
-    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
-        uint64_t *entry = &ioapic->redirection[pin];
-        if (!(*entry & ENTRY_REMOTE_IRR) || FIELD_GET(ENTRY_VECTOR, *entry) != vector)
-            continue;
-        *entry &= ~ENTRY_REMOTE_IRR;
-        serve_level(ioapic, pin);
-    }
 }
 
 void vioapic_set(void *controller, unsigned input, bool level)
@@ -92,7 +80,13 @@ void vioapic_eoi(void *controller, uint8_t vector)
 {
     struct vioapic *ioapic = controller;
     spin_lock(&ioapic->device.lock);
-    end_of_interrupt(ioapic, vector);
+    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
+        uint64_t *entry = &ioapic->redirection[pin];
+        if (!(*entry & ENTRY_REMOTE_IRR) || FIELD_GET(ENTRY_VECTOR, *entry) != vector)
+            continue;
+        *entry &= ~ENTRY_REMOTE_IRR;
+        serve_level(ioapic, pin);
+    }
     spin_unlock(&ioapic->device.lock);
 }
 
@@ -104,7 +98,7 @@ static uint32_t read_indexed(const struct vioapic *ioapic)
     if (index == INDEX_ID || index == INDEX_ARBITRATION)
         return (uint32_t)ioapic->id << 24;
     if (index == INDEX_VERSION)
-        return ioapic->version | (VIOAPIC_PINS - 1) << 16;
+        return VIOAPIC_VERSION | (VIOAPIC_PINS - 1) << 16;
     if (index < INDEX_REDIRECTION || pin >= VIOAPIC_PINS)
         return 0;
     return (uint32_t)(ioapic->redirection[pin] >> (index & 1 ? 32 : 0));
@@ -150,8 +144,6 @@ static bool ioapic_access(struct vdev *device, struct access *access)
         ioapic->select = (uint8_t)access->value;
     } else if (offset == REGISTER_WINDOW && whole) {
         write_indexed(ioapic, (uint32_t)access->value);
-    } else if (offset == REGISTER_EOI && whole && ioapic->version >= VIOAPIC_VERSION_DIRECT) {
-        end_of_interrupt(ioapic, (uint8_t)access->value);
     }
     return true;
 }
@@ -167,9 +159,6 @@ static void ioapic_reset(struct vdev *device)
 void vioapic_init(struct vioapic *ioapic, struct vm *vm)
 {
     *ioapic = (struct vioapic){
-        .device = {.name = "ioapic", .access = ioapic_access, .reset = ioapic_reset},
-        .vm = vm,
-        .version = VIOAPIC_VERSION,
-    };
+        .device = {.name = "ioapic", .vm = vm, .access = ioapic_access, .reset = ioapic_reset}};
     ioapic_reset(&ioapic->device);
 }

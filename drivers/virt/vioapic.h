@@ -7,14 +7,11 @@
 
 struct vm;
 
-#define VIOAPIC_PINS           24
-#define VIOAPIC_VERSION        0x11
-#define VIOAPIC_VERSION_DIRECT 0x20 // with an EOI register of its own
+#define VIOAPIC_PINS    24
+#define VIOAPIC_VERSION 0x11 // without an EOI register of its own
 
 struct vioapic {
     struct vdev device;
-    struct vm *vm;
-    uint8_t version;
     uint8_t id;
     uint8_t select;  // IOREGSEL
     uint32_t inputs; // bit n: input n is asserted

@@ -387,8 +387,3 @@ void vrtc_init(struct vrtc *rtc, struct vm *vm)
     rtc->memory[REG_A] = A_RUNNING | 0x06; // 1024 Hz
     rtc->memory[REG_B] = B_24_HOURS;
 }
-
-void vrtc_set_memory(struct vrtc *rtc, unsigned at, uint8_t value)
-{
-    rtc->memory[at % VRTC_BYTES] = value;
-}

@@ -37,6 +37,3 @@ struct vrtc {
 
 // The clock shows vm->host->wall_clock(), which is asked at the first access, plus VM time.
 void vrtc_init(struct vrtc *rtc, struct vm *vm);
-
-// A byte of the memory, before the first entry.
-void vrtc_set_memory(struct vrtc *rtc, unsigned at, uint8_t value);

@@ -161,13 +161,19 @@ static void receive(struct vuart *uart, uint8_t byte, uint8_t error)
     uart->timeout_at = uart->now + timeout_ns(uart);
 }
 
+static bool put(struct vuart *uart, uint8_t byte)
+{
+    struct vm *vm = uart->device.vm;
+    return vm->host->console_write(vm, uart->port, byte);
+}
+
 static void transmit(struct vuart *uart, uint8_t byte)
 {
     uart->transmit_interrupt = false;
     update_irq(uart); // the line falls between two bytes, as edge-triggered inputs need it
     if (uart->modem_control & MCR_LOOP) {
         receive(uart, byte, 0);
-    } else if (uart->transmit.count > 0 || !uart->put || !uart->put(uart->context, byte)) {
+    } else if (uart->transmit.count > 0 || !put(uart, byte)) {
         if (uart->transmit.count == capacity(uart))
             return; // written although THRE was clear: lost, as on the chip
         fifo_push(&uart->transmit, byte, 0);
@@ -336,7 +342,7 @@ static void vuart_reset(struct vdev *device)
     update_irq(uart);
 }
 
-void vuart_init(struct vuart *uart, const char *name, struct vm *vm)
+void vuart_init(struct vuart *uart, const char *name, struct vm *vm, unsigned port)
 {
     *uart = (struct vuart){.device = {.name = name,
                                       .vm = vm,
@@ -344,16 +350,17 @@ void vuart_init(struct vuart *uart, const char *name, struct vm *vm)
                                       .access = vuart_access,
                                       .deadline = vuart_deadline,
                                       .tick = vuart_tick,
-                                      .reset = vuart_reset}};
+                                      .reset = vuart_reset},
+                           .port = port};
     vuart_reset(&uart->device);
 }
 
-static bool take_from_line(struct vuart *uart, uint8_t byte, uint8_t error)
+bool vuart_receive(struct vuart *uart, unsigned byte)
 {
     spin_lock(&uart->device.lock);
     bool taken = uart->receive.count < capacity(uart) && !(uart->modem_control & MCR_LOOP);
     if (taken) {
-        receive(uart, byte, error);
+        receive(uart, (uint8_t)byte, byte == VUART_BREAK ? LSR_BREAK : 0);
         update_irq(uart);
     }
     uint64_t deadline = vuart_deadline(&uart->device);
@@ -362,22 +369,11 @@ static bool take_from_line(struct vuart *uart, uint8_t byte, uint8_t error)
     return taken;
 }
 
-bool vuart_receive(struct vuart *uart, uint8_t byte)
-{
-    return take_from_line(uart, byte, 0);
-}
-
-bool vuart_break(struct vuart *uart)
-{
-    return take_from_line(uart, 0, LSR_BREAK);
-}
-
 bool vuart_room(struct vuart *uart)
 {
     spin_lock(&uart->device.lock);
     bool held = uart->transmit.count > 0;
-    while (uart->transmit.count > 0 &&
-           uart->put(uart->context, uart->transmit.byte[uart->transmit.first]))
+    while (uart->transmit.count > 0 && put(uart, uart->transmit.byte[uart->transmit.first]))
         fifo_pop(&uart->transmit);
     bool is_out = uart->transmit.count == 0;
     if (held && is_out)

@@ -1,5 +1,5 @@
-// A 16550A UART. Its line is a console: bytes leave by a callback that may have no room for them,
-// and come in by vuart_receive(). The line is as fast as both ends; only the receiver's time-out
+// A 16550A UART. Its line is a console of the host, which may have no room for what leaves; bytes
+// come in by vuart_receive(). The line is as fast as both ends; only the receiver's time-out
 // knows the baud rate.
 #pragma once
 
@@ -19,10 +19,7 @@ struct vuart_fifo {
 struct vuart {
     struct vdev device;
     struct irq_line irq;
-    // Takes a byte of output. False: no room; vuart_room() says when there is. Called under the
-    // device's lock, so it must not call the UART.
-    bool (*put)(void *context, uint8_t byte);
-    void *context;
+    unsigned port; // of vm->host->console_write(), which is called under the device's lock
 
     uint16_t divisor;
     uint8_t interrupt_enable;
@@ -37,15 +34,16 @@ struct vuart {
     uint64_t timeout_at;     // when it will, if the FIFO stays as it is
     uint64_t now;            // time of the last access or tick
     struct vuart_fifo receive;
-    struct vuart_fifo transmit; // bytes that put() had no room for
+    struct vuart_fifo transmit; // bytes that the console had no room for
 };
 
-void vuart_init(struct vuart *uart, const char *name, struct vm *vm);
+void vuart_init(struct vuart *uart, const char *name, struct vm *vm, unsigned port);
+
+#define VUART_BREAK 0x100 // instead of a byte
 
 // A byte, or a break, from the line. False: no room, or the guest has looped the line back; offer
 // it again later.
-MUST_CHECK bool vuart_receive(struct vuart *uart, uint8_t byte);
-MUST_CHECK bool vuart_break(struct vuart *uart);
+MUST_CHECK bool vuart_receive(struct vuart *uart, unsigned byte);
 
-// put() has room again: held bytes go out until it refuses one. True: none is held any more.
+// The console has room again: held bytes go out until it refuses one. True: none is held any more.
 bool vuart_room(struct vuart *uart);

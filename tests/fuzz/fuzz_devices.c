@@ -68,7 +68,7 @@ static void check_board(void)
     for (unsigned i = 0; i < board.device_count; i++) {
         struct vdev *device = board.device[i];
         check(device->lock.next == device->lock.serving);
-        check(board_deadline(&vm) <= vdev_deadline(device));
+        check(vm.device_deadline <= vdev_deadline(device));
     }
 }
 
@@ -107,14 +107,14 @@ static void access_memory(struct input *input, uint64_t at, bool write)
 static void tick(void)
 {
     board_tick(&vm, now);
-    check(board_deadline(&vm) > now);
+    check(vm.device_deadline > now);
 }
 
 static void speak(struct input *input)
 {
     unsigned port = (unsigned)take(input, 1) % 3;
     if (take(input, 1) & 1)
-        (void)board_uart_break(&vm, port);
+        (void)board_uart_receive(&vm, port, VUART_BREAK);
     else
         (void)board_uart_receive(&vm, port, (uint8_t)take(input, 1));
 }

@@ -170,7 +170,7 @@ static void timer_reaches_both_controllers(void **state)
     vm_mmio_access(&vcpus[0], &enable);
     start_timer();
     assert_false(vm.irqchip.pic_pending(vm.irqchip.pic));
-    uint64_t due = board_deadline(&vm);
+    uint64_t due = vm.device_deadline;
     assert_true(due > now && due <= now + 1000000);
     assert_true(kicks[0] > 0); // the deadline is news for vCPU 0
     assert_true(vcpus[0].requests & REQUEST_TIMER);
@@ -183,7 +183,7 @@ static void timer_reaches_both_controllers(void **state)
     assert_true(vcpus[0].requests & REQUEST_EVENT);
     assert_false(vcpus[0].requests & REQUEST_TIMER); // vCPU 0 ticks: it knows
     assert_int_equal(lapic_pending(&vcpus[0]), 0x51);
-    assert_true(board_deadline(&vm) > due);
+    assert_true(vm.device_deadline > due);
     assert_int_equal(kicks[1], 0);
 }
 
@@ -193,8 +193,8 @@ static void tick_passes_over_a_thousand_periods(void **state)
     start_timer();
     now += 1000000000;
     board_tick(&vm, now);
-    assert_true(board_deadline(&vm) > now);
-    assert_true(board_deadline(&vm) <= now + 1000000);
+    assert_true(vm.device_deadline > now);
+    assert_true(vm.device_deadline <= now + 1000000);
 }
 
 static void console_goes_both_ways(void **state)
@@ -213,7 +213,7 @@ static void console_goes_both_ways(void **state)
     assert_true(board_uart_receive(&vm, 0, 'q'));
     assert_true(board_uart_receive(&vm, 1, 'r'));
     assert_false(board_uart_receive(&vm, 2, 's'));
-    assert_false(board_uart_break(&vm, ~0U));
+    assert_false(board_uart_receive(&vm, ~0U, VUART_BREAK));
     assert_int_equal(in(0x3f8, 1), 'q');
     assert_int_equal(in(0x2f8, 1), 'r');
 }
@@ -225,12 +225,12 @@ static void receive_timeout_is_a_deadline(void **state)
     out(0x3fc, 1, 0x08);
     out(0x3f9, 1, 0x01);
     assert_true(board_uart_receive(&vm, 0, 'q'));
-    uint64_t due = board_deadline(&vm);
+    uint64_t due = vm.device_deadline;
     assert_int_not_equal(due, NEVER);
     assert_true(vcpus[0].requests & REQUEST_TIMER);
     board_tick(&vm, due);
     assert_int_equal(in(0x3fa, 1), 0xcc);
-    assert_int_equal(board_deadline(&vm), NEVER);
+    assert_int_equal(vm.device_deadline, NEVER);
 }
 
 static void guests_end_themselves(void **state)
@@ -413,9 +413,9 @@ static void reset_is_the_state_after_power_on(void **state)
     out(0x80, 1, 0x12);
     out(0x21, 1, 0xff);
     redirect(4, 0x54);
-    assert_int_not_equal(board_deadline(&vm), NEVER);
+    assert_int_not_equal(vm.device_deadline, NEVER);
     board_reset(&vm);
-    assert_int_equal(board_deadline(&vm), NEVER);
+    assert_int_equal(vm.device_deadline, NEVER);
     assert_int_equal(in(0x3ff, 1), 0);
     assert_int_equal(in(0xcf9, 1), 0);
     assert_int_equal(in(0x80, 1), 0);

@@ -308,7 +308,7 @@ static void flags_cannot_be_written(void **state)
 static void memory_outlives_a_reset(void **state)
 {
     (void)state;
-    vrtc_set_memory(&rtc, CMOS_CPUS, 3);
+    rtc.memory[CMOS_CPUS] = 3;
     set(0x40, 0x5a);
     set(0x0b, 0x72);
     out(2, 0xc5); // the upper bank
