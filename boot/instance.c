@@ -12,6 +12,7 @@
 #include "loaders/loader.h"
 #include "loaders/memory_map.h"
 #include "mm/frames.h"
+#include "mm/paging.h"
 #include "vmx/guard.h"
 #include "vm/feature.h"
 #include "vm/platform.h"
@@ -45,25 +46,30 @@ static void *source_pointer(struct frame_source *source, hpa_t address)
 
 static struct frame_source frames = {source_allocate, source_free, source_address, source_pointer};
 
-// One region of guest RAM: frames, mapped in the EPT with the largest pages that fit.
+// One region of guest RAM: frames, mapped in the EPT with the largest pages that fit, and seen by
+// this VM's exits alone.
 static status_t add_ram(struct instance *instance, gpa_t start, uint64_t size,
                         struct explanation *why)
 {
     struct gmem *memory = &instance->vm.memory;
     if (!size)
         return STATUS_OK;
-    uint8_t *bytes = NULL;
+    void *piece = NULL;
+    uint64_t whole = align_up(size, PAGE_2M);
     if (size >= PAGE_1G)
-        bytes = frames_allocate(size, PAGE_1G);
-    if (!bytes)
-        bytes = frames_allocate(size, PAGE_2M);
-    if (!bytes)
+        piece = frames_allocate(whole, PAGE_1G);
+    if (!piece)
+        piece = frames_allocate(whole, PAGE_2M);
+    if (!piece)
         return explain(why, STATUS_NO_MEMORY,
                        "%s: memory = %luM does not fit: %lu MiB of this machine's RAM are free",
                        instance->vm.config.name, instance->vm.config.memory >> 20,
                        frames_free_count() * PAGE_SIZE >> 20);
-    memory->region[memory->count++] = (struct gmem_region){start, size, bytes};
-    if (ept_map(&instance->machine.ept, start, hpa((uintptr_t)bytes), size, EPT_RAM) != STATUS_OK)
+    hpa_t ram = hpa((uintptr_t)piece);
+    paging_hide(ram, whole);
+    memory->region[memory->count++] = (struct gmem_region){start, size, paging_window(ram)};
+    if (!paging_view_add(instance->machine.view, ram, whole) ||
+        ept_map(&instance->machine.ept, start, ram, size, EPT_RAM) != STATUS_OK)
         return explain(why, STATUS_NO_MEMORY, "%s: no memory for page tables",
                        instance->vm.config.name);
     return STATUS_OK;
@@ -78,7 +84,8 @@ static status_t make_memory(struct instance *instance, struct explanation *why)
         .execute_only = capabilities_ept_vpid(&machine_capabilities, EPT_EXECUTE_ONLY),
         .physical_bits = machine_capabilities.raw.physical_bits,
     };
-    if (ept_init(&instance->machine.ept, &frames, features) != STATUS_OK)
+    instance->machine.view = paging_view_make();
+    if (!instance->machine.view || ept_init(&instance->machine.ept, &frames, features) != STATUS_OK)
         return explain(why, STATUS_NO_MEMORY, "no memory for page tables");
     struct memory_layout layout = memory_layout(instance->vm.config.memory);
     status_t status = add_ram(instance, gpa(0), layout.low, why);
@@ -221,7 +228,8 @@ bool instance_clear(struct instance *instance, uint64_t until)
     while (at->region < memory->count) {
         const struct gmem_region *region = &memory->region[at->region];
         uint64_t size = MIN(region->size - at->offset, PIECE);
-        frames_clear(region->bytes + at->offset, size);
+        uint8_t *bytes = region->bytes + at->offset;
+        frames_clear(paging_window_hpa(bytes), bytes, size);
         at->offset += size;
         if (at->offset == region->size)
             *at = (struct instance_cursor){.region = at->region + 1};
@@ -356,8 +364,12 @@ void instance_destroy(struct instance *instance)
         ept_destroy(&instance->machine.ept);
     for (unsigned i = 0; i < vm->memory.count; i++) {
         const struct gmem_region *region = &vm->memory.region[i];
-        frames_free(region->bytes, region->size);
+        hpa_t ram = paging_window_hpa(region->bytes);
+        uint64_t whole = align_up(region->size, PAGE_2M);
+        paging_show(ram, whole);
+        frames_free((void *)ram.value, whole);
     }
+    paging_view_free(instance->machine.view);
     if (instance->test_memory)
         frames_free(instance->test_memory, MMIO_TEST_LENGTH);
     setup_release_vm(&instance->machine);

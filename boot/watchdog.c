@@ -7,6 +7,7 @@
 #include "boot/consoles.h"
 #include "boot/vms.h"
 #include "mm/frames.h"
+#include "mm/paging.h"
 #include "vm/watchdog.h"
 #include "vmx/machine.h"
 
@@ -42,7 +43,7 @@ static void name_owner(uint64_t frame, bool is_latent)
     gpa_t page;
     for (unsigned slot = 0; slot < vms_slots(); slot++) {
         struct vm *vm = vms_at(slot);
-        if (!vm || !gmem_find(&vm->memory, (const void *)frame, &page))
+        if (!vm || !gmem_find(&vm->memory, paging_window(hpa(frame)), &page))
             continue;
         format_text(text, sizeof(text), "the page at guest-physical %#lx is broken", page.value);
         vm->host->log(vm, text);

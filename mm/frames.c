@@ -174,15 +174,15 @@ bool frames_retire(hpa_t at)
     return is_remembered;
 }
 
-void frames_clear(void *start, uint64_t size)
+void frames_clear(hpa_t start, void *bytes, uint64_t size)
 {
     if (!retired_count) {
-        memset(start, 0, size);
+        memset(bytes, 0, size);
         return;
     }
     for (uint64_t at = 0; at < size; at += PAGE_SIZE)
-        if (!is_retired(((uintptr_t)start + at) / PAGE_SIZE))
-            memset((uint8_t *)start + at, 0, PAGE_SIZE);
+        if (!is_retired((start.value + at) / PAGE_SIZE))
+            memset((uint8_t *)bytes + at, 0, PAGE_SIZE);
 }
 
 void frames_free(void *start, uint64_t size)

@@ -27,8 +27,9 @@ void frames_free(void *start, uint64_t size);
 // no more can be remembered.
 MUST_CHECK bool frames_retire(hpa_t frame);
 
-// Zeroes allocated memory, whole frames; those that were retired are not touched.
-void frames_clear(void *start, uint64_t size);
+// Zeroes allocated memory, whole frames, which we see at `bytes`; those that were retired are not
+// touched.
+void frames_clear(hpa_t start, void *bytes, uint64_t size);
 
 // Frames that can be allocated now, and the number of all that were added and not reserved. Whoever
 // gives back all that it took leaves the first as it was.

@@ -1,5 +1,11 @@
 // Corbel's own page tables: everything one to one, text readable and executable, the rest not
 // executable, nothing both writable and executable. SDM: "4-Level Paging and 5-Level Paging".
+//
+// Guests' memory is not in that map. It is seen at PAGING_WINDOW, which differs from table to
+// table: in the tables that CPUs start with, and work for the operator with, it shows all RAM; in a
+// VM's view, in which a CPU runs its vCPUs and serves their exits, the RAM of that VM. So what is
+// read by mistake, or speculatively, for one guest is never another's. A view shares all else:
+// nothing but RAM that is hidden and shown changes once the first was made.
 #pragma once
 
 #include "lib/status.h"
@@ -18,6 +24,27 @@ uint64_t paging_root(void); // CR3, below 4 GiB
 // Makes [start, start+size) accessible (one to one) with the given type: device memory, tables of
 // the firmware.
 void *paging_map(hpa_t start, uint64_t size, enum cache_type type);
+
+#define PAGING_WINDOW UINT64_C(0xffff800000000000)
+
+static inline void *paging_window(hpa_t at)
+{
+    return (void *)(PAGING_WINDOW + at.value);
+}
+static inline hpa_t paging_window_hpa(const void *bytes)
+{
+    return hpa((uintptr_t)bytes - PAGING_WINDOW);
+}
+
+// Takes RAM, whole pages of 2 MiB, out of the one-to-one map, and puts it back. CPUs that look at
+// it may do so until their next MOV CR3. By CPU 0 alone, in the tables that it started with.
+void paging_hide(hpa_t start, uint64_t size);
+void paging_show(hpa_t start, uint64_t size);
+
+// A VM's view, as a value for CR3, or 0: no memory. paging_view_add() says false without memory.
+uint64_t paging_view_make(void);
+MUST_CHECK bool paging_view_add(uint64_t view, hpa_t start, uint64_t size);
+void paging_view_free(uint64_t view);
 
 // Takes one page away: a guard below a stack.
 void paging_guard(uint64_t page);

@@ -6,11 +6,13 @@
 #include "vmx/loop.h"
 
 #include "arch/x86_64/apic.h"
+#include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
 #include "lib/panic.h"
 #include "lib/spinlock.h"
 #include "mm/frames.h"
+#include "mm/paging.h"
 #include "vm/kvmsteal.h"
 #include "vmx/guard.h"
 #include "vmx/run.h"
@@ -154,6 +156,7 @@ static void put_away(struct vmx_vcpu *vcpu, enum run_end end)
     uint64_t deadline = NEVER;
     enum sched_state to = SCHED_QUEUED;
     kvmsteal_leaves(&vcpu->guest);
+    write_cr3(paging_root()); // nothing looks at the guest's memory any more
     if (end == RUN_WAITING) {
         uint64_t tsc = vcpu_next_deadline(vcpu);
         deadline = tsc == NEVER ? NEVER : clock_ns(&host_clock, tsc);
@@ -237,6 +240,7 @@ void loop_run(void)
         }
         guard_run(here);
         vcpu_load(vcpu);
+        write_cr3(vcpu->vm->view);
         vcpu->guest.stolen = vcpu->sched.waited;
         kvmsteal_runs(&vcpu->guest);
         put_away(vcpu, vcpu_run(vcpu, until));

@@ -38,6 +38,7 @@ struct vmx_vm {
     uint32_t serial; // unlike its address, no later VM has it
     struct ept ept;
     uint64_t eptp;
+    uint64_t view;                         // CR3 while its vCPUs run: see mm/paging.h
     uint64_t word[CONTROL_WORDS];          // of machine_choice, and what the VM's `trap` adds
     uint8_t *msr_bitmap;                   // one frame
     uint8_t *x2apic_bitmap;                // the same for vCPUs whose x2APIC the CPU virtualizes

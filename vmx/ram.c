@@ -3,6 +3,7 @@
 
 #include "vmx/ram.h"
 
+#include "mm/paging.h"
 #include "vmx/machine.h"
 
 static gpa_t page_of(gpa_t at)
@@ -35,7 +36,7 @@ bool ram_fault(struct vcpu *vcpu, gpa_t at, uint64_t qualification)
         return false;
     spin_lock(&machine->ept_lock);
     status_t status =
-        ept_map(&machine->ept, page_of(at), hpa((uintptr_t)bytes), PAGE_SIZE, EPT_RAM);
+        ept_map(&machine->ept, page_of(at), paging_window_hpa(bytes), PAGE_SIZE, EPT_RAM);
     spin_unlock(&machine->ept_lock);
     return status == STATUS_OK;
 }

@@ -6,6 +6,7 @@
 #include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/panic.h"
 #include "mm/frames.h"
+#include "mm/paging.h"
 
 bool recovery_serve(struct vcpu *vcpu)
 {
@@ -17,7 +18,8 @@ bool recovery_serve(struct vcpu *vcpu)
         return false;
     // What the CPU used for the guest may be ours: its page tables, its VMCS.
     if (action != MCA_TELL_GUEST || !mca_frame(&bank, &frame) ||
-        !gmem_find(&vcpu->vm->memory, (const void *)frame, &page) || !frames_retire(hpa(frame)))
+        !gmem_find(&vcpu->vm->memory, paging_window(hpa(frame)), &page) ||
+        !frames_retire(hpa(frame)))
         panic_machine_check("while a guest ran");
     vcpu->error = (struct mce_error){bank.status, bank.global, page};
     return true;

@@ -139,7 +139,7 @@ static void write_host_constants(const struct vmx_vcpu *vcpu)
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
     vmwrite(VMCS_HOST_RSP, (uintptr_t)vcpu);
-    vmwrite(VMCS_HOST_CR3, paging_root());
+    vmwrite(VMCS_HOST_CR3, vcpu->vm->view);
 }
 
 // ... and what differs, written when a vCPU arrives on a CPU.

@@ -191,7 +191,7 @@ static void what_has_broken_is_given_to_nobody(void **state)
     assert_true(frames_retire(hpa((uintptr_t)piece + PAGE_SIZE)));       // known
     assert_true(frames_retire(hpa(BASE)));                               // free
     assert_true(frames_retire(hpa(UINT64_C(1) << 50)));                  // not RAM
-    frames_clear(piece, 4 * PAGE_SIZE);
+    frames_clear(hpa((uintptr_t)piece), piece, 4 * PAGE_SIZE);
     for (unsigned page = 0; page < 4; page++)
         assert_int_equal(piece[page * PAGE_SIZE], page == 1 ? 0xa5 : 0);
     frames_free(piece, 4 * PAGE_SIZE);

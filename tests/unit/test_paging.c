@@ -36,10 +36,10 @@ static int free_pool(void **state)
     return munmap((void *)POOL, SIZE);
 }
 
-// The entry that maps `address`, found as the CPU does; 0: none. *size is what it covers.
-static uint64_t walk(uint64_t address, uint64_t *size)
+// The entry that maps `address` in these tables, found as the CPU does; 0: none. *size is what it
+// covers.
+static uint64_t walk_in(const uint64_t *table, uint64_t address, uint64_t *size)
 {
-    const uint64_t *table = root;
     for (int shift = 39;; shift -= 9) {
         uint64_t entry = table[address >> shift & 511];
         *size = UINT64_C(1) << shift;
@@ -49,6 +49,11 @@ static uint64_t walk(uint64_t address, uint64_t *size)
             return entry;
         table = (const uint64_t *)(entry & 0xffffffffff000);
     }
+}
+
+static uint64_t walk(uint64_t address, uint64_t *size)
+{
+    return walk_in(root, address, size);
 }
 
 #define UNCACHEABLE UINT64_C(0x18) // PWT and PCD
@@ -102,6 +107,75 @@ static void a_page_that_may_be_written_and_executed_is_found(void **state)
     assert_int_equal(paging_violations(), 1);
 }
 
+// What a CPU in these tables reads at `at` of RAM: by the window, or one to one.
+static bool is_seen(const void *tables, uint64_t at, uint64_t offset)
+{
+    uint64_t size, entry = walk_in(tables, offset + at, &size);
+    if (!entry)
+        return false;
+    assert_int_equal(entry & 0xffffffffff000 & ~(size - 1), at & ~(size - 1));
+    assert_int_equal(entry & NO_EXECUTE, NO_EXECUTE);
+    assert_int_equal(entry & UNCACHEABLE, 0);
+    assert_int_equal(entry & PTE_GLOBAL, 0); // or a MOV CR3 would leave it in the TLB
+    return true;
+}
+
+static void a_view_shows_its_own_guests_memory(void **state)
+{
+    (void)state;
+    const uint64_t one = 4 * GIB, other = 5 * GIB, ours = 6 * GIB - 4096, size = 6 * MIB;
+    paging_init();
+    paging_add_ram(hpa(4 * GIB), 2 * GIB);
+    *entry_at(other + 2 * MIB, LEVEL_4K) |= PTE_ACCESSED; // split once, for whatever reason
+    uint64_t before = frames_free_count();
+    uint64_t view[2] = {paging_view_make(), paging_view_make()};
+    set_shared(hpa(one), size, 0);
+    set_shared(hpa(other), size, 0);
+    assert_true(paging_view_add(view[0], hpa(one), size));
+    assert_true(paging_view_add(view[1], hpa(other), size));
+    for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
+        for (unsigned i = 0; i < 2; i++) {
+            const void *tables = (const void *)view[i];
+            assert_false(is_seen(tables, one + at, 0));
+            assert_false(is_seen(tables, other + at, 0));
+            assert_int_equal(is_seen(tables, one + at, PAGING_WINDOW), i == 0);
+            assert_int_equal(is_seen(tables, other + at, PAGING_WINDOW), i == 1);
+        }
+        assert_false(is_seen(root, one + at, 0));
+        assert_true(is_seen(root, one + at, PAGING_WINDOW));
+        assert_true(is_seen(root, other + at, PAGING_WINDOW));
+    }
+    assert_true(is_seen((const void *)view[0], ours, 0));
+    assert_false(is_seen((const void *)view[0], ours, PAGING_WINDOW));
+    assert_true(is_seen((const void *)view[0], one + size, 0));
+    paging_show(hpa(other), size);
+    for (uint64_t at = 0; at < size; at += PAGE_SIZE)
+        assert_true(is_seen((const void *)view[0], other + at, 0));
+    assert_int_equal(paging_violations(), 0);
+    paging_view_free(view[0]);
+    paging_view_free(view[1]);
+    assert_int_equal(frames_free_count(), before);
+}
+
+static void a_view_without_memory_is_refused(void **state)
+{
+    (void)state;
+    paging_init();
+    paging_add_ram(hpa(4 * GIB), GIB);
+    uint64_t view = paging_view_make();
+    uint8_t *rest[SIZE / PAGE_SIZE];
+    unsigned count = 0;
+    while ((rest[count] = frame_allocate()))
+        count++;
+    assert_false(paging_view_add(view, hpa(4 * GIB), GIB));
+    assert_int_equal(paging_view_make(), 0);
+    frame_free(rest[--count]); // one table of the two
+    assert_false(paging_view_add(view, hpa(4 * GIB), GIB));
+    paging_view_free(view);
+    paging_view_free(0);
+    assert_int_equal(frames_free_count(), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +183,8 @@ int main(void)
                                         free_pool),
         cmocka_unit_test_setup_teardown(a_page_that_may_be_written_and_executed_is_found, make_pool,
                                         free_pool),
+        cmocka_unit_test_setup_teardown(a_view_shows_its_own_guests_memory, make_pool, free_pool),
+        cmocka_unit_test_setup_teardown(a_view_without_memory_is_refused, make_pool, free_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
