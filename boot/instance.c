@@ -287,14 +287,18 @@ static status_t load(struct instance *instance, const struct vms_inputs *inputs,
 {
     struct vm *vm = &instance->vm;
     struct guest_files files;
+    struct explanation wrong;
     status_t status = files_find(&vm->config, inputs->images, inputs->image_count, &files, why);
-    if (status == STATUS_OK)
-        status = offer_modules(instance, &files, why);
+    if (status != STATUS_OK)
+        return status;
+    status = offer_modules(instance, &files, &wrong);
     if (status == STATUS_OK)
         status = loader_load(vm, &files.kernel, files.has_initrd ? &files.initrd : NULL,
-                             files.module, files.module_count, why);
-    instance->is_loaded = status == STATUS_OK;
-    return status;
+                             files.module, files.module_count, &wrong);
+    if (status != STATUS_OK) // a file may be several VMs'
+        return explain(why, status, "VM %s: %s", vm->config.name, wrong.text);
+    instance->is_loaded = true;
+    return STATUS_OK;
 }
 
 enum instance_progress instance_fill(struct instance *instance, const struct vms_inputs *inputs,

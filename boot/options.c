@@ -102,7 +102,7 @@ static const struct option {
 } table[] = {
     {"report", false, set_report, "no value"},
     {"console", true, set_console, "com1 to com4, a port such as 0x3f8, or none"},
-    {"end", true, set_end, "off, halt or panic"},
+    {"end", true, set_end, "off, halt, reset or panic"},
     {"mitigations", true, set_mitigations, "auto, off or force, and perhaps ,nosmt"},
     {"watchdog", true, set_watchdog, "2 to 3600 seconds"},
     {"hang", true, set_hang, "the number of a CPU"},

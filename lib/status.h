@@ -19,7 +19,7 @@ typedef enum status {
 // Where a failing function leaves its explanation: one line that names the thing, the value and the
 // remedy.
 struct explanation {
-    char text[200];
+    char text[256];
 };
 
 // Formats the line into `why` (which may be NULL) and returns `status`: `return explain(why,

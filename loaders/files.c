@@ -2,6 +2,7 @@
 
 #include "loaders/files.h"
 
+#include "lib/print.h"
 #include "lib/string.h"
 #include "vm/suggest.h"
 
@@ -25,10 +26,14 @@ static status_t not_found(const struct search *search, const char *key, const ch
         return explain(search->why, STATUS_NOT_FOUND,
                        "vms.conf:%u: VM %s: %s: no boot module has the name %s; did you mean %s?",
                        line, vm, key, name, near);
+    char names[128] = "none";
+    size_t length = 0;
+    for (unsigned i = 0; i < search->count && length < sizeof(names); i++)
+        length += format_text(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
+                              search->images[i].name);
     return explain(search->why, STATUS_NOT_FOUND,
-                   "vms.conf:%u: VM %s: %s: no boot module has the name %s; add it to the boot "
-                   "medium and its line (module2) to grub.cfg",
-                   line, vm, key, name);
+                   "vms.conf:%u: VM %s: %s: no boot module has the name %s; there are: %s", line,
+                   vm, key, name, names);
 }
 
 static status_t find(const struct search *search, const char *key, const char *name,

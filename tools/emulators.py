@@ -1,6 +1,7 @@
 """The emulators that tools/run knows. Each is a child process whose first serial port is a pseudo-terminal of ours."""
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -146,6 +147,7 @@ class Bochs(Machine):
         for file in (BOCHS_BIOS, BOCHS_VGABIOS):
             if not os.path.exists(file):
                 raise ToolError(f"{file} is missing: apt-get install bochsbios vgabios")
+        self.check_model()
         path = os.path.abspath(self.options.iso)
         medium = f'ata0-master: type=cdrom, path="{path}", status=inserted\nboot: cdrom'
         if self.options.usb:  # its BIOS boots no USB: a hard disk, as BIOSes show a stick; what is written to it is lost
@@ -163,6 +165,13 @@ class Bochs(Machine):
             commands.write("c\n" * 100)
         return ["bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
 
+    def check_model(self):
+        done = subprocess.run(["bochs", "--help", "cpu"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace")
+        models = re.findall(r"^\w+$", done.stdout.partition("Supported CPU models:")[2], re.M)
+        if models and self.model() not in models:
+            raise ToolError(f"Bochs has no CPU named {self.model()}; it has {' '.join(models)}")
+
     def second_port(self):
         path = self.options.com2
         if not path:
@@ -175,7 +184,11 @@ class Bochs(Machine):
                 panics = [line.strip() for line in log if ">>PANIC<<" in line]
         except FileNotFoundError:
             panics = []
-        return panics[-1] if panics else super().last_word()
+        if panics:
+            return panics[-1]
+        with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as output:
+            said = re.search(r"exiting with the following message:\s*(.*)", output.read())
+        return said.group(1) if said else super().last_word()
 
 
 class Qemu(Machine):

@@ -30,18 +30,18 @@ def case_report(t):
 def case_corrupt_kernel(t):
     """A kernel that is no kernel."""
     broken = t.file("vmlinuz", bytes(range(256)) * 64)
-    skipped(t, broken, INITRD, config=VM, says=[r"vmlinuz"])
+    skipped(t, broken, INITRD, config=VM, says=[r"corbel: VM linux: vmlinuz: no kernel but "])
 
 
 def case_truncated_kernel(t):
     """A bzImage that ends too early."""
     broken = t.file("vmlinuz", KERNEL.read_bytes()[:70000])
-    skipped(t, broken, INITRD, config=VM, says=[r"vmlinuz"])
+    skipped(t, broken, INITRD, config=VM, says=[r"corbel: VM linux: vmlinuz: "])
 
 
 def case_missing_initrd(t):
     """The initrd that vms.conf names is no module."""
-    skipped(t, f"vmlinuz={KERNEL}", config=VM, says=[r"initrd\.gz"])
+    skipped(t, f"vmlinuz={KERNEL}", config=VM, says=[r"VM linux: initrd: no boot module has the name initrd\.gz; there are: vms\.conf, vmlinuz"])
 
 
 def case_guest_memory(t):

@@ -50,12 +50,28 @@ static void a_missing_file_is_named(void **state)
                         "did you mean vmlinuz?");
     assert_int_equal(find("vmlinuz", "root.img"), STATUS_NOT_FOUND);
     assert_string_equal(why.text,
-                        "vms.conf:4: VM web: initrd: no boot module has the name root.img; add it "
-                        "to the boot medium and its line (module2) to grub.cfg");
+                        "vms.conf:4: VM web: initrd: no boot module has the name root.img; there "
+                        "are: vmlinuz, initrd.gz, kernel.elf");
     find("vmlinuz", "");
     strcpy(config.module[1].name, "x");
     assert_int_equal(files_find(&config, images, 3, &files, &why), STATUS_NOT_FOUND);
     assert_int_equal(files_find(&config, images, 0, &files, &why), STATUS_NOT_FOUND);
+    assert_non_null(strstr(why.text, "vmlinuz; there are: none"));
+}
+
+static void a_long_list_of_names_is_cut(void **state)
+{
+    static char names[64][8];
+    struct image many[64];
+    (void)state;
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(names[i], sizeof(names[i]), "file%u", i);
+        many[i] = (struct image){names[i], bytes, 1, NULL};
+    }
+    find("vmlinuz", "");
+    assert_int_equal(files_find(&config, many, 64, &files, &why), STATUS_NOT_FOUND);
+    assert_non_null(strstr(why.text, "there are: file0, file1, "));
+    assert_true(strlen(why.text) < sizeof(why.text));
 }
 
 int main(void)
@@ -63,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_files_are_found),
         cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_long_list_of_names_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static void ends(void **state)
     parse("end=hal end= end");
     assert_int_equal(options.end, END_AUTO);
     assert_int_equal(notes.count, 3);
-    assert_non_null(strstr(notes.notes[0].line.text, "end takes off, halt or panic"));
+    assert_non_null(strstr(notes.notes[0].line.text, "end takes off, halt, reset or panic"));
 }
 
 static void every_word_in_one_line(void **state)
