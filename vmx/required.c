@@ -96,8 +96,8 @@ static void print_missing(struct printer *to, const struct vmx_capabilities *cap
     if (row && row->is_met == is_one_format)
         remedy = "switch the cores of one kind off in firmware setup";
     else if (capabilities->raw.hypervisor)
-        remedy = "start QEMU with -cpu host, on a host whose kvm_intel has nested=1 ept=1 "
-                 "unrestricted_guest=1";
+        remedy = "QEMU: -cpu host, kvm_intel nested=1 ept=1 unrestricted_guest=1; "
+                 "others: docs/running.md";
     else if (row && row->is_met == firmware_allows)
         remedy =
             "enable VT-x (Intel Virtualization Technology) in firmware setup, then power-cycle";

@@ -198,7 +198,7 @@ CASES = (
             "preemption_timer", "vnmi", "vpid", "invvpid_single", "invept_single", "ept_ad", "1g",
             "tpr_shadow", "rdtscp", "invpcid", "wbinvd"),
     Case("no-unrestricted", "a CPU without unrestricted guest is refused", cpu="host,-vmx-unrestricted-guest", end="refused",
-         says=(r"unrestricted guest.*start QEMU with -cpu host", r"Corbel cannot run here: 1 of \d+ requirements are missing")),
+         says=(r"unrestricted guest.*QEMU: -cpu host", r"Corbel cannot run here: 1 of \d+ requirements are missing")),
     Case("two-cpus", "the self-test on two CPUs of a q35 board", more="-smp 2 -machine q35",
          says=(r"self-test: [1-9]\d* passed", r"VMX: 2 CPUs")),
     Case("apic-ids", "CPUs whose APIC ids need x2APIC", image=PINNED, more=BIG_IDS,
