@@ -162,7 +162,7 @@ def case_monitor_memory(t):
     desk.asks("x", r"x needs more: x \[/COUNT FORMAT SIZE\] address")
     desk.asks("x 1 2", r"an address is a number or a register")
     desk.asks("x 1 2 3", r"3: one word too many")
-    desk.asks("cpu 1", r"poser has the vCPUs 0 to 0")
+    desk.asks("cpu 1", r"poser has vCPU 0 only")
     desk.asks("cpu", r"vCPU 0 of poser")
     end(t, desk.console)
 
