@@ -92,7 +92,7 @@ void config_set_trap(struct config_parser *parser, const char *key, struct span 
         } else {
             config_unknown(parser, "trap: unknown exit", item, word, &names,
                            "an exception is a name such as pf or a number below 32, the other "
-                           "words stand in the README");
+                           "words stand in docs/settings.md");
         }
     }
 }

@@ -242,7 +242,7 @@ static void each_mistake_has_its_line(void **state)
         {"[vm a]\ntestdev = 1", "vms.conf:2: testdev = 1: give one of: on, off, yes, no"},
         {"[vm a]\ntrap = 32", "vms.conf:2: trap: unknown exit \"32\"; an exception is a name such "
                               "as pf or a number below "
-                              "32, the other words stand in the README"},
+                              "32, the other words stand in docs/settings.md"},
         {"[vm a]\ntrap = io,invlgp",
          "vms.conf:2: trap: unknown exit \"invlgp\"; did you mean \"invlpg\"?"},
         {"[vm a]\ntrap = #pf",
