@@ -16,10 +16,8 @@
 static verdict_t ram_violation(struct vcpu *vcpu, const struct exit *exit)
 {
     const struct vm_host *host = vcpu->vm->host;
-    if (host->memory_fault && host->memory_fault(vcpu, exit->physical, exit->qualification)) {
-        vcpu_note(vcpu, REQUEST_EVENT); // a delivery that it interrupted is repeated
+    if (host->memory_fault && host->memory_fault(vcpu, exit->physical, exit->qualification))
         return again();
-    }
     return stop(STOP_BUG, exit->reason);
 }
 

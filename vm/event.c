@@ -32,6 +32,7 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit)
     if (type_of(event) == EVENT_NMI)
         vcpu->events.nmi_returned = true;
     vcpu->events.pending = event;
+    vcpu_note(vcpu, REQUEST_EVENT); // whatever the handler decides
 }
 
 enum class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };

@@ -7,9 +7,12 @@
 
 void vcpu_request(struct vcpu *vcpu, uint32_t requests)
 {
-    // Release: what was written before the request is seen by the loop that takes it.
-    atomic_fetch_or_explicit(&vcpu->requests, requests, memory_order_release);
-    vcpu->vm->host->kick(vcpu);
+    // What was written before the request is seen by the loop that takes it. While one is left, the
+    // loop is in root or was kicked already: many senders must not keep its CPU busy with NMIs. A
+    // CPU that takes posted interrupts is notified of them in the guest, and leaves theirs.
+    uint32_t before = atomic_fetch_or(&vcpu->requests, requests);
+    if ((requests & ~before) || atomic_load(&vcpu->lapic.posts_notify))
+        vcpu->vm->host->kick(vcpu);
 }
 
 bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)

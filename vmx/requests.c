@@ -31,13 +31,15 @@ static inline void arm_preemption_timer(struct vmx_vcpu *v, uint64_t tsc)
     v->timer_slack = v->timer_slack_full;
 }
 
+// A deadline that has passed is served before the guest is entered: requests of others may call
+// entry after entry off, and a slice must end all the same.
 void requests_rearm_timer(struct vmx_vcpu *v)
 {
     uint64_t tsc = rdtsc();
-    if (__builtin_expect(machine_uses(FEATURE_PREEMPTION_TIMER), true))
-        arm_preemption_timer(v, tsc);
-    else if (tsc >= v->deadline) // its interrupt waits: Bochs keeps it back while IF is clear
+    if (tsc >= v->deadline)
         vcpu_note(&v->guest, REQUEST_TIMER);
+    else if (__builtin_expect(machine_uses(FEATURE_PREEMPTION_TIMER), true))
+        arm_preemption_timer(v, tsc);
 }
 
 // Ticks what is due and arms the timer for what comes next. False: the slice is over.

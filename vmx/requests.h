@@ -19,5 +19,5 @@ __attribute__((cold)) void requests_follow_breakpoints(struct vmx_vcpu *vcpu,
                                                        const struct exit *exit);
 
 // The preemption timer counts only while the guest runs: sets it right after a long time in root
-// operation. Without it, sees that the deadline has passed.
+// operation, or sees that the deadline has passed.
 __attribute__((cold)) void requests_rearm_timer(struct vmx_vcpu *vcpu);

@@ -168,6 +168,7 @@ static void timer_reaches_both_controllers(void **state)
     redirect(GSI_PIT, 0x51);
     struct access enable = {.offset = MMIO_LAPIC + 0xf0, .size = 4, .write = true, .value = 0x1ff};
     vm_mmio_access(&vcpus[0], &enable);
+    atomic_store(&vcpus[0].requests, 0);
     start_timer();
     assert_false(vm.irqchip.pic_pending(vm.irqchip.pic));
     uint64_t due = vm.device_deadline;
