@@ -4,6 +4,10 @@
 
 #include "lib/bits.h"
 
+// Nanoseconds between two ticks of a periodic timer at least. A guest may ask for periods shorter
+// than a tick takes: then it gets fewer, and gets on.
+#define TICK_LEAST UINT64_C(50000)
+
 struct clock {
     uint64_t hz;         // of the TSC
     uint64_t epoch;      // host TSC at VM time 0

@@ -48,11 +48,13 @@ uint64_t lapic_deadline(const struct vcpu *vcpu)
     return vcpu->lapic.deadline;
 }
 
-// The periodic deadline that follows `now`: periods that nobody saw make one interrupt together.
+// The periodic deadline that follows `now`: periods that nobody saw, or that are too short to be
+// seen each, make one interrupt together.
 static uint64_t next_period(const struct vcpu *vcpu, uint64_t now)
 {
     uint64_t length = period(vcpu), deadline = vcpu->lapic.deadline;
-    return length == 0 ? NEVER : deadline + ((now - deadline) / length + 1) * length;
+    uint64_t gone = now - deadline + (length < TICK_LEAST ? TICK_LEAST : 0);
+    return length == 0 ? NEVER : deadline + (gone / length + 1) * length;
 }
 
 void lapic_tick(struct vcpu *vcpu, uint64_t now)
@@ -77,7 +79,10 @@ uint32_t lapic_timer_current(const struct vcpu *vcpu, uint64_t now)
         deadline = next_period(vcpu, now);
     }
     unsigned shift = divide_shift(vcpu);
-    return (uint32_t)((deadline - now + BIT(shift) - 1) >> shift);
+    uint64_t left = deadline - now;
+    if (mode(vcpu) == TIMER_PERIODIC && left > period(vcpu))
+        left = (left - 1) % period(vcpu) + 1;
+    return (uint32_t)((left + BIT(shift) - 1) >> shift);
 }
 
 void lapic_timer_set_count(struct vcpu *vcpu, uint32_t count, uint64_t now)

@@ -3,6 +3,7 @@
 #include "drivers/virt/vpit.h"
 
 #include "drivers/virt/frequency.h"
+#include "vm/clock.h"
 #include "vm/platform.h"
 
 #define CONTROL_CHANNEL   0xc0
@@ -20,6 +21,7 @@
 #define SYSTEM_B_REFRESH 0x10
 #define SYSTEM_B_OUT     0x20
 #define REFRESH_CLOCKS   18 // a refresh each 15 us
+#define TICK_CLOCKS      (TICK_LEAST * PIT_HZ / NS_PER_SECOND)
 
 static bool is_periodic(const struct vpit_channel *channel)
 {
@@ -305,7 +307,8 @@ static void vpit_tick(struct vdev *device, uint64_t now)
     // One edge, however late we are: what a board with a busy CPU would have seen, too.
     irq_set(&pit->irq, false);
     irq_set(&pit->irq, true);
-    pit->rise_at = next_rise(&pit->channel[0], pit->clocks);
+    uint64_t least = pit->channel[0].count < TICK_CLOCKS ? TICK_CLOCKS : 0;
+    pit->rise_at = next_rise(&pit->channel[0], pit->clocks + least);
 }
 
 static void vpit_reset(struct vdev *device)

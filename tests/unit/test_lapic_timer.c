@@ -82,19 +82,36 @@ static void periodic_keeps_its_pace(void **state)
     (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR | PERIODIC, 0);
-    set_initial(100, 0);
-    assert_true(fires(103)); // seen late
-    assert_int_equal(lapic_deadline(cpu), 200);
-    assert_int_equal(current(103), 97);
-    assert_false(fires(199));
-    assert_true(fires(200));
-    assert_true(fires(777)); // four periods in one
-    assert_int_equal(lapic_deadline(cpu), 800);
-    assert_false(fires(777));
-    assert_int_equal(current(850), 50); // due and not yet seen: the count has begun again
-    set_initial(0, 850);
+    set_initial(100000, 0);
+    assert_true(fires(103000)); // seen late
+    assert_int_equal(lapic_deadline(cpu), 200000);
+    assert_int_equal(current(103000), 97000);
+    assert_false(fires(199999));
+    assert_true(fires(200000));
+    assert_true(fires(777000)); // four periods in one
+    assert_int_equal(lapic_deadline(cpu), 800000);
+    assert_false(fires(777000));
+    assert_int_equal(current(850000), 50000); // due and not yet seen: the count has begun again
+    set_initial(0, 850000);
     lapic_eoi(cpu);
     assert_int_equal(lapic_deadline(cpu), NEVER);
+}
+
+// Ticks that nobody could follow are fewer; the count shows each period all the same.
+static void short_periods_come_together(void **state)
+{
+    (void)state;
+    set_divide(0xb, 0);
+    set_lvt(VECTOR | PERIODIC, 0);
+    set_initial(100, 0);
+    assert_true(fires(100));
+    assert_int_equal(lapic_deadline(cpu), 100 + TICK_LEAST + 100);
+    assert_int_equal(current(101), 99);
+    assert_int_equal(current(200), 100);
+    assert_int_equal(current(1234), 66);
+    assert_false(fires(100 + TICK_LEAST + 99));
+    assert_true(fires(100 + TICK_LEAST + 100));
+    lapic_eoi(cpu);
 }
 
 static void masked_timer_counts_in_silence(void **state)
@@ -302,6 +319,7 @@ int main(void)
         X2APIC(divisors),
         X2APIC(one_shot_fires_once),
         X2APIC(periodic_keeps_its_pace),
+        X2APIC(short_periods_come_together),
         X2APIC(masked_timer_counts_in_silence),
         X2APIC(the_longest_count),
         X2APIC(a_new_divisor_keeps_the_count),
