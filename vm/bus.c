@@ -70,12 +70,6 @@ static inline const struct bus_region *region_from(const struct bus *bus, uint64
     return address < bus->near_end ? bus_near(bus, address) : search(bus, address);
 }
 
-const struct bus_region *bus_find(const struct bus *bus, uint64_t address)
-{
-    const struct bus_region *region = region_from(bus, address);
-    return region->device && region->first <= address ? region : NULL;
-}
-
 // Each byte to whoever claims it.
 __attribute__((noinline)) static bool access_by_bytes(const struct bus *bus, struct access *access)
 {
@@ -148,20 +142,4 @@ uint64_t vdev_tick(struct vdev *device, uint64_t now)
         deadline = device->deadline(device);
     spin_unlock(&device->lock);
     return deadline;
-}
-
-uint64_t vdev_deadline(struct vdev *device)
-{
-    spin_lock(&device->lock);
-    uint64_t deadline = device->deadline ? device->deadline(device) : NEVER;
-    spin_unlock(&device->lock);
-    return deadline;
-}
-
-void vdev_reset(struct vdev *device)
-{
-    spin_lock(&device->lock);
-    if (device->reset)
-        device->reset(device);
-    spin_unlock(&device->lock);
 }

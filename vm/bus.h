@@ -31,8 +31,6 @@ struct vdev {
     // never looks at `now`.
     uint64_t (*deadline)(struct vdev *);
     void (*tick)(struct vdev *, uint64_t now);
-    // Back to the state after power-on.
-    void (*reset)(struct vdev *);
     struct spinlock lock; // guards the whole device; vdev_access() and vdev_tick() take it
 };
 
@@ -90,9 +88,6 @@ static inline bool bus_is_within(const struct bus_region *region, uint64_t addre
            (size == 1 || !region->device->bytewise);
 }
 
-// The region that holds `address`, or NULL.
-const struct bus_region *bus_find(const struct bus *bus, uint64_t address);
-
 // Routes one access of at most 8 bytes to the device that claims its first byte; an access that
 // runs over the region's end, or that is wider than a bytewise device, is split at byte
 // granularity. `access->offset` holds the absolute address before and after. False: nobody answered
@@ -104,9 +99,3 @@ bool vdev_access(struct vdev *device, struct access *access);
 
 // Lets the device do what is due at `now`, under its lock. Returns its next deadline, or NEVER.
 uint64_t vdev_tick(struct vdev *device, uint64_t now);
-
-// The device's deadline, under its lock, or NEVER.
-uint64_t vdev_deadline(struct vdev *device);
-
-// Back to the state after power-on, under the device's lock.
-void vdev_reset(struct vdev *device);

@@ -169,7 +169,7 @@ status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
     init_devices(board, vm);
     status_t status =
         vm->config.testdev ? init_test_devices(board, vm, test_memory, why) : STATUS_OK;
-    add_device(board, &board->pic.device); // last: resets lower their inputs
+    add_device(board, &board->pic.device);
     add_device(board, &board->ioapic.device);
     if (status == STATUS_OK)
         status = claim_ports(board, vm, why);
@@ -185,16 +185,6 @@ status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
                                       .ioapic_eoi = vioapic_eoi,
                                       .ioapic = &board->ioapic};
     return STATUS_OK;
-}
-
-void board_reset(struct vm *vm)
-{
-    struct board *board = vm->board;
-    for (unsigned i = 0; i < board->device_count; i++)
-        vdev_reset(board->device[i]);
-    atomic_store(&vm->device_deadline, NEVER);
-    for (unsigned i = 0; i < board->device_count; i++)
-        vm_lower_deadline(vm, vdev_deadline(board->device[i]));
 }
 
 void board_tick(struct vm *vm, uint64_t now)

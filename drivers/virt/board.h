@@ -1,6 +1,6 @@
 // The board: every device that a guest finds outside its CPUs, contained by value and wired
-// together. Built once for each VM before its first entry; afterwards reached through the VM's
-// buses, its irqchip, and the functions below.
+// together. Built before a VM's first entry, and anew when it starts again; afterwards reached
+// through the VM's buses, its irqchip, and the functions below.
 #pragma once
 
 #include "vm/vm.h"
@@ -36,7 +36,7 @@ struct board {
     struct vuart uart[BOARD_UARTS];
     unsigned uart_count;
     unsigned device_count;
-    struct vdev *device[BOARD_DEVICES]; // all of them, the interrupt controllers last
+    struct vdev *device[BOARD_DEVICES]; // all of them
 };
 
 // Builds the board that vm->config asks for: inserts its devices on vm->ports and vm->mmio, freezes
@@ -46,10 +46,6 @@ struct board {
 // explained.
 MUST_CHECK status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
                                 struct explanation *why);
-
-// Every device back to its state after power-on, for a VM that starts anew. No vCPU may run. VM
-// time goes on: devices take no time that lies before what they have seen.
-void board_reset(struct vm *vm);
 
 // Lets the devices do what is due at `now` (VM time) and sets vm->device_deadline anew. Any CPU may
 // call it; cheap when nothing is due.

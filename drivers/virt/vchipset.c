@@ -106,22 +106,11 @@ static bool vchipset_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void vchipset_reset(struct vdev *device)
-{
-    struct vchipset *chipset = CONTAINER_OF(device, struct vchipset, device);
-    chipset->system_a = SYSTEM_A_A20;
-    for (unsigned i = 0; i < ARRAY_LENGTH(chipset->page); i++)
-        chipset->page[i] = 0;
-    for (unsigned i = 0; i < 2; i++)
-        chipset->dma[i] = (struct vdma_controller){.mask = 0x0f};
-}
-
 void vchipset_init(struct vchipset *chipset, struct vm *vm)
 {
-    *chipset = (struct vchipset){.device = {.name = "chipset",
-                                            .vm = vm,
-                                            .bytewise = true,
-                                            .access = vchipset_access,
-                                            .reset = vchipset_reset}};
-    vchipset_reset(&chipset->device);
+    *chipset = (struct vchipset){
+        .device = {.name = "chipset", .vm = vm, .bytewise = true, .access = vchipset_access},
+        .system_a = SYSTEM_A_A20,
+        .dma = {{.mask = 0x0f}, {.mask = 0x0f}},
+    };
 }

@@ -59,20 +59,12 @@ static bool vfwcfg_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void vfwcfg_reset(struct vdev *device)
-{
-    struct vfwcfg *fwcfg = CONTAINER_OF(device, struct vfwcfg, device);
-    fwcfg->selected = find_item(fwcfg, KEY_SIGNATURE);
-    fwcfg->position = 0;
-}
-
 void vfwcfg_init(struct vfwcfg *fwcfg, struct vm *vm)
 {
-    *fwcfg = (struct vfwcfg){
-        .device = {.name = "fw_cfg", .vm = vm, .access = vfwcfg_access, .reset = vfwcfg_reset}};
+    *fwcfg = (struct vfwcfg){.device = {.name = "fw_cfg", .vm = vm, .access = vfwcfg_access},
+                             .selected = find_item(fwcfg, KEY_SIGNATURE)};
     put64(fwcfg->memory, vm->config.memory);
     put16(fwcfg->cpus, (uint16_t)vm->vcpu_count);
-    vfwcfg_reset(&fwcfg->device);
 }
 
 status_t vfwcfg_add_file(struct vfwcfg *fwcfg, const char *name, const void *bytes, uint32_t size,

@@ -180,25 +180,12 @@ static bool vi8042_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void vi8042_reset(struct vdev *device)
-{
-    struct vi8042 *controller = CONTAINER_OF(device, struct vi8042, device);
-    controller->memory[0] = BYTE_SYSTEM | BYTE_NO_KEYBOARD | BYTE_NO_MOUSE;
-    for (unsigned i = 1; i < ARRAY_LENGTH(controller->memory); i++)
-        controller->memory[i] = 0;
-    controller->status = STATUS_UNLOCKED | STATUS_SYSTEM; // as after the firmware's test
-    controller->output = 0;
-    controller->output_port = OUTPUT_IDLE | OUTPUT_A20 | OUTPUT_NO_RESET;
-    controller->command = 0;
-    update_irqs(controller);
-}
-
 void vi8042_init(struct vi8042 *controller, struct vm *vm)
 {
-    *controller = (struct vi8042){.device = {.name = "8042",
-                                             .vm = vm,
-                                             .bytewise = true,
-                                             .access = vi8042_access,
-                                             .reset = vi8042_reset}};
-    vi8042_reset(&controller->device);
+    *controller = (struct vi8042){
+        .device = {.name = "8042", .vm = vm, .bytewise = true, .access = vi8042_access},
+        .memory = {BYTE_SYSTEM | BYTE_NO_KEYBOARD | BYTE_NO_MOUSE},
+        .status = STATUS_UNLOCKED | STATUS_SYSTEM, // as after the firmware's test
+        .output_port = OUTPUT_IDLE | OUTPUT_A20 | OUTPUT_NO_RESET,
+    };
 }

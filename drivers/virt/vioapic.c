@@ -148,17 +148,9 @@ static bool ioapic_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void ioapic_reset(struct vdev *device)
-{
-    struct vioapic *ioapic = CONTAINER_OF(device, struct vioapic, device);
-    ioapic->id = ioapic->select = 0;
-    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
-        ioapic->redirection[pin] = ENTRY_MASKED;
-}
-
 void vioapic_init(struct vioapic *ioapic, struct vm *vm)
 {
-    *ioapic = (struct vioapic){
-        .device = {.name = "ioapic", .vm = vm, .access = ioapic_access, .reset = ioapic_reset}};
-    ioapic_reset(&ioapic->device);
+    *ioapic = (struct vioapic){.device = {.name = "ioapic", .vm = vm, .access = ioapic_access}};
+    for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
+        ioapic->redirection[pin] = ENTRY_MASKED;
 }

@@ -136,20 +136,10 @@ static void reset_function(struct vpci_function *function)
     memcpy(function->value, function->registers->reset, sizeof(function->value));
 }
 
-static void vpci_reset(struct vdev *device)
-{
-    struct vpci *pci = CONTAINER_OF(device, struct vpci, device);
-    pci->address = 0;
-    pci->reset = 0;
-    for (unsigned slot = 0; slot < VPCI_SLOTS; slot++)
-        if (pci->slot[slot])
-            reset_function(pci->slot[slot]);
-}
-
 void vpci_init(struct vpci *pci, struct vm *vm)
 {
     *pci = (struct vpci){
-        .device = {.name = "PCI", .vm = vm, .access = vpci_access, .reset = vpci_reset},
+        .device = {.name = "PCI", .vm = vm, .access = vpci_access},
         .bridge = {.registers = &bridge_registers},
     };
     pci->slot[0] = &pci->bridge;

@@ -89,19 +89,12 @@ static bool vpcitest_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void vpcitest_reset(struct vdev *device)
-{
-    struct vpcitest *test = CONTAINER_OF(device, struct vpcitest, device);
-    test->chosen = TESTS;
-    test->count = 0;
-}
-
 void vpcitest_init(struct vpcitest *test)
 {
     *test = (struct vpcitest){
-        .device = {.name = "PCI test device", .access = vpcitest_access, .reset = vpcitest_reset},
+        .device = {.name = "PCI test device", .access = vpcitest_access},
         .function = {.registers = &registers},
+        .chosen = TESTS,
     };
     test->function.region[0] = test->function.region[1] = &test->device;
-    vpcitest_reset(&test->device);
 }

@@ -297,21 +297,11 @@ static bool vpic_access(struct vdev *device, struct access *access)
     return access->offset >= PORT_ELCR ? access_elcr(pic, access) : access_chip(pic, access);
 }
 
-static void vpic_reset(struct vdev *device)
-{
-    struct vpic *pic = CONTAINER_OF(device, struct vpic, device);
-    for (unsigned i = 0; i < 2; i++)
-        pic->chip[i] = (struct vpic_chip){.lines = pic->chip[i].lines, .lowest = 7};
-    pic->chip[1].level_inputs = BIT32(IRQ_SCI - 8); // as firmware leaves it
-    update(pic);
-}
-
 void vpic_init(struct vpic *pic, struct vm *vm)
 {
-    *pic = (struct vpic){.device = {.name = "8259",
-                                    .vm = vm,
-                                    .bytewise = true,
-                                    .access = vpic_access,
-                                    .reset = vpic_reset}};
-    vpic_reset(&pic->device);
+    *pic = (struct vpic){
+        .device = {.name = "8259", .vm = vm, .bytewise = true, .access = vpic_access},
+        // The level-triggered input as firmware leaves it.
+        .chip = {{.lowest = 7}, {.lowest = 7, .level_inputs = BIT32(IRQ_SCI - 8)}},
+    };
 }

@@ -311,17 +311,6 @@ static void vpit_tick(struct vdev *device, uint64_t now)
     pit->rise_at = next_rise(&pit->channel[0], pit->clocks + least);
 }
 
-static void vpit_reset(struct vdev *device)
-{
-    struct vpit *pit = CONTAINER_OF(device, struct vpit, device);
-    for (unsigned i = 0; i < 3; i++)
-        pit->channel[i] =
-            (struct vpit_channel){.mode = 2, .halves = HALVES_BOTH, .gate = i != 2, .count = 65536};
-    pit->system_b = 0;
-    pit->rise_at = NEVER;
-    irq_set(&pit->irq, true); // mode 2's output rests high
-}
-
 void vpit_init(struct vpit *pit, struct vm *vm)
 {
     *pit = (struct vpit){.device = {.name = "8254",
@@ -329,7 +318,10 @@ void vpit_init(struct vpit *pit, struct vm *vm)
                                     .bytewise = true,
                                     .access = vpit_access,
                                     .deadline = vpit_deadline,
-                                    .tick = vpit_tick,
-                                    .reset = vpit_reset}};
-    vpit_reset(&pit->device);
+                                    .tick = vpit_tick},
+                         .irq = {.level = true}, // mode 2's output rests high
+                         .rise_at = NEVER};
+    for (unsigned i = 0; i < 3; i++)
+        pit->channel[i] =
+            (struct vpit_channel){.mode = 2, .halves = HALVES_BOTH, .gate = i != 2, .count = 65536};
 }

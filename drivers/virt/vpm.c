@@ -129,23 +129,13 @@ static void vpm_tick(struct vdev *device, uint64_t now)
     update_sci(pm);
 }
 
-static void vpm_reset(struct vdev *device)
-{
-    struct vpm *pm = CONTAINER_OF(device, struct vpm, device);
-    pm->status = pm->enable = pm->control = 0;
-    pm->gpe_status = pm->gpe_enable = 0;
-    pm->half_seen = present_half(pm);
-    update_sci(pm);
-}
-
 void vpm_init(struct vpm *pm, struct vm *vm)
 {
     *pm = (struct vpm){.device = {.name = "ACPI PM",
                                   .vm = vm,
                                   .access = vpm_access,
                                   .deadline = vpm_deadline,
-                                  .tick = vpm_tick,
-                                  .reset = vpm_reset}};
+                                  .tick = vpm_tick}};
 }
 
 bool vpm_power_button(struct vpm *pm)

@@ -32,7 +32,6 @@ enum vrtc_register {
 #define B_PERIODIC 0x40
 #define B_ALARM    0x20
 #define B_UPDATE   0x10
-#define B_SQUARE   0x08
 #define B_BINARY   0x04
 #define B_24_HOURS 0x02
 
@@ -365,16 +364,6 @@ static void vrtc_tick(struct vdev *device, uint64_t now)
     update_irq(rtc);
 }
 
-// The battery keeps the date and the memory; the reset line clears flags and enables.
-static void vrtc_reset(struct vdev *device)
-{
-    struct vrtc *rtc = CONTAINER_OF(device, struct vrtc, device);
-    rtc->memory[REG_B] &= (uint8_t) ~(B_PERIODIC | B_ALARM | B_UPDATE | B_SQUARE);
-    rtc->flags = 0;
-    rtc->index[0] = rtc->index[1] = 0;
-    update_irq(rtc);
-}
-
 void vrtc_init(struct vrtc *rtc, struct vm *vm)
 {
     *rtc = (struct vrtc){.device = {.name = "RTC",
@@ -382,8 +371,7 @@ void vrtc_init(struct vrtc *rtc, struct vm *vm)
                                     .bytewise = true,
                                     .access = vrtc_access,
                                     .deadline = vrtc_deadline,
-                                    .tick = vrtc_tick,
-                                    .reset = vrtc_reset}};
+                                    .tick = vrtc_tick}};
     rtc->memory[REG_A] = A_RUNNING | 0x06; // 1024 Hz
     rtc->memory[REG_B] = B_24_HOURS;
 }

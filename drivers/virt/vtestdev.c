@@ -79,15 +79,6 @@ static bool vtestdev_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void vtestdev_reset(struct vdev *device)
-{
-    struct vtestdev *testdev = CONTAINER_OF(device, struct vtestdev, device);
-    testdev->latch = 0;
-    testdev->matched = 0;
-    for (unsigned i = 0; i < VIOAPIC_PINS; i++)
-        irq_set(&testdev->line[i], false);
-}
-
 // The bus splits what runs over the memory's end.
 static bool memory_access(struct vdev *device, struct access *access)
 {
@@ -99,18 +90,10 @@ static bool memory_access(struct vdev *device, struct access *access)
     return true;
 }
 
-static void memory_reset(struct vdev *device)
-{
-    memset(CONTAINER_OF(device, struct vtestdev, memory)->bytes, 0, MMIO_TEST_LENGTH);
-}
-
 void vtestdev_init(struct vtestdev *testdev, struct vm *vm, uint8_t *bytes)
 {
-    *testdev = (struct vtestdev){
-        .device = {.name = "test device",
-                   .vm = vm,
-                   .access = vtestdev_access,
-                   .reset = vtestdev_reset},
-        .bytes = bytes,
-        .memory = {.name = "test memory", .access = memory_access, .reset = memory_reset}};
+    *testdev =
+        (struct vtestdev){.device = {.name = "test device", .vm = vm, .access = vtestdev_access},
+                          .bytes = bytes,
+                          .memory = {.name = "test memory", .access = memory_access}};
 }

@@ -324,24 +324,6 @@ static void vuart_tick(struct vdev *device, uint64_t now)
     }
 }
 
-static void vuart_reset(struct vdev *device)
-{
-    struct vuart *uart = CONTAINER_OF(device, struct vuart, device);
-    uart->divisor = 12; // 9600 baud
-    uart->interrupt_enable = 0;
-    uart->fifo_control = 0;
-    uart->line_control = LCR_WORD;
-    uart->modem_control = 0;
-    uart->line_errors = 0;
-    uart->modem_status = MSR_CTS | MSR_DSR | MSR_DCD;
-    uart->scratch = 0;
-    uart->transmit_interrupt = false;
-    uart->receive_timeout = false;
-    uart->receive.count = 0;
-    uart->transmit.count = 0;
-    update_irq(uart);
-}
-
 void vuart_init(struct vuart *uart, const char *name, struct vm *vm, unsigned port)
 {
     *uart = (struct vuart){.device = {.name = name,
@@ -349,10 +331,11 @@ void vuart_init(struct vuart *uart, const char *name, struct vm *vm, unsigned po
                                       .bytewise = true,
                                       .access = vuart_access,
                                       .deadline = vuart_deadline,
-                                      .tick = vuart_tick,
-                                      .reset = vuart_reset},
-                           .port = port};
-    vuart_reset(&uart->device);
+                                      .tick = vuart_tick},
+                           .port = port,
+                           .divisor = 12, // 9600 baud
+                           .line_control = LCR_WORD,
+                           .modem_status = MSR_CTS | MSR_DSR | MSR_DCD};
 }
 
 bool vuart_receive(struct vuart *uart, unsigned byte)

@@ -68,7 +68,7 @@ static void check_board(void)
     for (unsigned i = 0; i < board.device_count; i++) {
         struct vdev *device = board.device[i];
         check(device->lock.next == device->lock.serving);
-        check(vm.device_deadline <= vdev_deadline(device));
+        check(vm.device_deadline <= (device->deadline ? device->deadline(device) : NEVER));
     }
 }
 
@@ -151,10 +151,6 @@ static void step(struct input *input)
     case 7:
         if (vm.irqchip.pic_pending(vm.irqchip.pic))
             (void)vm.irqchip.pic_acknowledge(vm.irqchip.pic);
-        break;
-    case 8:
-        if (take(input, 1) == 0x5a)
-            board_reset(&vm);
         break;
     default:
         access_port(input, what & 1);

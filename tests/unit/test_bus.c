@@ -73,17 +73,22 @@ static void full_table_is_an_error(void **state)
 
 // The same answers frozen and not frozen, by comparison with a linear search, below and above the
 // near table.
-static void find_agrees_with_linear_search(void **state)
+static bool answers(const struct bus *bus, uint64_t address)
+{
+    return bus_access(bus, &(struct access){.offset = address, .size = 1});
+}
+
+static void look_up_agrees_with_linear_search(void **state)
 {
     (void)state;
     static struct bus bus = {.name = "ports"};
     struct recorder a = recorder("a", 0);
     struct explanation why;
-    assert_null(bus_find(&bus, 0));
+    assert_false(answers(&bus, 0));
     bus_freeze(&bus);
-    assert_null(bus_find(&bus, 0));
-    assert_null(bus_find(&bus, 77));
-    assert_null(bus_find(&bus, ~0ULL));
+    assert_false(answers(&bus, 0));
+    assert_false(answers(&bus, 77));
+    assert_false(answers(&bus, ~0ULL));
     bus.frozen = false;
     bus.near_end = 0;
     uint64_t at = 0;
@@ -95,11 +100,11 @@ static void find_agrees_with_linear_search(void **state)
     assert_true(at > BUS_NEAR << BUS_NEAR_SHIFT);
     for (unsigned frozen = 0; frozen < 2; frozen++) {
         for (uint64_t address = 0; address < at + 20; address++) {
-            const struct bus_region *expected = NULL;
+            bool expected = false;
+            a.count = 0;
             for (unsigned i = 0; i < bus.count; i++)
-                if (bus.region[i].first <= address && address <= bus.region[i].last)
-                    expected = &bus.region[i];
-            assert_ptr_equal(bus_find(&bus, address), expected);
+                expected |= bus.region[i].first <= address && address <= bus.region[i].last;
+            assert_int_equal(answers(&bus, address), expected);
         }
         bus_freeze(&bus);
     }
@@ -236,7 +241,7 @@ static void earlier_deadline_reaches_the_vm(void **state)
     assert_int_equal(vm.device_deadline, 500);
     assert_int_equal(kicks, 1);
     assert_int_equal(vcpu.requests, REQUEST_TIMER);
-    assert_int_equal(vdev_deadline(&a.device), 500);
+    assert_int_equal(a.device.deadline(&a.device), 500);
     assert_int_equal(a.device.lock.next, a.device.lock.serving);
 }
 
@@ -245,7 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(insertion_keeps_order_and_refuses_overlap),
         cmocka_unit_test(full_table_is_an_error),
-        cmocka_unit_test(find_agrees_with_linear_search),
+        cmocka_unit_test(look_up_agrees_with_linear_search),
         cmocka_unit_test(access_goes_to_the_device_with_its_offset),
         cmocka_unit_test(parts_share_one_base),
         cmocka_unit_test(silence_is_all_ones),

@@ -126,15 +126,12 @@ static void internal_memory(void **state)
     assert_int_equal(ask(0x3e), 0);
     command(0x60, 0x00); // the system flag is a bit of it
     assert_int_equal(in(0x64) & 0x04, 0);
-    command(0x60, 0x40);
-    out(0x64, 0xd3);
-    vdev_reset(&controller.device);
+    fresh_controller(state);
     assert_int_equal(in(0x64), 0x14);
     assert_int_equal(in(0x60), 0);
     out(0x60, 0xf2); // no command waits for it: it goes to the keyboard
     assert_int_equal(in(0x64) & 0x61, 0x41);
-    in(0x60);
-    vdev_reset(&controller.device);
+    fresh_controller(state);
     assert_int_equal(ask(0x20), 0x34);
     assert_int_equal(ask(0x3f), 0);
 }

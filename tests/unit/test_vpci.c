@@ -135,7 +135,7 @@ static void only_writable_bits_change(void **state)
         out(0, 4, address(0, 3, 0, writes[i].reg));
         out(4 + writes[i].low, (uint8_t)writes[i].size, writes[i].value);
         assert_int_equal(in(4, 4), writes[i].expected);
-        vdev_reset(&pci.device);
+        pci_with_probe(state);
         out(0, 4, address(0, 3, 0, writes[i].reg));
         uint32_t reset = writes[i].reg < 64 ? registers.reset[writes[i].reg / 4] : 0;
         assert_int_equal(in(4, 4), reset);
@@ -180,7 +180,7 @@ static void regions_answer_where_they_are(void **state)
     probe.refuses = true;
     assert_int_equal(in(0xfeb00010, 2), 0xffff);
     probe.refuses = false;
-    vdev_reset(&pci.device);
+    pci_with_probe(state);
     assert_true(out(0xd0000008, 4, 0x99));
     assert_true(probe.seen.write && probe.seen.value == 0x99 && probe.seen.offset == 8);
 }

@@ -91,10 +91,6 @@ static void no_test_is_chosen_at_first(void **state)
     (void)state;
     for (uint32_t at = 0; at < 4096; at++)
         assert_int_equal(in(0, at, 1), 0);
-    out(0, 0, 1, 1);
-    assert_int_not_equal(in(0, 4, 4), 0);
-    vdev_reset(&test.device);
-    assert_int_equal(in(0, 4, 4), 0);
     out(0, 2048, 1, 0xfa);
     assert_int_equal(in(0, 12, 4), 0);
 }

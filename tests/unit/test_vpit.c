@@ -86,10 +86,10 @@ static void mode_0_counts_once_and_interrupts(void **state)
     out(0x43, 0x30);
     assert_false(irq);
     out(0x40, 0xe8);
-    assert_int_equal(vdev_deadline(&pit.device), NEVER); // half a count
+    assert_int_equal(pit.device.deadline(&pit.device), NEVER); // half a count
     out(0x40, 0x03);
     assert_int_equal(in_count(0), 1000);
-    uint64_t due = vdev_deadline(&pit.device);
+    uint64_t due = pit.device.deadline(&pit.device);
     assert_int_equal(clocks_at(due, PIT_HZ), 5 * PIT_HZ + 1000);
     assert_int_equal(clocks_at(due - 1, PIT_HZ), 5 * PIT_HZ + 999);
     assert_int_equal(vm.device_deadline, due);
@@ -112,7 +112,7 @@ static void mode_2_is_periodic_and_never_in_a_burst(void **state)
     out_count(0, 4773); // 250 Hz
     assert_int_equal(edges, 0);
     for (unsigned i = 1; i <= 250; i++) {
-        now = vdev_deadline(&pit.device);
+        now = pit.device.deadline(&pit.device);
         assert_int_equal(clocks_at(now, PIT_HZ), 5ULL * PIT_HZ + 4773ULL * i);
         vdev_tick(&pit.device, now);
         assert_int_equal(edges, i);
@@ -140,7 +140,7 @@ static void new_count_waits_for_the_end_of_the_period(void **state)
     assert_int_equal(in_count(0), 5000);
     vdev_tick(&pit.device, now);
     assert_int_equal(edges, 1);
-    assert_int_equal(clocks_at(vdev_deadline(&pit.device), PIT_HZ), 5ULL * PIT_HZ + 6000);
+    assert_int_equal(clocks_at(pit.device.deadline(&pit.device), PIT_HZ), 5ULL * PIT_HZ + 6000);
     out(0x43, 0xe2);
     assert_int_equal(in(0x40), 0xb4);
 }
@@ -180,7 +180,7 @@ static void mode_3_interrupts_each_period(void **state)
     out(0x43, 0x36);
     out_count(0, 0); // 65536
     for (unsigned i = 1; i <= 5; i++) {
-        now = vdev_deadline(&pit.device);
+        now = pit.device.deadline(&pit.device);
         assert_int_equal(clocks_at(now, PIT_HZ), 5ULL * PIT_HZ + 65536ULL * i);
         vdev_tick(&pit.device, now);
     }
@@ -202,7 +202,7 @@ static void mode_4_strobes_for_one_clock(void **state)
     out(0x43, 0x38);
     out_count(0, 100);
     uint64_t began = clocks_at(now, PIT_HZ);
-    now = vdev_deadline(&pit.device);
+    now = pit.device.deadline(&pit.device);
     assert_int_equal(clocks_at(now, PIT_HZ), began + 101); // the end of the strobe
     assert_int_equal(vdev_tick(&pit.device, now), NEVER);
     assert_int_equal(edges, 1);

@@ -242,7 +242,7 @@ static void trigger_levels_and_timeout(void **state)
     now += 1000000;
     assert_int_equal(in(DATA), 'a');
     assert_int_equal(in(IIR), 0xc1);
-    assert_int_equal(vdev_deadline(&uart.device), now + 347200);
+    assert_int_equal(uart.device.deadline(&uart.device), now + 347200);
     for (unsigned i = 0; i < 13; i++)
         assert_true(vuart_receive(&uart, (uint8_t)('e' + i)));
     assert_false(vuart_receive(&uart, '!'));
@@ -250,7 +250,7 @@ static void trigger_levels_and_timeout(void **state)
         assert_int_equal(in(DATA), 'b' + i);
     assert_false(irq);
     assert_int_equal(in(LSR), 0x60);
-    assert_int_equal(vdev_deadline(&uart.device), NEVER);
+    assert_int_equal(uart.device.deadline(&uart.device), NEVER);
 }
 
 static void loopback_overruns(void **state)
@@ -309,19 +309,6 @@ static void break_travels_with_its_character(void **state)
     assert_int_equal(in(DATA), 0);
 }
 
-static void reset_forgets(void **state)
-{
-    (void)state;
-    out(MCR, 0x08);
-    out(IER, 0x03);
-    out(FCR, 0xc1);
-    assert_true(vuart_receive(&uart, 'x'));
-    assert_true(irq);
-    vdev_reset(&uart.device);
-    assert_false(irq);
-    after_reset(state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,7 +324,6 @@ int main(void)
         cmocka_unit_test_setup(loopback_overruns, fresh_uart),
         cmocka_unit_test_setup(modem_deltas, fresh_uart),
         cmocka_unit_test_setup(break_travels_with_its_character, fresh_uart),
-        cmocka_unit_test_setup(reset_forgets, fresh_uart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
