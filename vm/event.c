@@ -35,23 +35,26 @@ void event_take_interrupted(struct vcpu *vcpu, const struct exit *exit)
     vcpu_note(vcpu, REQUEST_EVENT); // whatever the handler decides
 }
 
-enum class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
+enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
+
+#define CONTRIBUTORY                                                                               \
+    (BIT32(VECTOR_DE) | BIT32(VECTOR_TS) | BIT32(VECTOR_NP) | BIT32(VECTOR_SS) |                   \
+     BIT32(VECTOR_GP) | BIT32(VECTOR_CP))
 
 // SDM: "Interrupt and Exception Classes".
-static enum class class_of(uint8_t vector) {
-    switch (vector){
-        case VECTOR_DE : case VECTOR_TS : case VECTOR_NP : case VECTOR_SS : case VECTOR_GP : case
-        VECTOR_CP : return CLASS_CONTRIBUTORY;
-        case VECTOR_PF : case VECTOR_VE : return CLASS_PAGE_FAULT;
-        case VECTOR_DF : return CLASS_DOUBLE_FAULT;
-        default : return CLASS_BENIGN;
-    }
+static enum exception_class class_of(uint8_t vector)
+{
+    if (vector == VECTOR_DF)
+        return CLASS_DOUBLE_FAULT;
+    if (vector == VECTOR_PF || vector == VECTOR_VE)
+        return CLASS_PAGE_FAULT;
+    return CONTRIBUTORY & BIT32(vector & 31) ? CLASS_CONTRIBUTORY : CLASS_BENIGN;
 }
 
 // SDM: "Conditions for Generating a Double Fault". `first` is what was being delivered.
 enum merge { MERGE_SERIAL, MERGE_DOUBLE_FAULT, MERGE_TRIPLE_FAULT };
 
-static enum merge merge(enum class first, enum class second)
+static enum merge merge(enum exception_class first, enum exception_class second)
 {
     if (first == CLASS_BENIGN || second == CLASS_BENIGN)
         return MERGE_SERIAL;
@@ -76,18 +79,16 @@ static void put_back(struct vcpu *vcpu, struct event event)
 // Handlers of faults find RF set in the flags that were pushed. SDM: "Debug Exceptions",
 // instruction-breakpoint exception condition; traps, aborts and #DB are not among them.
 #define FAULTS                                                                                     \
-    (BIT32(VECTOR_DE) | BIT32(VECTOR_BR) | BIT32(VECTOR_UD) | BIT32(VECTOR_NM) |                   \
-     BIT32(VECTOR_TS) | BIT32(VECTOR_NP) | BIT32(VECTOR_SS) | BIT32(VECTOR_GP) |                   \
-     BIT32(VECTOR_PF) | BIT32(VECTOR_MF) | BIT32(VECTOR_AC) | BIT32(VECTOR_XM) |                   \
-     BIT32(VECTOR_VE) | BIT32(VECTOR_CP))
+    (CONTRIBUTORY | BIT32(VECTOR_BR) | BIT32(VECTOR_UD) | BIT32(VECTOR_NM) | BIT32(VECTOR_PF) |    \
+     BIT32(VECTOR_MF) | BIT32(VECTOR_AC) | BIT32(VECTOR_XM) | BIT32(VECTOR_VE))
 
 bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
     struct event *pending = &vcpu->events.pending;
     if (pending->info) {
-        enum class first = type_of(*pending) == EVENT_EXCEPTION
-                               ? class_of((uint8_t)(pending->info & EVENT_VECTOR))
-                               : CLASS_BENIGN;
+        enum exception_class first = type_of(*pending) == EVENT_EXCEPTION
+                                         ? class_of((uint8_t)(pending->info & EVENT_VECTOR))
+                                         : CLASS_BENIGN;
         switch (merge(first, class_of(vector))) {
         case MERGE_SERIAL:
             put_back(vcpu, *pending);

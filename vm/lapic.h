@@ -124,7 +124,7 @@ struct lapic {
     bool read_by_cpu;      // it answers the guest's reads of the ISR out of the page
     uint8_t *eoi_flag;     // byte of guest RAM by which the guest may end an interrupt, or NULL
     uint32_t errors;       // ESR bits gathered since the guest last wrote the ESR
-    uint64_t deadline;     // of the timer in VM time, or NEVER
+    uint64_t deadline;     // of the timer in VM time, or NEVER: changes come with REQUEST_TIMER
     uint64_t tsc_deadline; // guest TSC in TSC-deadline mode; 0: disarmed
     uint32_t kept[KEPT_REGISTERS]; // as software last wrote them
 
@@ -227,14 +227,6 @@ static inline bool lapic_is_empty(const struct lapic *lapic)
 bool lapic_extint_pending(const struct vcpu *vcpu);
 uint8_t lapic_extint_acknowledge(struct vcpu *vcpu);
 
-// An edge on the pin LINT0 or LINT1 (0, 1) of a vCPU: what its LVT entry says happens. Any CPU may
-// call it.
-void lapic_lint(struct vcpu *vcpu, unsigned pin);
-
-// A local source asks for an interrupt by its LVT entry (LAPIC_LVT_...). Only the CPU that runs the
-// vCPU.
-void lapic_local(struct vcpu *vcpu, enum lapic_offset lvt);
-
 // Notes ESR bits and raises the error interrupt. Only the CPU that runs the vCPU.
 void lapic_error(struct vcpu *vcpu, enum lapic_error error);
 
@@ -262,9 +254,7 @@ bool lapic_may_read_page(unsigned number, bool delivers);
 
 // ---- the timer (vm/lapic_timer.c): 1 GHz of VM time before the divider ----
 
-// VM time at which lapic_tick() wants to be called next, or NEVER. Look again after a tick and
-// after REQUEST_TIMER.
-uint64_t lapic_deadline(const struct vcpu *vcpu);
+// What is due at lapic->deadline, which may have changed afterwards.
 void lapic_tick(struct vcpu *vcpu, uint64_t now);
 
 // To be called after tsc_offset changed: a TSC deadline then falls due at another VM time.

@@ -261,58 +261,6 @@ void lapic_error(struct vcpu *vcpu, enum lapic_error error)
         lapic_raise(vcpu, lvt & LVT_VECTOR);
 }
 
-void lapic_local(struct vcpu *vcpu, enum lapic_offset lvt)
-{
-    uint32_t entry = lapic_get(&vcpu->lapic, lvt);
-    if (entry & LVT_MASKED)
-        return;
-    switch ((enum delivery_mode)FIELD_GET(LVT_MODE, entry)) {
-    case DELIVERY_FIXED:
-        lapic_raise(vcpu, entry & LVT_VECTOR);
-        break;
-    case DELIVERY_NMI:
-        vcpu_note(vcpu, REQUEST_NMI);
-        break;
-    case DELIVERY_INIT:
-        vcpu_note(vcpu, REQUEST_INIT);
-        break;
-    case DELIVERY_LOWEST:
-    case DELIVERY_SMI: // there is no system-management mode here
-    case DELIVERY_RESERVED:
-    case DELIVERY_STARTUP:
-    case DELIVERY_EXTINT:
-        break;
-    }
-}
-
-void lapic_lint(struct vcpu *vcpu, unsigned pin)
-{
-    uint32_t entry = lapic_get(&vcpu->lapic, pin == 0 ? LAPIC_LVT_LINT0 : LAPIC_LVT_LINT1);
-    if (!lapic_enabled(vcpu)) // the pins are then INTR and NMI
-        entry = FIELD_MAKE(LVT_MODE, pin == 0 ? DELIVERY_EXTINT : DELIVERY_NMI);
-    if (entry & LVT_MASKED)
-        return;
-    switch ((enum delivery_mode)FIELD_GET(LVT_MODE, entry)) {
-    case DELIVERY_FIXED:
-        lapic_post(vcpu, entry & LVT_VECTOR, false);
-        break;
-    case DELIVERY_NMI:
-        vcpu_request(vcpu, REQUEST_NMI);
-        break;
-    case DELIVERY_INIT:
-        vcpu_request(vcpu, REQUEST_INIT);
-        break;
-    case DELIVERY_EXTINT:
-        vcpu_request(vcpu, REQUEST_EVENT);
-        break;
-    case DELIVERY_LOWEST:
-    case DELIVERY_SMI:
-    case DELIVERY_RESERVED:
-    case DELIVERY_STARTUP:
-        break;
-    }
-}
-
 // The 8259's INTR reaches the LINT0 pin of vCPU 0, as on most boards.
 static bool lint0_is_extint(const struct vcpu *vcpu)
 {

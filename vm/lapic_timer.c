@@ -43,9 +43,12 @@ void lapic_timer_stop(struct vcpu *vcpu)
     set_deadline(vcpu, NEVER);
 }
 
-uint64_t lapic_deadline(const struct vcpu *vcpu)
+// The entry's delivery mode is always that of a fixed interrupt.
+static void interrupt(struct vcpu *vcpu)
 {
-    return vcpu->lapic.deadline;
+    uint32_t lvt = lapic_get(&vcpu->lapic, LAPIC_LVT_TIMER);
+    if (!(lvt & LVT_MASKED))
+        lapic_raise(vcpu, lvt & LVT_VECTOR);
 }
 
 // The periodic deadline that follows `now`: periods that nobody saw, or that are too short to be
@@ -63,7 +66,7 @@ void lapic_tick(struct vcpu *vcpu, uint64_t now)
         return;
     vcpu->lapic.deadline = mode(vcpu) == TIMER_PERIODIC ? next_period(vcpu, now) : NEVER;
     vcpu->lapic.tsc_deadline = 0;
-    lapic_local(vcpu, LAPIC_LVT_TIMER);
+    interrupt(vcpu);
 }
 
 // ---- one-shot and periodic ----
@@ -138,7 +141,7 @@ static void arm(struct vcpu *vcpu, uint64_t now)
         return;
     }
     lapic_timer_stop(vcpu);
-    lapic_local(vcpu, LAPIC_LVT_TIMER);
+    interrupt(vcpu);
 }
 
 void lapic_timer_set_deadline(struct vcpu *vcpu, uint64_t guest_tsc, uint64_t now)

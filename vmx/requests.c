@@ -17,7 +17,7 @@
 // device wants a tick.
 static uint64_t next_tick(struct vcpu *vcpu)
 {
-    uint64_t deadline = lapic_deadline(vcpu);
+    uint64_t deadline = vcpu->lapic.deadline;
     if (vcpu->id == 0)
         deadline = MIN(deadline, vcpu->vm->device_deadline);
     return deadline;
@@ -48,7 +48,7 @@ static bool serve_timers(struct vmx_vcpu *v)
     struct vcpu *vcpu = &v->guest;
     struct vm *vm = vcpu->vm;
     uint64_t tsc = rdtsc(), now = clock_ns(&vm->clock, tsc);
-    if (lapic_deadline(vcpu) <= now)
+    if (vcpu->lapic.deadline <= now)
         lapic_tick(vcpu, now);
     if (vcpu->id == 0 && vm->device_deadline <= now)
         vm->tick_devices(vm, now);

@@ -253,7 +253,7 @@ static void access_mmio(struct vcpu *vcpu, uint64_t offset, uint8_t size, uint64
 static void tick(struct vcpu *vcpu)
 {
     lapic_tick(vcpu, now);
-    check(lapic_deadline(vcpu) > now);
+    check(vcpu->lapic.deadline > now);
 }
 
 struct operation {
@@ -297,9 +297,6 @@ static void perform(const struct operation *operation)
     case 7:
         vioapic_set(&ioapic, where % 26, write);
         pic_output |= (where & 0x100) != 0;
-        break;
-    case 8:
-        lapic_lint(vcpu, where & 1);
         break;
     case 9: // a guest in the shutdown state starts again
         if (!event_raise(vcpu, (uint8_t)(where % 32), write, (uint32_t)value))

@@ -33,7 +33,7 @@ static void state_after_power_on(void **state)
     for (unsigned i = 0; i < ARRAY_LENGTH(zeroes); i++)
         assert_int_equal(mmio_read(cpu, zeroes[i]), 0);
     assert_true(lapic_enabled(cpu));
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 static void init_clears_all_but_the_base(void **state)
@@ -116,7 +116,7 @@ static void enabling_resets(void **state)
     lapic_raise(cpu, 0x80);
     write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT);
     assert_int_equal(lapic_pending(cpu), -1);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | APIC_BASE_ENABLE);
     assert_int_equal(mmio_read(cpu, LAPIC_TPR), 0);
     assert_int_equal(mmio_read(cpu, LAPIC_SVR), 0xff);
@@ -321,45 +321,6 @@ static void software_disable_masks_the_table(void **state)
     assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), 0x700);
 }
 
-// ---- pins and local sources ----
-
-static void pins_do_as_their_entries_say(void **state)
-{
-    (void)state;
-    lapic_lint(cpu, 1); // masked
-    assert_int_equal(take_requests(cpu), 0);
-    lapic_virtual_wire(cpu);
-    lapic_lint(cpu, 1);
-    assert_int_equal(take_requests(cpu), REQUEST_NMI);
-    lapic_lint(cpu, 0);
-    assert_int_equal(take_requests(cpu), REQUEST_EVENT);
-    mmio_write(cpu, LAPIC_LVT_LINT1, 0x77);
-    lapic_lint(cpu, 1);
-    assert_int_equal(take_vector(cpu), 0x77);
-    mmio_write(cpu, LAPIC_LVT_LINT1, 0x500);
-    take_requests(cpu);
-    lapic_lint(cpu, 1);
-    assert_int_equal(take_requests(cpu), REQUEST_INIT);
-    write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT); // now the pin is NMI
-    take_requests(cpu);
-    lapic_lint(cpu, 1);
-    assert_int_equal(take_requests(cpu), REQUEST_NMI);
-}
-
-static void local_sources(void **state)
-{
-    (void)state;
-    lapic_local(cpu, LAPIC_LVT_PMC);
-    assert_int_equal(take_requests(cpu), 0);
-    mmio_write(cpu, LAPIC_LVT_PMC, 0x400);
-    lapic_local(cpu, LAPIC_LVT_PMC);
-    assert_int_equal(take_requests(cpu), REQUEST_NMI);
-    mmio_write(cpu, LAPIC_LVT_THERMAL, 0xfa);
-    lapic_local(cpu, LAPIC_LVT_THERMAL);
-    assert_int_equal(take_vector(cpu), 0xfa);
-    assert_int_equal(kicks[0], 0);
-}
-
 int main(void)
 {
 #define FRESH(test)   cmocka_unit_test_setup(test, fresh_vm)
@@ -382,8 +343,6 @@ int main(void)
         ENABLED(reserved_addresses_are_errors),
         ENABLED(illegal_error_vector_ends_there),
         ENABLED(software_disable_masks_the_table),
-        ENABLED(pins_do_as_their_entries_say),
-        ENABLED(local_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static void divisors(void **state)
         set_lvt(VECTOR, 0);
         set_divide(cases[i].value, 0);
         set_initial(1000, 5000);
-        assert_int_equal(lapic_deadline(cpu), 5000 + 1000 * cases[i].divisor);
+        assert_int_equal(cpu->lapic.deadline, 5000 + 1000 * cases[i].divisor);
         assert_int_equal(current(5000), 1000);
         assert_int_equal(current(5000 + cases[i].divisor - 1), 1000);
         assert_int_equal(current(5000 + cases[i].divisor), 999);
@@ -72,7 +72,7 @@ static void one_shot_fires_once(void **state)
     assert_int_equal(current(109), 1);
     assert_int_equal(current(110), 0);
     assert_true(fires(110));
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     assert_int_equal(current(111), 0);
     assert_false(fires(1000));
 }
@@ -84,17 +84,17 @@ static void periodic_keeps_its_pace(void **state)
     set_lvt(VECTOR | PERIODIC, 0);
     set_initial(100000, 0);
     assert_true(fires(103000)); // seen late
-    assert_int_equal(lapic_deadline(cpu), 200000);
+    assert_int_equal(cpu->lapic.deadline, 200000);
     assert_int_equal(current(103000), 97000);
     assert_false(fires(199999));
     assert_true(fires(200000));
     assert_true(fires(777000)); // four periods in one
-    assert_int_equal(lapic_deadline(cpu), 800000);
+    assert_int_equal(cpu->lapic.deadline, 800000);
     assert_false(fires(777000));
     assert_int_equal(current(850000), 50000); // due and not yet seen: the count has begun again
     set_initial(0, 850000);
     lapic_eoi(cpu);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 // Ticks that nobody could follow are fewer; the count shows each period all the same.
@@ -105,7 +105,7 @@ static void short_periods_come_together(void **state)
     set_lvt(VECTOR | PERIODIC, 0);
     set_initial(100, 0);
     assert_true(fires(100));
-    assert_int_equal(lapic_deadline(cpu), 100 + TICK_LEAST + 100);
+    assert_int_equal(cpu->lapic.deadline, 100 + TICK_LEAST + 100);
     assert_int_equal(current(101), 99);
     assert_int_equal(current(200), 100);
     assert_int_equal(current(1234), 66);
@@ -122,7 +122,7 @@ static void masked_timer_counts_in_silence(void **state)
     set_initial(100, 0);
     assert_int_equal(current(40), 60);
     assert_false(fires(100));
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 static void the_longest_count(void **state)
@@ -131,7 +131,7 @@ static void the_longest_count(void **state)
     set_divide(0xa, 0);
     set_lvt(VECTOR, 0);
     set_initial(0xffffffff, 0);
-    assert_int_equal(lapic_deadline(cpu), UINT64_C(0xffffffff) * 128);
+    assert_int_equal(cpu->lapic.deadline, UINT64_C(0xffffffff) * 128);
     assert_int_equal(current(0), 0xffffffff);
 }
 
@@ -143,7 +143,7 @@ static void a_new_divisor_keeps_the_count(void **state)
     set_initial(100, 0);
     set_divide(0x0, 60);
     assert_int_equal(current(60), 40);
-    assert_int_equal(lapic_deadline(cpu), 60 + 40 * 2);
+    assert_int_equal(cpu->lapic.deadline, 60 + 40 * 2);
 }
 
 static void a_new_count_does_not_lose_the_old_end(void **state)
@@ -154,7 +154,7 @@ static void a_new_count_does_not_lose_the_old_end(void **state)
     set_initial(100, 0);
     set_initial(100, 150);
     assert_int_equal(take_vector(cpu), VECTOR);
-    assert_int_equal(lapic_deadline(cpu), 250);
+    assert_int_equal(cpu->lapic.deadline, 250);
 }
 
 static void a_new_entry_does_not_lose_the_old_end(void **state)
@@ -183,19 +183,19 @@ static void deadline_fires_at_its_tsc(void **state)
         cpu->tsc_offset = offsets[i];
         set_lvt(VECTOR | DEADLINE, 0);
         set_tsc(guest_tsc(1000) + 5000, 1000);
-        assert_int_equal(lapic_deadline(cpu), 3500);
+        assert_int_equal(cpu->lapic.deadline, 3500);
         uint64_t deadline = guest_tsc(1000) + 5001; // 2501 ns later at 2 GHz, rounded up
         set_tsc(deadline, 1000);
         assert_int_equal(get_tsc(1000), deadline);
         assert_int_equal(current(1000), 0);
-        uint64_t due = lapic_deadline(cpu);
+        uint64_t due = cpu->lapic.deadline;
         assert_int_equal(due, 3501);
         // Never early: at the time at which it fires, every TSC is at the deadline or past it.
         assert_true(guest_tsc(due) - deadline < UINT64_C(1) << 63);
         assert_false(fires(due - 1));
         assert_true(fires(due));
         assert_int_equal(get_tsc(due), 0);
-        assert_int_equal(lapic_deadline(cpu), NEVER);
+        assert_int_equal(cpu->lapic.deadline, NEVER);
     }
 }
 
@@ -223,7 +223,7 @@ static void a_new_deadline_does_not_lose_the_old_one(void **state)
     set_tsc(guest_tsc(0) + 1000, 0);
     set_tsc(guest_tsc(0) + 9000, 1000); // the first is due and nobody has ticked
     assert_int_equal(take_vector(cpu), VECTOR);
-    assert_int_equal(lapic_deadline(cpu), 4500);
+    assert_int_equal(cpu->lapic.deadline, 4500);
 }
 
 static void far_deadlines_never_come(void **state)
@@ -232,18 +232,18 @@ static void far_deadlines_never_come(void **state)
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(UINT64_MAX, 1000);
     assert_int_equal(get_tsc(1000), UINT64_MAX);
-    assert_true(lapic_deadline(cpu) > UINT64_C(1) << 62);
+    assert_true(cpu->lapic.deadline > UINT64_C(1) << 62);
     assert_int_equal(take_vector(cpu), -1);
     cpu->tsc_offset = -TSC_EPOCH; // that host TSC does not exist
     set_tsc(UINT64_MAX, 1000);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     set_tsc(0, 1000);
     assert_int_equal(get_tsc(1000), 0);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     clock_init(&vm.clock, 1000000, 0); // a slow TSC: nanoseconds do not fit 64 bits
     cpu->tsc_offset = 0;
     set_tsc(UINT64_MAX, 1000);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 static void other_modes_ignore_the_deadline(void **state)
@@ -256,7 +256,7 @@ static void other_modes_ignore_the_deadline(void **state)
     set_lvt(VECTOR | DEADLINE, 1000);
     set_initial(100, 1000); // and this mode ignores the count
     assert_int_equal(get(0x838, 1000), 0);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 static void leaving_a_mode_disarms(void **state)
@@ -266,13 +266,13 @@ static void leaving_a_mode_disarms(void **state)
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 1000, 0);
     set_lvt(VECTOR, 10);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     assert_int_equal(get_tsc(10), 0);
     set_initial(1000, 10);
     set_lvt(VECTOR | PERIODIC, 20); // between these two the count goes on
     assert_int_equal(current(20), 990);
     set_lvt(VECTOR | DEADLINE, 30);
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
     assert_int_equal(get_tsc(30), 0);
 }
 
@@ -290,10 +290,10 @@ static void the_deadline_moves_with_the_tsc(void **state)
     (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 20000, 0);
-    uint64_t due = lapic_deadline(cpu);
+    uint64_t due = cpu->lapic.deadline;
     cpu->tsc_offset -= 2000; // the guest set its TSC back by a microsecond
     lapic_tsc_changed(cpu, 0);
-    assert_int_equal(lapic_deadline(cpu), due + 1000);
+    assert_int_equal(cpu->lapic.deadline, due + 1000);
     cpu->tsc_offset += 1000000;
     lapic_tsc_changed(cpu, 0);
     assert_int_equal(take_vector(cpu), VECTOR);

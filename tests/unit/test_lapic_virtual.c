@@ -211,17 +211,17 @@ static void the_timer_knows_what_was_before(void **state)
     written(LAPIC_DIVIDE, 0xb, 0);
     written(LAPIC_LVT_TIMER, 0x20081, 0); // periodic
     written(LAPIC_INITIAL_COUNT, 100000, 0);
-    assert_int_equal(lapic_deadline(cpu), 100000);
+    assert_int_equal(cpu->lapic.deadline, 100000);
     // Due while the old entry stood: it comes by the old vector.
     written(LAPIC_LVT_TIMER, 0x20082, 150000);
     assert_int_equal(lapic_get(apic, LAPIC_LVT_TIMER), 0x20082);
     assert_int_equal(take_vector(cpu), 0x81);
-    assert_int_equal(lapic_deadline(cpu), 200000);
+    assert_int_equal(cpu->lapic.deadline, 200000);
     written(LAPIC_DIVIDE, 0x0, 160000); // half as fast: 40,000 counts are left
-    assert_int_equal(lapic_deadline(cpu), 240000);
+    assert_int_equal(cpu->lapic.deadline, 240000);
     assert_int_equal(lapic_get(apic, LAPIC_DIVIDE), 0);
     written(LAPIC_LVT_TIMER, 0x40082, 170000); // TSC deadline: it stops
-    assert_int_equal(lapic_deadline(cpu), NEVER);
+    assert_int_equal(cpu->lapic.deadline, NEVER);
 }
 
 static void what_may_be_read_in_the_page(void **state)
