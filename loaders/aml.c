@@ -13,7 +13,6 @@
 #define OP_BYTE    0x0a
 #define OP_WORD    0x0b
 #define OP_DWORD   0x0c
-#define OP_STRING  0x0d
 #define OP_QWORD   0x0e
 #define OP_SCOPE   0x10
 #define OP_BUFFER  0x11
@@ -110,12 +109,6 @@ void aml_integer(struct aml *aml, uint64_t value)
     unsigned size = value <= 0xff ? 1 : value <= 0xffff ? 2 : value <= 0xffffffff ? 4 : 8;
     append_byte(aml, size == 1 ? OP_BYTE : size == 2 ? OP_WORD : size == 4 ? OP_DWORD : OP_QWORD);
     append(aml, &value, size);
-}
-
-void aml_string(struct aml *aml, const char *text)
-{
-    append_byte(aml, OP_STRING);
-    append(aml, text, strlen(text) + 1);
 }
 
 static uint32_t hex_digit(char c)

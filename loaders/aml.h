@@ -22,7 +22,6 @@ void aml_end(struct aml *aml, size_t at);
 // Name (name, ...): the value is the object that is appended next.
 void aml_name(struct aml *aml, const char *name);
 void aml_integer(struct aml *aml, uint64_t value);
-void aml_string(struct aml *aml, const char *text);
 
 // The integer that stands for an EISA identifier: three capital letters and four hexadecimal
 // digits, as in "PNP0A03".

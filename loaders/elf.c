@@ -20,11 +20,6 @@
 #define SECTION_32 40
 #define SECTION_64 64
 
-bool elf_recognise(const struct image *image)
-{
-    return image->size >= 4 && memcmp(image->bytes, "\177ELF", 4) == 0;
-}
-
 static bool inside(const struct image *image, uint64_t offset, uint64_t size)
 {
     return offset <= image->size && size <= image->size - offset;
@@ -33,7 +28,7 @@ static bool inside(const struct image *image, uint64_t offset, uint64_t size)
 static status_t check_identity(const struct image *image, struct explanation *why)
 {
     const uint8_t *b = image->bytes;
-    if (!elf_recognise(image))
+    if (image->size < 4 || memcmp(b, "\177ELF", 4) != 0)
         return explain(why, STATUS_INVALID, "%s: not an ELF file", image->name);
     if (image->size < HEADER_32 || (b[4] == CLASS_64 && image->size < HEADER_64))
         return explain(why, STATUS_TRUNCATED,

@@ -35,9 +35,6 @@ struct elf_segment {
     uint64_t linear;
 };
 
-// Whether the file begins as an ELF file does.
-bool elf_recognise(const struct image *image);
-
 // Reads the header of an executable for the 386 or x86-64 and checks that its program headers lie
 // in the file.
 MUST_CHECK status_t elf_open(const struct image *image, struct elf *elf, struct explanation *why);

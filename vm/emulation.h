@@ -38,9 +38,6 @@ MUST_CHECK bool memory_prepare(struct emulation *emulation, enum segment_registe
                                uint64_t offset, unsigned size, bool write,
                                struct linear_span *span);
 
-// The offset in its segment that the memory operand names.
-uint64_t effective_address(const struct emulation *emulation);
-
 // The other operand of a two-operand instruction: an immediate or the register of ModRM.reg.
 uint64_t operand_source(const struct emulation *emulation);
 

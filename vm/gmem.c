@@ -5,6 +5,8 @@
 
 #include "vm/gmem.h"
 
+#include <stdatomic.h>
+
 #include "lib/string.h"
 
 // The RAM at `at` and how many bytes follow it in its region, at most `*length`. NULL: no RAM
@@ -83,6 +85,19 @@ void gmem_store(void *ram, const void *from, uint64_t length)
     default:
         memcpy(ram, from, length);
     }
+}
+
+void gmem_publish(void *version, void *ram, const void *from, uint64_t length)
+{
+    uint32_t number;
+    gmem_load(version, &number, sizeof(number));
+    number = (number | 1) + 2;
+    gmem_store(version, &number, sizeof(number));
+    atomic_thread_fence(memory_order_release);
+    gmem_store(ram, from, length);
+    atomic_thread_fence(memory_order_release);
+    number++;
+    gmem_store(version, &number, sizeof(number));
 }
 
 static bool range_is_ram(const struct gmem *memory, uint64_t at, uint64_t length)

@@ -42,3 +42,7 @@ MUST_CHECK bool gmem_compare_exchange_16(const struct gmem *memory, gpa_t at, ui
 // access, as other CPUs expect of a device's or an instruction's single load and store.
 void gmem_load(const void *ram, void *to, uint64_t length);
 void gmem_store(void *ram, const void *from, uint64_t length);
+
+// Writes what a guest reads between two looks at `version`: odd while it changes, then the next
+// even number.
+void gmem_publish(void *version, void *ram, const void *from, uint64_t length);

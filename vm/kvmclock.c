@@ -31,19 +31,11 @@ struct wall_page {
 };
 _Static_assert(sizeof(struct wall_page) == 12, "guests see this");
 
-// Everything behind the version, between an odd version and the even one that follows it.
+// Everything behind the version.
 static void publish(void *at, const void *page, size_t size)
 {
-    uint32_t version;
-    memcpy(&version, at, sizeof(version));
-    version = (version | 1) + 2;
-    gmem_store(at, &version, sizeof(version));
-    atomic_thread_fence(memory_order_release);
-    memcpy((uint8_t *)at + sizeof(version), (const uint8_t *)page + sizeof(version),
-           size - sizeof(version));
-    atomic_thread_fence(memory_order_release);
-    version++;
-    gmem_store(at, &version, sizeof(version));
+    gmem_publish(at, (uint8_t *)at + sizeof(uint32_t), (const uint8_t *)page + sizeof(uint32_t),
+                 size - sizeof(uint32_t));
 }
 
 // The clock's 32.32 factor as a 0.32 one and a shift.

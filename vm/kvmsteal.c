@@ -29,19 +29,6 @@ static struct steal_page *page_of(const struct vcpu *vcpu, uint64_t value)
                    sizeof(struct steal_page));
 }
 
-static void publish(struct steal_page *page, uint64_t steal)
-{
-    uint32_t version;
-    gmem_load(&page->version, &version, sizeof(version));
-    version = (version | 1) + 2;
-    gmem_store(&page->version, &version, sizeof(version));
-    atomic_thread_fence(memory_order_release);
-    gmem_store(&page->steal, &steal, sizeof(steal));
-    atomic_thread_fence(memory_order_release);
-    version++;
-    gmem_store(&page->version, &version, sizeof(version));
-}
-
 void kvmsteal_runs(struct vcpu *vcpu)
 {
     struct steal_page *page = page_of(vcpu, vcpu->msr.kvm_steal);
@@ -49,7 +36,8 @@ void kvmsteal_runs(struct vcpu *vcpu)
         return;
     if (__atomic_exchange_n(&page->preempted, 0, __ATOMIC_SEQ_CST) & FLUSH_TLB)
         vcpu_note(vcpu, REQUEST_FLUSH_TLB);
-    publish(page, vcpu->stolen - vcpu->stolen_before);
+    uint64_t steal = vcpu->stolen - vcpu->stolen_before;
+    gmem_publish(&page->version, &page->steal, &steal, sizeof(steal));
 }
 
 void kvmsteal_leaves(struct vcpu *vcpu)

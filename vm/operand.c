@@ -59,7 +59,8 @@ bool memory_prepare(struct emulation *emulation, enum segment_register segment, 
     return true;
 }
 
-uint64_t effective_address(const struct emulation *emulation)
+// The offset in its segment that the memory operand names.
+static uint64_t effective_address(const struct emulation *emulation)
 {
     const struct instruction *instruction = &emulation->instruction;
     const struct vcpu *vcpu = emulation->vcpu;

@@ -4,15 +4,6 @@
 
 #include "drivers/virt/board.h"
 
-// Fields of a redirection entry. 82093AA datasheet: "I/O Redirection Table Registers".
-#define ENTRY_VECTOR      UINT64_C(0xff)
-#define ENTRY_MODE        UINT64_C(0x700)
-#define ENTRY_LOGICAL     BIT(11)
-#define ENTRY_REMOTE_IRR  BIT(14)
-#define ENTRY_LEVEL       BIT(15)
-#define ENTRY_MASKED      BIT(16)
-#define ENTRY_DESTINATION BITS(63, 56)
-
 static void report_pic(struct printer *to, const struct vpic *pic)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -32,14 +23,14 @@ static void report_ioapic(struct printer *to, const struct vioapic *ioapic)
     print_to(to, "I/O APIC %u: inputs %06x\n", ioapic->id, ioapic->inputs);
     for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
         uint64_t entry = ioapic->redirection[pin];
-        if ((entry & ENTRY_MASKED) && !FIELD_GET(ENTRY_VECTOR, entry))
+        if ((entry & VIOAPIC_MASKED) && !FIELD_GET(VIOAPIC_VECTOR, entry))
             continue;
         print_to(to, "  pin %2u: vector %02lx %-8s %s to %s %02lx%s%s\n", pin,
-                 FIELD_GET(ENTRY_VECTOR, entry), modes[FIELD_GET(ENTRY_MODE, entry)],
-                 entry & ENTRY_LEVEL ? "level" : "edge ",
-                 entry & ENTRY_LOGICAL ? "logical" : "APIC", FIELD_GET(ENTRY_DESTINATION, entry),
-                 entry & ENTRY_MASKED ? " masked" : "",
-                 entry & ENTRY_REMOTE_IRR ? " waits for EOI" : "");
+                 FIELD_GET(VIOAPIC_VECTOR, entry), modes[FIELD_GET(VIOAPIC_MODE, entry)],
+                 entry & VIOAPIC_LEVEL ? "level" : "edge ",
+                 entry & VIOAPIC_LOGICAL ? "logical" : "APIC",
+                 FIELD_GET(VIOAPIC_DESTINATION, entry), entry & VIOAPIC_MASKED ? " masked" : "",
+                 entry & VIOAPIC_REMOTE_IRR ? " waits for EOI" : "");
     }
 }
 

@@ -17,34 +17,27 @@
 #define INDEX_ARBITRATION 0x02
 #define INDEX_REDIRECTION 0x10
 
-#define ENTRY_VECTOR      BITS(7, 0)
-#define ENTRY_MODE        BITS(10, 8)
-#define ENTRY_LOGICAL     BIT(11)
-#define ENTRY_REMOTE_IRR  BIT(14)
-#define ENTRY_LEVEL       BIT(15)
-#define ENTRY_MASKED      BIT(16)
-#define ENTRY_DESTINATION BITS(63, 56)
-#define ENTRY_WRITABLE    (BITS(11, 0) | BIT(13) | BIT(15) | BIT(16) | ENTRY_DESTINATION)
+#define WRITABLE (BITS(11, 0) | BIT(13) | BIT(15) | BIT(16) | VIOAPIC_DESTINATION)
 
 // ---- messages ----
 
 // Only these modes know levels; the others take the line's edge whatever the entry says.
 static bool is_level(uint64_t entry)
 {
-    uint64_t mode = FIELD_GET(ENTRY_MODE, entry);
-    return (entry & ENTRY_LEVEL) && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST);
+    uint64_t mode = FIELD_GET(VIOAPIC_MODE, entry);
+    return (entry & VIOAPIC_LEVEL) && (mode == DELIVERY_FIXED || mode == DELIVERY_LOWEST);
 }
 
 static bool send(struct vioapic *ioapic, uint64_t entry)
 {
-    if (FIELD_GET(ENTRY_MODE, entry) == DELIVERY_STARTUP) // a reserved mode here
+    if (FIELD_GET(VIOAPIC_MODE, entry) == DELIVERY_STARTUP) // a reserved mode here
         return false;
     return lapic_deliver(ioapic->device.vm, NULL,
                          &(struct lapic_message){
-                             .destination = (uint32_t)FIELD_GET(ENTRY_DESTINATION, entry),
-                             .vector = (uint8_t)FIELD_GET(ENTRY_VECTOR, entry),
-                             .mode = (uint8_t)FIELD_GET(ENTRY_MODE, entry),
-                             .logical = (entry & ENTRY_LOGICAL) != 0,
+                             .destination = (uint32_t)FIELD_GET(VIOAPIC_DESTINATION, entry),
+                             .vector = (uint8_t)FIELD_GET(VIOAPIC_VECTOR, entry),
+                             .mode = (uint8_t)FIELD_GET(VIOAPIC_MODE, entry),
+                             .logical = (entry & VIOAPIC_LOGICAL) != 0,
                              .level = is_level(entry),
                          });
 }
@@ -53,10 +46,10 @@ static bool send(struct vioapic *ioapic, uint64_t entry)
 static void serve_level(struct vioapic *ioapic, unsigned pin)
 {
     uint64_t *entry = &ioapic->redirection[pin];
-    if (!(ioapic->inputs & BIT32(pin)) || (*entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR)))
+    if (!(ioapic->inputs & BIT32(pin)) || (*entry & (VIOAPIC_MASKED | VIOAPIC_REMOTE_IRR)))
         return;
     if (is_level(*entry) && send(ioapic, *entry))
-        *entry |= ENTRY_REMOTE_IRR;
+        *entry |= VIOAPIC_REMOTE_IRR;
 }
 
 void vioapic_set(void *controller, unsigned input, bool level)
@@ -71,7 +64,7 @@ void vioapic_set(void *controller, unsigned input, bool level)
     uint64_t entry = ioapic->redirection[input];
     if (rises && is_level(entry))
         serve_level(ioapic, input);
-    else if (rises && !(entry & ENTRY_MASKED)) // an edge at a masked pin is lost
+    else if (rises && !(entry & VIOAPIC_MASKED)) // an edge at a masked pin is lost
         send(ioapic, entry);
     spin_unlock(&ioapic->device.lock);
 }
@@ -82,9 +75,9 @@ void vioapic_eoi(void *controller, uint8_t vector)
     spin_lock(&ioapic->device.lock);
     for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
         uint64_t *entry = &ioapic->redirection[pin];
-        if (!(*entry & ENTRY_REMOTE_IRR) || FIELD_GET(ENTRY_VECTOR, *entry) != vector)
+        if (!(*entry & VIOAPIC_REMOTE_IRR) || FIELD_GET(VIOAPIC_VECTOR, *entry) != vector)
             continue;
-        *entry &= ~ENTRY_REMOTE_IRR;
+        *entry &= ~VIOAPIC_REMOTE_IRR;
         serve_level(ioapic, pin);
     }
     spin_unlock(&ioapic->device.lock);
@@ -107,9 +100,9 @@ static uint32_t read_indexed(const struct vioapic *ioapic)
 static void write_redirection(struct vioapic *ioapic, unsigned pin, uint64_t value)
 {
     uint64_t *entry = &ioapic->redirection[pin];
-    *entry = (*entry & ~ENTRY_WRITABLE) | (value & ENTRY_WRITABLE);
+    *entry = (*entry & ~WRITABLE) | (value & WRITABLE);
     if (!is_level(*entry)) // software clears a stuck remote IRR by a detour over edge mode
-        *entry &= ~ENTRY_REMOTE_IRR;
+        *entry &= ~VIOAPIC_REMOTE_IRR;
     serve_level(ioapic, pin);
 }
 
@@ -152,5 +145,5 @@ void vioapic_init(struct vioapic *ioapic, struct vm *vm)
 {
     *ioapic = (struct vioapic){.device = {.name = "ioapic", .vm = vm, .access = ioapic_access}};
     for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
-        ioapic->redirection[pin] = ENTRY_MASKED;
+        ioapic->redirection[pin] = VIOAPIC_MASKED;
 }

@@ -10,6 +10,15 @@ struct vm;
 #define VIOAPIC_PINS    24
 #define VIOAPIC_VERSION 0x11 // without an EOI register of its own
 
+// Fields of a redirection entry.
+#define VIOAPIC_VECTOR      BITS(7, 0)
+#define VIOAPIC_MODE        BITS(10, 8)
+#define VIOAPIC_LOGICAL     BIT(11)
+#define VIOAPIC_REMOTE_IRR  BIT(14)
+#define VIOAPIC_LEVEL       BIT(15)
+#define VIOAPIC_MASKED      BIT(16)
+#define VIOAPIC_DESTINATION BITS(63, 56)
+
 struct vioapic {
     struct vdev device;
     uint8_t id;
