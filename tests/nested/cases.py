@@ -194,7 +194,8 @@ CASES = (
     lacking("no-1g", "no EPT pages of 1G", "-vmx-ept-1gb", "1g"),
     lacking("barest", "only what Corbel requires",
             "-vmx-vpid,-vmx-preemption-timer,-vmx-apicv-vid,-vmx-apicv-register,-vmx-apicv-x2apic,-vmx-eptad,-vmx-ept-1gb,"
-            "-vmx-vnmi,-vmx-flexpriority,-vmx-invept-single-context,-vmx-invpcid-exit,-vmx-rdtscp-exit,-vmx-wbinvd-exit",
+            "-vmx-vnmi,-vmx-flexpriority,-vmx-invept-single-context,-vmx-invpcid-exit,-vmx-rdtscp-exit,-vmx-wbinvd-exit,"
+            "-vmx-exit-save-pat,-vmx-exit-save-preemption-timer",
             "preemption_timer", "vnmi", "vpid", "invvpid_single", "invept_single", "ept_ad", "1g",
             "tpr_shadow", "rdtscp", "invpcid", "wbinvd"),
     Case("no-unrestricted", "a CPU without unrestricted guest is refused", cpu="host,-vmx-unrestricted-guest", end="refused",
