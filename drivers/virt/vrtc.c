@@ -100,72 +100,63 @@ static unsigned second_of_day(int64_t seconds)
     return (unsigned)(seconds - floor_days(seconds) * DAY_SECONDS);
 }
 
-static uint8_t read_date(const struct vrtc *rtc, unsigned at)
+// The parts of a date: the register of each, and what a calendar has.
+enum part { SECOND, MINUTE, HOUR, DAY_OF_WEEK, DAY_OF_MONTH, MONTH_OF_YEAR, SHORT_YEAR, CENTURY };
+static const struct {
+    uint8_t at, least, most;
+} parts[] = {
+    [SECOND] = {SECONDS, 0, 59},   [MINUTE] = {MINUTES, 0, 59},
+    [HOUR] = {HOURS, 0, 23},       [DAY_OF_WEEK] = {WEEKDAY, 1, 7},
+    [DAY_OF_MONTH] = {DAY, 1, 31}, [MONTH_OF_YEAR] = {MONTH, 1, 12},
+    [SHORT_YEAR] = {YEAR, 0, 99},  [CENTURY] = {CMOS_CENTURY, 0, 99},
+};
+#define PARTS ARRAY_LENGTH(parts)
+
+// PARTS: the register is none of the date's.
+static unsigned part_at(unsigned at)
 {
-    int64_t seconds = present_second(rtc);
+    unsigned part = 0;
+    while (part < PARTS && parts[part].at != at)
+        part++;
+    return part;
+}
+
+static void take_apart(int64_t seconds, unsigned value[PARTS])
+{
     int64_t days = floor_days(seconds);
     unsigned clock = second_of_day(seconds);
     struct date date = date_from_days(days);
-    switch (at) {
-    case SECONDS:
-        return encode(rtc, clock % 60);
-    case MINUTES:
-        return encode(rtc, clock / 60 % 60);
-    case HOURS:
-        return encode_hour(rtc, clock / 3600);
-    case WEEKDAY:
-        return encode(rtc, weekday_from_days(days));
-    case DAY:
-        return encode(rtc, date.day);
-    case MONTH:
-        return encode(rtc, date.month);
-    case YEAR:
-        return encode(rtc, (unsigned)(date.year % 100));
-    default: // the century
-        return encode(rtc, (unsigned)(date.year / 100));
-    }
+    value[SECOND] = clock % 60;
+    value[MINUTE] = clock / 60 % 60;
+    value[HOUR] = clock / 3600;
+    value[DAY_OF_WEEK] = weekday_from_days(days);
+    value[DAY_OF_MONTH] = date.day;
+    value[MONTH_OF_YEAR] = date.month;
+    value[SHORT_YEAR] = (unsigned)(date.year % 100);
+    value[CENTURY] = (unsigned)(date.year / 100);
 }
 
-static bool is_date(unsigned at)
+static uint8_t read_date(const struct vrtc *rtc, unsigned part)
 {
-    return at == SECONDS || at == MINUTES || at == HOURS || (at >= WEEKDAY && at <= YEAR) ||
-           at == CMOS_CENTURY;
+    unsigned value[PARTS];
+    take_apart(present_second(rtc), value);
+    return part == HOUR ? encode_hour(rtc, value[part]) : encode(rtc, value[part]);
 }
 
-// Changes one part of the date. What no calendar has (month 0, hour 99) is brought into range.
-static void write_date(struct vrtc *rtc, unsigned at, uint8_t value)
+// Changes one part of the date. What no calendar has (month 0, hour 99) is brought into range; the
+// weekday follows from the date.
+static void write_date(struct vrtc *rtc, unsigned part, uint8_t form)
 {
     int64_t seconds = present_second(rtc);
-    unsigned clock = second_of_day(seconds);
-    struct date date = date_from_days(floor_days(seconds));
-    unsigned hour = clock / 3600, minute = clock / 60 % 60, second = clock % 60;
-    unsigned number = decode(rtc, value);
-    switch (at) {
-    case SECONDS:
-        second = MIN(number, 59U);
-        break;
-    case MINUTES:
-        minute = MIN(number, 59U);
-        break;
-    case HOURS:
-        hour = MIN(decode_hour(rtc, value), 23U);
-        break;
-    case DAY:
-        date.day = MAX(MIN(number, 31U), 1U);
-        break;
-    case MONTH:
-        date.month = MAX(MIN(number, 12U), 1U);
-        break;
-    case YEAR:
-        date.year = (int32_t)(date.year / 100 * 100 + MIN(number, 99U));
-        break;
-    case CMOS_CENTURY:
-        date.year = (int32_t)(date.year % 100 + MIN(number, 99U) * 100);
-        break;
-    default: // the weekday follows from the date
-        return;
-    }
-    int64_t written = days_from_date(date) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+    unsigned value[PARTS];
+    take_apart(seconds, value);
+    unsigned number = part == HOUR ? decode_hour(rtc, form) : decode(rtc, form);
+    value[part] = MAX(MIN(number, parts[part].most), parts[part].least);
+    struct date date = {.year = (int32_t)(value[CENTURY] * 100 + value[SHORT_YEAR]),
+                        .month = value[MONTH_OF_YEAR],
+                        .day = value[DAY_OF_MONTH]};
+    int64_t written = days_from_date(date) * DAY_SECONDS + value[HOUR] * 3600 + value[MINUTE] * 60 +
+                      value[SECOND];
     rtc->seconds += written - seconds;
     rtc->seen_second = present_second(rtc);
 }
@@ -298,8 +289,9 @@ static bool is_updating(const struct vrtc *rtc)
 
 static uint8_t read_register(struct vrtc *rtc, unsigned at)
 {
-    if (is_date(at))
-        return read_date(rtc, at);
+    unsigned part = part_at(at);
+    if (part < PARTS)
+        return read_date(rtc, part);
     uint8_t value = rtc->memory[at];
     if (at == REG_A)
         return value | (is_updating(rtc) ? A_UPDATING : 0);
@@ -326,8 +318,9 @@ static void write_b(struct vrtc *rtc, uint8_t value)
 
 static void write_register(struct vrtc *rtc, unsigned at, uint8_t value)
 {
-    if (is_date(at))
-        write_date(rtc, at, value);
+    unsigned part = part_at(at);
+    if (part < PARTS)
+        write_date(rtc, part, value);
     else if (at == REG_B)
         write_b(rtc, value);
     else if (at == REG_A)
