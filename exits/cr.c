@@ -23,6 +23,8 @@ enum access_type { MOV_TO_CR, MOV_FROM_CR, ACCESS_CLTS, ACCESS_LMSW };
 #define CR4_FLUSHES                                                                                \
     (CR4_PAE | CR4_PGE | CR4_PSE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57)
 
+#define TSS_32BIT BIT32(3) // of a TSS's type
+
 #define CR3_KEEP_TLB BIT(63) // in the operand, with CR4.PCIDE
 #define CR3_PCID     UINT64_C(0xfff)
 #define CR8_TPR      UINT64_C(0xf)
@@ -67,7 +69,8 @@ static bool switch_paging(const struct vcpu *vcpu, struct control *new)
     if (new->cr0 & CR0_PG) {
         if (!(new->efer &EFER_LME))
             return true;
-        if (!(new->cr4 &CR4_PAE) || in_long_code)
+        bool has_tss16 = !(vcpu->segment[TR].access & TSS_32BIT);
+        if (!(new->cr4 &CR4_PAE) || in_long_code || has_tss16)
             return false;
         new->efer |= EFER_LMA;
         return true;
@@ -91,6 +94,8 @@ static verdict_t write_cr0(struct vcpu *vcpu, struct control *new, uint64_t valu
         return fault_gp(0);
 
     uint64_t changed = value ^ new->cr0;
+    if ((changed & CR0_PG) && !(vcpu->fetched & STATE_SEGMENTS))
+        return need(STATE_SEGMENTS);
     new->cr0 = value;
     if ((changed & CR0_PG) && !switch_paging(vcpu, new))
         return fault_gp(0);

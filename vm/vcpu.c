@@ -59,7 +59,9 @@ static void reset_kept_by_init(struct vcpu *vcpu)
         fpu->fcw = 0x40;
         fpu->ftw = 0xff; // +0.0 in each, not empty
         fpu->mxcsr = 0x1f80;
-        fpu->xstate_bv = 1; // x87 as given here, all else in its initial configuration
+        // x87 as given here, all else in its initial configuration. FXSAVE will not keep this: all
+        // that it stores counts.
+        fpu->xstate_bv = cpuid_has(&vcpu->vm->cpuid, CPUID_XSAVE) ? 1 : 3;
         groups |= STATE_FPU;
     }
     vcpu->fetched |= groups;

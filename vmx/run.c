@@ -310,7 +310,7 @@ static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
     if ((*v)->vm->fails_entry)
         setup_spoil(*v);
     bool exited = enter(v, result);
-    (*v)->launched = exited;
+    (*v)->launched = exited && !(vmread32(VMCS_EXIT_REASON) & EXIT_ENTRY_FAILURE);
     setup_enter(*v);
     return exited;
 }

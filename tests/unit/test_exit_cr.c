@@ -77,6 +77,9 @@ static void paging_moves_efer_lma(void **state)
     assert_int_equal(exit_requests, REQUEST_FLUSH_TLB);
     assert_verdict(write(0, CR0_PE | CR0_CD), next()); // compatibility mode may switch it off
     assert_int_equal(VCPU->efer, EFER_LME);
+    VCPU->segment[TR].access = 0x83;
+    refused(0, CR0_PE | CR0_PG | CR0_CD); // a 16-bit TSS: VM entry would refuse it
+    VCPU->segment[TR].access = 0x8b;
     VCPU->segment[CS].access = 0xa09b;
     refused(0, CR0_PE | CR0_PG | CR0_CD); // CS.L
 }

@@ -67,6 +67,7 @@ static void power_on(void **state)
     (void)state;
     struct vcpu *vcpu = &vcpus[0];
     fill(vcpu);
+    vm.cpuid.leaves.leaf[0].ecx |= BIT32(26); // XSAVE
     vcpu_reset(vcpu, false);
     check_common(vcpu);
     assert_int_equal(vcpu->cr0, 0x60000010);
@@ -86,6 +87,15 @@ static void power_on(void **state)
     for (unsigned i = 0; i < 576; i++)
         if (i != 0 && i != 4 && i != 24 && i != 25 && i != 512)
             assert_int_equal(fpu[i], 0);
+}
+
+// FXSAVE does not say what is in use: all that it stores is.
+static void power_on_without_xsave(void **state)
+{
+    (void)state;
+    fill(&vcpus[0]);
+    vcpu_reset(&vcpus[0], false);
+    assert_int_equal(fpu[512], 3);
 }
 
 static void without_an_fpu_image(void **state)
@@ -166,6 +176,7 @@ int main(void)
 #define FRESH(test) cmocka_unit_test_setup(test, fresh_vm)
     const struct CMUnitTest tests[] = {
         FRESH(power_on),
+        FRESH(power_on_without_xsave),
         FRESH(without_an_fpu_image),
         FRESH(init_keeps_what_the_manual_says),
         FRESH(init_restarts_the_bootstrap_processor),
