@@ -1,6 +1,6 @@
-// Chooses the control words and features for the CPUs at hand. See choice.h; the tables below are
-// the policy. SDM: "VM-Execution Control Fields", "VM-Exit Control Fields", "VM-Entry Control
-// Fields".
+// Chooses the control words and features for the CPUs at hand. See choice.h, whose rows are the
+// policy, as are the tables below. SDM: "VM-Execution Control Fields", "VM-Exit Control Fields",
+// "VM-Entry Control Fields".
 
 #include "vmx/choice.h"
 
@@ -19,58 +19,8 @@ const uint64_t choice_base[CONTROL_WORDS] = {
     [WORD_VMENTRY] = VMENTRY_LOAD_DEBUG_CONTROLS | VMENTRY_LOAD_PAT | VMENTRY_LOAD_EFER,
 };
 
-const struct feature_row feature_row[VMX_FEATURES] = {
-    [FEATURE_PREEMPTION_TIMER] = {"preemption_timer", "VMX-preemption timer",
-                                  "slices end by the local APIC timer", .word = WORD_PIN,
-                                  .controls = PIN_PREEMPTION_TIMER},
-    [FEATURE_VIRTUAL_NMIS] = {"vnmi", "virtual NMIs",
-                              "NMI blocking of the guest is tracked in software", .word = WORD_PIN,
-                              .controls = PIN_VIRTUAL_NMIS},
-    [FEATURE_VPID] = {"vpid", "VPID", "every entry and exit flushes the TLB",
-                      .word = WORD_SECONDARY, .controls = SECONDARY_VPID,
-                      .ept_vpid = VPID_INVVPID | VPID_INVVPID_ALL},
-    [FEATURE_INVVPID_SINGLE] = {"invvpid_single", "INVVPID single-context", "all VPIDs are flushed",
-                                .ept_vpid = VPID_INVVPID_SINGLE, .depends = FEATURE(FEATURE_VPID)},
-    [FEATURE_INVEPT_SINGLE] = {"invept_single", "INVEPT single-context", "INVEPT flushes all VMs",
-                               .ept_vpid = EPT_INVEPT_SINGLE},
-    [FEATURE_EPT_AD] = {"ept_ad", "EPT accessed and dirty flags",
-                        "pages that a guest wrote are not recorded",
-                        .ept_vpid = EPT_ACCESSED_DIRTY},
-    [FEATURE_1G] = {"1g", "EPT 1G pages", "guest memory is mapped by 2M pages", .ept_vpid = EPT_1G},
-    [FEATURE_TPR_SHADOW] = {"tpr_shadow", "TPR shadow", "each MOV to and from CR8 exits",
-                            .word = WORD_PRIMARY, .controls = PRIMARY_TPR_SHADOW},
-    [FEATURE_PLE] = {"ple", "PAUSE-loop exiting", "a spinning vCPU runs to the end of its slice",
-                     .word = WORD_SECONDARY, .controls = SECONDARY_PAUSE_LOOP_EXITING},
-    [FEATURE_RDTSCP] = {"rdtscp", "RDTSCP in guests", "hidden from guests", .word = WORD_SECONDARY,
-                        .controls = SECONDARY_RDTSCP},
-    [FEATURE_INVPCID] = {"invpcid", "INVPCID in guests", "hidden from guests",
-                         .word = WORD_SECONDARY, .controls = SECONDARY_INVPCID},
-    [FEATURE_XSAVES] = {"xsaves", "XSAVES in guests", "hidden from guests", .word = WORD_SECONDARY,
-                        .controls = SECONDARY_XSAVES},
-    [FEATURE_USER_WAIT] = {"user_wait", "TPAUSE, UMONITOR, UMWAIT in guests", "hidden from guests",
-                           .word = WORD_SECONDARY, .controls = SECONDARY_USER_WAIT},
-    [FEATURE_WBINVD_EXITING] = {"wbinvd", "WBINVD exiting",
-                                "guests flush the host's caches themselves", .word = WORD_SECONDARY,
-                                .controls = SECONDARY_WBINVD_EXITING},
-    [FEATURE_APIC_ACCESS] = {"apic_access", "virtualize APIC accesses",
-                             "xAPIC accesses are emulated", .word = WORD_SECONDARY,
-                             .controls = SECONDARY_VIRTUALIZE_APIC_ACCESSES,
-                             .depends = FEATURE(FEATURE_TPR_SHADOW)},
-    [FEATURE_X2APIC_VIRT] = {"x2apic_virt", "virtualize x2APIC mode", "x2APIC accesses exit",
-                             .word = WORD_SECONDARY, .controls = SECONDARY_VIRTUALIZE_X2APIC,
-                             .depends = FEATURE(FEATURE_TPR_SHADOW)},
-    [FEATURE_APIC_REGISTER] = {"apicv", "APIC-register virtualization",
-                               "reads of the local APIC exit", .word = WORD_SECONDARY,
-                               .controls = SECONDARY_APIC_REGISTER,
-                               .depends = FEATURE(FEATURE_TPR_SHADOW)},
-    [FEATURE_VIRTUAL_INTERRUPTS] = {"vid", "virtual-interrupt delivery",
-                                    "interrupts are injected, EOIs exit", .word = WORD_SECONDARY,
-                                    .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
-                                    .depends = FEATURE(FEATURE_TPR_SHADOW)},
-    [FEATURE_POSTED_INTERRUPTS] = {"posted", "posted interrupts", "a remote vCPU is made to exit",
-                                   .word = WORD_PIN, .controls = PIN_POSTED_INTERRUPTS,
-                                   .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS)},
-};
+#define FEATURE_ROW(name, ...) [FEATURE_##name] = {__VA_ARGS__},
+const struct feature_row feature_row[VMX_FEATURES] = {VMX_FEATURE_ROWS(FEATURE_ROW)};
 
 // Features that change a word only in a mode of the local APIC.
 #define ON_DEMAND                                                                                  \

@@ -8,32 +8,6 @@
 #include "vm/trap.h"
 #include "vmx/capabilities.h"
 
-// What Corbel uses if the CPUs have it. The order is that of the report.
-enum vmx_feature {
-    FEATURE_PREEMPTION_TIMER,
-    FEATURE_VIRTUAL_NMIS,
-    FEATURE_VPID,
-    FEATURE_INVVPID_SINGLE,
-    FEATURE_INVEPT_SINGLE,
-    FEATURE_EPT_AD,
-    FEATURE_1G,
-    FEATURE_TPR_SHADOW,
-    FEATURE_PLE,
-    FEATURE_RDTSCP,
-    FEATURE_INVPCID,
-    FEATURE_XSAVES,
-    FEATURE_USER_WAIT,
-    FEATURE_WBINVD_EXITING,
-    FEATURE_APIC_ACCESS,
-    FEATURE_X2APIC_VIRT,
-    FEATURE_APIC_REGISTER,
-    FEATURE_VIRTUAL_INTERRUPTS,
-    FEATURE_POSTED_INTERRUPTS,
-    VMX_FEATURES,
-};
-
-#define FEATURE(feature) (UINT32_C(1) << (feature))
-
 struct feature_row {
     const char *option;   // the word of `features=` ("vpid")
     const char *name;     // in a report
@@ -43,6 +17,63 @@ struct feature_row {
     uint64_t ept_vpid; // bits of IA32_VMX_EPT_VPID_CAP
     uint32_t depends;  // on other features
 };
+
+// What Corbel uses if the CPUs have it, in the order of the report: our name and the fields above.
+// clang-format off
+#define VMX_FEATURE_ROWS(ROW) \
+    ROW(PREEMPTION_TIMER, "preemption_timer", "VMX-preemption timer", \
+        "slices end by the local APIC timer", \
+        .word = WORD_PIN, .controls = PIN_PREEMPTION_TIMER) \
+    ROW(VIRTUAL_NMIS, "vnmi", "virtual NMIs", "NMI blocking of the guest is tracked in software", \
+        .word = WORD_PIN, .controls = PIN_VIRTUAL_NMIS) \
+    ROW(VPID, "vpid", "VPID", "every entry and exit flushes the TLB", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_VPID, \
+        .ept_vpid = VPID_INVVPID | VPID_INVVPID_ALL) \
+    ROW(INVVPID_SINGLE, "invvpid_single", "INVVPID single-context", "all VPIDs are flushed", \
+        .ept_vpid = VPID_INVVPID_SINGLE, .depends = FEATURE(FEATURE_VPID)) \
+    ROW(INVEPT_SINGLE, "invept_single", "INVEPT single-context", "INVEPT flushes all VMs", \
+        .ept_vpid = EPT_INVEPT_SINGLE) \
+    ROW(EPT_AD, "ept_ad", "EPT accessed and dirty flags", \
+        "pages that a guest wrote are not recorded", \
+        .ept_vpid = EPT_ACCESSED_DIRTY) \
+    ROW(1G, "1g", "EPT 1G pages", "guest memory is mapped by 2M pages", \
+        .ept_vpid = EPT_1G) \
+    ROW(TPR_SHADOW, "tpr_shadow", "TPR shadow", "each MOV to and from CR8 exits", \
+        .word = WORD_PRIMARY, .controls = PRIMARY_TPR_SHADOW) \
+    ROW(PLE, "ple", "PAUSE-loop exiting", "a spinning vCPU runs to the end of its slice", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_PAUSE_LOOP_EXITING) \
+    ROW(RDTSCP, "rdtscp", "RDTSCP in guests", "hidden from guests", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_RDTSCP) \
+    ROW(INVPCID, "invpcid", "INVPCID in guests", "hidden from guests", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_INVPCID) \
+    ROW(XSAVES, "xsaves", "XSAVES in guests", "hidden from guests", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_XSAVES) \
+    ROW(USER_WAIT, "user_wait", "TPAUSE, UMONITOR, UMWAIT in guests", "hidden from guests", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_USER_WAIT) \
+    ROW(WBINVD_EXITING, "wbinvd", "WBINVD exiting", "guests flush the host's caches themselves", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_WBINVD_EXITING) \
+    ROW(APIC_ACCESS, "apic_access", "virtualize APIC accesses", "xAPIC accesses are emulated", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_VIRTUALIZE_APIC_ACCESSES, \
+        .depends = FEATURE(FEATURE_TPR_SHADOW)) \
+    ROW(X2APIC_VIRT, "x2apic_virt", "virtualize x2APIC mode", "x2APIC accesses exit", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_VIRTUALIZE_X2APIC, \
+        .depends = FEATURE(FEATURE_TPR_SHADOW)) \
+    ROW(APIC_REGISTER, "apicv", "APIC-register virtualization", "reads of the local APIC exit", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_APIC_REGISTER, \
+        .depends = FEATURE(FEATURE_TPR_SHADOW)) \
+    ROW(VIRTUAL_INTERRUPTS, "vid", "virtual-interrupt delivery", \
+        "interrupts are injected, EOIs exit", \
+        .word = WORD_SECONDARY, .controls = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, \
+        .depends = FEATURE(FEATURE_TPR_SHADOW)) \
+    ROW(POSTED_INTERRUPTS, "posted", "posted interrupts", "a remote vCPU is made to exit", \
+        .word = WORD_PIN, .controls = PIN_POSTED_INTERRUPTS, \
+        .depends = FEATURE(FEATURE_VIRTUAL_INTERRUPTS))
+// clang-format on
+
+#define FEATURE_ENUMERATOR(name, ...) FEATURE_##name,
+enum vmx_feature { VMX_FEATURE_ROWS(FEATURE_ENUMERATOR) VMX_FEATURES };
+
+#define FEATURE(feature) (UINT32_C(1) << (feature))
 
 extern const struct feature_row feature_row[VMX_FEATURES];
 

@@ -347,22 +347,8 @@ void speculation_merge(struct speculation *all, const struct speculation *one)
     }
 }
 
-static const char *const names[ISSUES] = {
-    [ISSUE_GDS] = "gather_data_sampling",
-    [ISSUE_ITS] = "indirect_target_selection",
-    [ISSUE_ITLB_MULTIHIT] = "itlb_multihit",
-    [ISSUE_L1TF] = "l1tf",
-    [ISSUE_MDS] = "mds",
-    [ISSUE_MELTDOWN] = "meltdown",
-    [ISSUE_MMIO] = "mmio_stale_data",
-    [ISSUE_RFDS] = "reg_file_data_sampling",
-    [ISSUE_RETBLEED] = "retbleed",
-    [ISSUE_SSB] = "spec_store_bypass",
-    [ISSUE_SPECTRE_V1] = "spectre_v1",
-    [ISSUE_SPECTRE_V2] = "spectre_v2",
-    [ISSUE_SRBDS] = "srbds",
-    [ISSUE_TAA] = "tsx_async_abort",
-};
+#define ISSUE_NAME(name, text) (text),
+static const char *const names[ISSUES] = {SPECULATION_ISSUES(ISSUE_NAME)};
 
 void speculation_report(struct printer *to, const struct speculation *speculation)
 {

@@ -43,23 +43,26 @@ struct speculation_facts {
 #define SPEC_CTRL_SSBD      BIT32(2)
 #define SPEC_CTRL_BHI_DIS_S BIT32(10)
 
-enum speculation_issue {
-    ISSUE_GDS,
-    ISSUE_ITS,
-    ISSUE_ITLB_MULTIHIT,
-    ISSUE_L1TF,
-    ISSUE_MDS,
-    ISSUE_MELTDOWN,
-    ISSUE_MMIO,
-    ISSUE_RFDS,
-    ISSUE_RETBLEED,
-    ISSUE_SSB,
-    ISSUE_SPECTRE_V1,
-    ISSUE_SPECTRE_V2,
-    ISSUE_SRBDS,
-    ISSUE_TAA,
-    ISSUES,
-};
+// clang-format off
+#define SPECULATION_ISSUES(ISSUE) \
+    ISSUE(GDS, "gather_data_sampling") \
+    ISSUE(ITS, "indirect_target_selection") \
+    ISSUE(ITLB_MULTIHIT, "itlb_multihit") \
+    ISSUE(L1TF, "l1tf") \
+    ISSUE(MDS, "mds") \
+    ISSUE(MELTDOWN, "meltdown") \
+    ISSUE(MMIO, "mmio_stale_data") \
+    ISSUE(RFDS, "reg_file_data_sampling") \
+    ISSUE(RETBLEED, "retbleed") \
+    ISSUE(SSB, "spec_store_bypass") \
+    ISSUE(SPECTRE_V1, "spectre_v1") \
+    ISSUE(SPECTRE_V2, "spectre_v2") \
+    ISSUE(SRBDS, "srbds") \
+    ISSUE(TAA, "tsx_async_abort")
+// clang-format on
+
+#define ISSUE_ENUMERATOR(name, text) ISSUE_##name,
+enum speculation_issue { SPECULATION_ISSUES(ISSUE_ENUMERATOR) ISSUES };
 
 struct speculation {
     uint32_t guards;    // GUARD_
