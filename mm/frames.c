@@ -54,24 +54,24 @@ static void mark(uint64_t first, uint64_t count, bool make_free)
     }
 }
 
-void frames_add(hpa_t start, uint64_t size)
+// Frames from `first` to `end` become, or are no longer, ours to give.
+static void set_ours(uint64_t first, uint64_t end, bool ours)
 {
     uint64_t before = free_count;
-    uint64_t first = align_up(start.value, PAGE_SIZE) / PAGE_SIZE;
-    uint64_t end = MIN((start.value + size) / PAGE_SIZE, frame_limit);
+    end = MIN(end, frame_limit);
     if (end > first)
-        mark(first, end - first, true);
+        mark(first, end - first, ours);
     total_count += free_count - before;
+}
+
+void frames_add(hpa_t start, uint64_t size)
+{
+    set_ours(align_up(start.value, PAGE_SIZE) / PAGE_SIZE, (start.value + size) / PAGE_SIZE, true);
 }
 
 void frames_reserve(hpa_t start, uint64_t size)
 {
-    uint64_t before = free_count;
-    uint64_t first = start.value / PAGE_SIZE;
-    uint64_t end = MIN(align_up(start.value + size, PAGE_SIZE) / PAGE_SIZE, frame_limit);
-    if (end > first)
-        mark(first, end - first, false);
-    total_count -= before - free_count;
+    set_ours(start.value / PAGE_SIZE, align_up(start.value + size, PAGE_SIZE) / PAGE_SIZE, false);
 }
 
 void *frame_allocate(void)
@@ -145,12 +145,6 @@ void *frames_allocate(uint64_t size, uint64_t alignment)
     return start;
 }
 
-static void take_out(uint64_t frame)
-{
-    mark(frame, 1, false);
-    total_count--;
-}
-
 static bool is_retired(uint64_t frame)
 {
     for (unsigned i = 0; i < retired_count; i++)
@@ -168,7 +162,7 @@ bool frames_retire(hpa_t at)
     if (is_new && is_remembered) {
         retired[retired_count++] = frame;
         if (is_free(frame))
-            take_out(frame);
+            set_ours(frame, frame + 1, false);
     }
     spin_unlock(&lock);
     return is_remembered;
@@ -196,7 +190,7 @@ void frames_free(void *start, uint64_t size)
     uint64_t freed = free_count - before;
     for (unsigned i = 0; i < retired_count; i++)
         if (retired[i] - first < size / PAGE_SIZE)
-            take_out(retired[i]);
+            set_ours(retired[i], retired[i] + 1, false);
     spin_unlock(&lock);
     assert(freed == size / PAGE_SIZE); // none was free already
 }

@@ -1,6 +1,7 @@
 // Guest memory in the formats of QEMU's monitor: x at linear addresses of the chosen vCPU, xp at
 // guest-physical ones.
 
+#include "lib/span.h"
 #include "lib/string.h"
 #include "monitor/commands.h"
 #include "vm/linear.h"
@@ -50,28 +51,23 @@ static bool read_format(struct monitor *monitor, const char *text, struct format
 // $rip and its kin.
 static bool read_register(const struct vcpu *vcpu, const char **text, uint64_t *value)
 {
-    static const struct {
+    const uint64_t *gpr = vcpu->gpr;
+    const struct {
         const char *name;
-        uint8_t index;
-    } names[] = {{"rax", RAX}, {"rcx", RCX}, {"rdx", RDX}, {"rbx", RBX}, {"rsp", RSP}, {"rbp", RBP},
-                 {"rsi", RSI}, {"rdi", RDI}, {"r8", R8},   {"r9", R9},   {"r10", R10}, {"r11", R11},
-                 {"r12", R12}, {"r13", R13}, {"r14", R14}, {"r15", R15}};
-    const char *at = *text + 1;
-    size_t length = 0;
-    while ((at[length] >= 'a' && at[length] <= 'z') || (at[length] >= '0' && at[length] <= '9'))
-        length++;
-    *text = at + length;
-    if ((length == 3 && strncmp(at, "rip", 3) == 0) || (length == 2 && strncmp(at, "pc", 2) == 0)) {
-        *value = vcpu->rip;
-        return true;
-    }
-    if (length == 3 && strncmp(at, "cr3", 3) == 0) {
-        *value = vcpu->cr3;
-        return true;
-    }
+        const uint64_t *value;
+    } names[] = {{"rax", &gpr[RAX]},  {"rcx", &gpr[RCX]}, {"rdx", &gpr[RDX]}, {"rbx", &gpr[RBX]},
+                 {"rsp", &gpr[RSP]},  {"rbp", &gpr[RBP]}, {"rsi", &gpr[RSI]}, {"rdi", &gpr[RDI]},
+                 {"r8", &gpr[R8]},    {"r9", &gpr[R9]},   {"r10", &gpr[R10]}, {"r11", &gpr[R11]},
+                 {"r12", &gpr[R12]},  {"r13", &gpr[R13]}, {"r14", &gpr[R14]}, {"r15", &gpr[R15]},
+                 {"rip", &vcpu->rip}, {"pc", &vcpu->rip}, {"cr3", &vcpu->cr3}};
+    struct span word = {*text + 1, 0};
+    while ((word.at[word.length] >= 'a' && word.at[word.length] <= 'z') ||
+           (word.at[word.length] >= '0' && word.at[word.length] <= '9'))
+        word.length++;
+    *text = word.at + word.length;
     for (unsigned i = 0; i < ARRAY_LENGTH(names); i++)
-        if (strlen(names[i].name) == length && strncmp(at, names[i].name, length) == 0) {
-            *value = vcpu->gpr[names[i].index];
+        if (span_is(word, names[i].name)) {
+            *value = *names[i].value;
             return true;
         }
     return false;

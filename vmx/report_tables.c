@@ -87,25 +87,17 @@ void report_ept_vpid(struct printer *to, const struct vmx_capabilities *all)
             print_to(to, "  %2u %-38s %s\n", bit, ept_vpid_name(bit), yes(value & BIT(bit)));
 }
 
-// One line for each bit of `bits`, named by `name`.
+#define WORD_EPT_VPID CONTROL_WORDS // of print_bits(): IA32_VMX_EPT_VPID_CAP
+
+// One line for each bit of `bits` of a word.
 static void print_bits(struct printer *to, unsigned index, const char *what, uint64_t bits,
-                       const char *(*name)(unsigned word, unsigned bit), unsigned word)
+                       enum control_word word)
 {
     for (; bits != 0; bits &= bits - 1) {
         unsigned bit = lowest_bit(bits);
-        const char *text = name(word, bit);
+        const char *text = word == WORD_EPT_VPID ? ept_vpid_name(bit) : control_name(word, bit);
         print_to(to, "CPU %u %s %s (bit %u)\n", index, what, text != NULL ? text : "reserved", bit);
     }
-}
-
-static const char *name_of_control(unsigned word, unsigned bit)
-{
-    return control_name(word, bit);
-}
-
-static const char *name_of_ept_vpid(unsigned word, unsigned bit)
-{
-    return ept_vpid_name(bit);
 }
 
 void report_differences(struct printer *to, unsigned index, const struct vmx_capabilities *first,
@@ -113,14 +105,14 @@ void report_differences(struct printer *to, unsigned index, const struct vmx_cap
 {
     for (unsigned word = 0; word < CONTROL_WORDS; word++) {
         const struct control_range *a = &first->control[word], *b = &one->control[word];
-        print_bits(to, index, "lacks", a->may & ~b->may, name_of_control, word);
-        print_bits(to, index, "alone has", b->may & ~a->may, name_of_control, word);
-        print_bits(to, index, "alone forces", b->must & ~a->must, name_of_control, word);
-        print_bits(to, index, "does not force", a->must & ~b->must, name_of_control, word);
+        print_bits(to, index, "lacks", a->may & ~b->may, word);
+        print_bits(to, index, "alone has", b->may & ~a->may, word);
+        print_bits(to, index, "alone forces", b->must & ~a->must, word);
+        print_bits(to, index, "does not force", a->must & ~b->must, word);
     }
     uint64_t a = vmx_msr(first, MSR_VMX_EPT_VPID_CAP), b = vmx_msr(one, MSR_VMX_EPT_VPID_CAP);
-    print_bits(to, index, "lacks", a & ~b, name_of_ept_vpid, 0);
-    print_bits(to, index, "alone has", b & ~a, name_of_ept_vpid, 0);
+    print_bits(to, index, "lacks", a & ~b, WORD_EPT_VPID);
+    print_bits(to, index, "alone has", b & ~a, WORD_EPT_VPID);
     if (first->revision != one->revision)
         print_to(to, "CPU %u has VMCS revision %x, CPU 0 has %x\n", index, one->revision,
                  first->revision);

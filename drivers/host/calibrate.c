@@ -2,7 +2,7 @@
 
 #include "drivers/host/calibrate.h"
 
-#define MEASUREMENTS   3
+#define MEASUREMENTS   3 // the middle one counts
 #define TRIES          3
 #define PER_SECOND     100U    // a measurement takes 1/100 s
 #define STALE_READS    200000  // without a change: the clock stands still
@@ -50,29 +50,22 @@ static bool measure(const struct reference_clock *clock, uint64_t (*read_tsc)(vo
     return true;
 }
 
-static void sort(uint64_t *values, int count)
-{
-    for (int i = 1; i < count; i++) {
-        for (int j = i; j > 0 && values[j] < values[j - 1]; j--) {
-            uint64_t value = values[j];
-            values[j] = values[j - 1];
-            values[j - 1] = value;
-        }
-    }
-}
-
 status_t calibrate_tsc(const struct reference_clock *clock, uint64_t (*read_tsc)(void),
                        uint64_t *hz, struct explanation *why)
 {
-    uint64_t results[MEASUREMENTS];
+    uint64_t lowest = 0, highest = 0;
     for (int try = 0; try < TRIES; try++) {
+        uint64_t sum = 0;
         for (int i = 0; i < MEASUREMENTS; i++) {
-            if (!measure(clock, read_tsc, &results[i]))
+            uint64_t result;
+            if (!measure(clock, read_tsc, &result))
                 return explain(why, STATUS_NOT_FOUND, "%s stands still: not used", clock->name);
+            lowest = i ? MIN(lowest, result) : result;
+            highest = i ? MAX(highest, result) : result;
+            sum += result;
         }
-        sort(results, MEASUREMENTS);
-        uint64_t middle = results[MEASUREMENTS / 2];
-        if (results[MEASUREMENTS - 1] - results[0] > middle / SPREAD_DIVISOR)
+        uint64_t middle = sum - lowest - highest;
+        if (highest - lowest > middle / SPREAD_DIVISOR)
             continue;
         if (middle < TSC_HZ_LOWEST || middle > TSC_HZ_HIGHEST)
             return explain(why, STATUS_RANGE, "%s gives the TSC %lu Hz: not used", clock->name,
@@ -81,5 +74,5 @@ status_t calibrate_tsc(const struct reference_clock *clock, uint64_t (*read_tsc)
         return STATUS_OK;
     }
     return explain(why, STATUS_INVALID, "%s and the TSC disagree (%lu to %lu Hz): not used",
-                   clock->name, results[0], results[MEASUREMENTS - 1]);
+                   clock->name, lowest, highest);
 }
