@@ -16,6 +16,13 @@ IMAGE := $(OUT)/corbel.elf
 WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wconversion -Wno-sign-conversion -Wswitch-enum -Wundef -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wvla -Werror
 
+# What is built is built by a make below, with as many jobs as there are CPUs (JOBS=1, or make -j, for another number).
+JOBS := $(shell nproc)
+quietly = $(if $(V),--no-print-directory,-s) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+
+# The names that T= asks for, or all of $(1).
+chosen = $(foreach name,$(filter-out $(1),$(T)),$(error T=$(name): there is none of this name; there are $(1)))$(or $(T),$(1))
+
 # V=1 shows the commands themselves.
 say = $(if $(V),,@printf '%-7s %s\n' $(1) $(2);)
 
@@ -75,7 +82,7 @@ MACHINE_OBJECTS := $(MACHINE:%.c=$(OUT)/target/%.o) $(ASSEMBLY:%=$(OUT)/target/%
 IMAGE_OBJECTS := $(MACHINE_OBJECTS) $(PURE_OBJECTS) $(OUT)/target/font.o $(OUT)/target/selftest.o
 
 image: deps-build
-	@$(MAKE) --no-print-directory $(IMAGE)
+	@$(MAKE) $(quietly) $(IMAGE)
 
 $(OUT)/target/%.o: %.c
 	@mkdir -p $(@D)
@@ -159,15 +166,15 @@ $(ISO): $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud tools/mkiso tools/vms
 	@ls -l $@
 
 iso: deps-iso
-	@$(MAKE) --no-print-directory $(ISO)
+	@$(MAKE) $(quietly) $(ISO)
 
 run: deps-run
-	@$(MAKE) --no-print-directory $(ISO)
+	@$(MAKE) $(quietly) $(ISO)
 	tools/run $(RUN) $(ISO)
 
 # DEV=/dev/sdX, or the name of a file for the image of a stick. tools/mkusb asks before it writes to a disk.
 usb: deps-iso
-	@$(MAKE) -s $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
+	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud
 	@tools/mkusb $(if $(DEV),-o $(DEV)) -k $(IMAGE) -c tools/vms.conf vmlinuz=$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz
 
 # What a part needs from the system; silent when nothing is missing.
@@ -200,8 +207,9 @@ $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o
 
 $(BUILD)/unit/test_emulate_oracle: UNIT_LIBRARIES := -lunicorn
 
-unit: deps-unit $(addprefix $(BUILD)/unit/,$(or $(T),$(UNIT_TESTS)))
-	@tests/unit/run $(filter $(BUILD)/unit/%,$^)
+unit: deps-unit
+	@$(MAKE) $(quietly) $(addprefix $(BUILD)/unit/,$(call chosen,$(UNIT_TESTS)))
+	@tests/unit/run $(addprefix $(BUILD)/unit/,$(call chosen,$(UNIT_TESTS)))
 
 # ---- fuzzing -------------------------------------------------------------------------------------------------------
 FUZZ_SECONDS ?= 8
@@ -222,8 +230,9 @@ $(BUILD)/fuzz/libpure.a: $(FUZZ_OBJECTS) \
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/objects/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libpure.a
 	$(call say,FUZZLD,$@)$(HOSTCC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $^ -o $@ -lZydis -lZycore
 
-fuzz: deps-fuzz $(addprefix $(BUILD)/fuzz/,$(or $(T),$(FUZZ_TARGETS)))
-	@tests/fuzz/run $(FUZZ_SECONDS) $(filter $(BUILD)/fuzz/fuzz_%,$^)
+fuzz: deps-fuzz
+	@$(MAKE) $(quietly) $(addprefix $(BUILD)/fuzz/,$(call chosen,$(FUZZ_TARGETS)))
+	@tests/fuzz/run $(FUZZ_SECONDS) $(addprefix $(BUILD)/fuzz/,$(call chosen,$(FUZZ_TARGETS)))
 
 # ---- small guests --------------------------------------------------------------------------------------------------
 # Each tests/guests/NAME.c or NAME.asm, and all of selftest/, becomes a Multiboot kernel with the help of
@@ -274,10 +283,10 @@ $(BUILD)/guests/%.elf: $(BUILD)/guests/%.elf64
 
 # ---- boots: guests on several CPU models, the real ISO, costs ------------------------------------------------------
 guests: deps-guests
-	@$(MAKE) --no-print-directory $(IMAGE) $(call guest_files,$(or $(T),$(GUEST_NAMES))) \
-		$(patsubst %.bin,%.bare,$(filter %.bin,$(call guest_files,$(or $(T),$(GUEST_NAMES)))))
+	@$(MAKE) $(quietly) $(IMAGE) $(call guest_files,$(call chosen,$(GUEST_NAMES))) \
+		$(patsubst %.bin,%.bare,$(filter %.bin,$(call guest_files,$(call chosen,$(GUEST_NAMES)))))
 	@tests/guests/run $(if $(MODELS),-m $(MODELS)) $(if $(CPUS),-c $(CPUS)) $(if $(VARIANTS),-v '$(VARIANTS)') \
-		$(call guest_files,$(or $(T),$(GUEST_NAMES)))
+		$(call guest_files,$(call chosen,$(GUEST_NAMES)))
 
 # Each guest on each CPU model with an emulator that faults at unknown MSRs, and without each feature that Corbel can do
 # without. Not a part of `test`: it takes hours.
@@ -299,7 +308,7 @@ SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/neighb
 	$(BUILD)/system/initrd-timekeeper.gz
 
 system: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES)
+	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES)
 	@tests/system/run $(T)
 
 # Linux beside hostile VMs, and a thousand lives of a VM: a quarter of an hour, and not a part of `test`.
@@ -312,13 +321,13 @@ comma := ,
 commas = $(subst $() ,$(comma),$(strip $(1)))
 
 linux-matrix: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(SYSTEM_FILES) $(patsubst %,$(GUEST)/vmlinuz-%,$(filter-out memtest,$(KERNELS))) \
+	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES) $(patsubst %,$(GUEST)/vmlinuz-%,$(filter-out memtest,$(KERNELS))) \
 		$(if $(filter memtest,$(KERNELS)),$(GUEST)/memtest86+)
 	@tests/system/matrix -k $(call commas,$(KERNELS)) $(if $(MODELS),-m $(call commas,$(MODELS))) $(if $(SMP),-s $(call commas,$(SMP)))
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
 test-nested: deps-nested
-	@$(MAKE) --no-print-directory $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf $(BUILD)/guests/bare.elf
+	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf $(BUILD)/guests/bare.elf
 	@tests/nested/run $(T)
 
 nested: test-nested
@@ -330,15 +339,15 @@ test-nested-quick:
 # A Linux boot takes two minutes; QUICK=1 does without.
 BENCH_LINUX := $(if $(QUICK),,$(GUEST)/vmlinuz-cloud $(GUEST)/initrd.gz)
 bench: deps-system
-	@$(MAKE) --no-print-directory $(IMAGE) $(BUILD)/guests/costs.elf $(BUILD)/guests/neighbour.elf $(BENCH_LINUX)
-	@$(MAKE) --no-print-directory COUNT=1 $(BUILD)/count/corbel.elf
+	@$(MAKE) $(quietly) $(IMAGE) $(BUILD)/guests/costs.elf $(BUILD)/guests/neighbour.elf $(BENCH_LINUX)
+	@$(MAKE) $(quietly) COUNT=1 $(BUILD)/count/corbel.elf
 	-@tests/bench/sizes $(IMAGE)
 	-@tests/bench/idle
 	@tests/bench/run $(BUILD)/guests/costs.elf $(BUILD)/count/corbel.elf $(BENCH_LINUX)
 
 # ---- the rest ------------------------------------------------------------------------------------------------------
 lint: deps-lint
-	@$(MAKE) --no-print-directory $(PURE_OBJECTS) $(OUT)/target/font.o
+	@$(MAKE) $(quietly) $(PURE_OBJECTS) $(OUT)/target/font.o
 	@tools/lint -o $(OUT)/target $(PURE_ALL)
 
 TEST_PARTS := lint unit fuzz guests system $(if $(NESTED),test-nested-quick)
