@@ -82,9 +82,9 @@ uint32_t lapic_timer_current(const struct vcpu *vcpu, uint64_t now)
         deadline = next_period(vcpu, now);
     }
     unsigned shift = divide_shift(vcpu);
-    uint64_t left = deadline - now;
-    if (mode(vcpu) == TIMER_PERIODIC && left > period(vcpu))
-        left = (left - 1) % period(vcpu) + 1;
+    uint64_t left = deadline - now, length = period(vcpu);
+    if (mode(vcpu) == TIMER_PERIODIC && length && left > length)
+        left = (left - 1) % length + 1;
     return (uint32_t)((left + BIT(shift) - 1) >> shift);
 }
 
