@@ -12,6 +12,7 @@
 #include "drivers/virt/board.h"
 #include "drivers/virt/board_report.h"
 #include "mm/frames.h"
+#include "mm/paging.h"
 #include "vmx/machine.h"
 
 static uint64_t nanoseconds(uint64_t cycles)
@@ -79,6 +80,11 @@ static void get_memory(uint64_t *free_bytes, uint64_t *total_bytes)
     *total_bytes = frames_total_count() * PAGE_SIZE;
 }
 
+static uint64_t place_of(const void *ram)
+{
+    return paging_window_hpa(ram).value;
+}
+
 static uint64_t uptime(void)
 {
     return nanoseconds(rdtsc());
@@ -105,6 +111,7 @@ const struct monitor_host monitor_host = {
     .quit = vms_kill_all,
     .focus = focus_on,
     .memory = get_memory,
+    .place = place_of,
     .uptime = uptime,
     .print_irq = board_report_irq,
     .print_capabilities = print_capabilities,

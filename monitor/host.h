@@ -61,7 +61,8 @@ struct monitor_host {
     void (*focus)(unsigned slot); // its console
 
     void (*memory)(uint64_t *free_bytes, uint64_t *total_bytes);
-    uint64_t (*uptime)(void); // nanoseconds
+    uint64_t (*place)(const void *ram); // of a VM's RAM in the machine
+    uint64_t (*uptime)(void);           // nanoseconds
     void (*print_irq)(struct printer *to, struct vm *vm);
     void (*print_capabilities)(struct printer *to);
     size_t (*read_log)(uint64_t *position, char *text, size_t size); // as log_read()

@@ -80,7 +80,7 @@ void info_mem(struct monitor *monitor, const struct words *words)
             const struct gmem_region *region = &vm->memory.region[i];
             say(monitor, "%-16s %012lx-%012lx RAM, at %012lx of the machine\n", vm->config.name,
                 region->start.value, region->start.value + region->size - 1,
-                (uint64_t)(uintptr_t)region->bytes);
+                monitor->host->place(region->bytes));
         }
     }
 }

@@ -133,6 +133,11 @@ static bool get_cpu(unsigned index, struct monitor_cpu *cpu)
     return index < 2;
 }
 
+static uint64_t place(const void *bytes)
+{
+    return (uint64_t)(uintptr_t)bytes;
+}
+
 static void memory(uint64_t *free_bytes, uint64_t *total_bytes)
 {
     *free_bytes = 3 << 20;
@@ -179,6 +184,7 @@ const struct monitor_host desk_host = {
     .quit = quit,
     .focus = focus,
     .memory = memory,
+    .place = place,
     .uptime = uptime,
     .print_irq = print_irq,
     .print_capabilities = print_capabilities,
