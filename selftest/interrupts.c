@@ -119,28 +119,36 @@ static void check_timer(void)
     apic_write(APIC_INITIAL_COUNT, 0);
 }
 
+// Sets a deadline, and disarms it again if `is_off`. What is read back, and in *deadline what was
+// set: time enough, even nested twice.
+static uint64_t set_deadline(uint64_t *deadline, bool is_off)
+{
+    for (unsigned tries = 1;; tries++) {
+        forget_taken();
+        *deadline = read_tsc() + 600000;
+        write_msr(MSR_TSC_DEADLINE, *deadline);
+        if (is_off)
+            write_msr(MSR_TSC_DEADLINE, 0);
+        uint64_t value = read_msr(MSR_TSC_DEADLINE);
+        if (read_tsc() < *deadline || tries == TRIES)
+            return value;
+        drain();
+    }
+}
+
 static void check_deadline(void)
 {
-    forget_taken();
+    uint64_t deadline;
     apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | TIMER);
-    uint64_t deadline = read_tsc() + 50000;
-    write_msr(MSR_TSC_DEADLINE, deadline);
-    check(read_msr(MSR_TSC_DEADLINE) == deadline, "%s: a TSC deadline reads back", mode);
+    uint64_t value = set_deadline(&deadline, false);
+    check(value == deadline, "%s: a TSC deadline reads back", mode);
     bool came = wait_taken(TIMER, 1);
     check(came && read_tsc() >= deadline && read_msr(MSR_TSC_DEADLINE) == 0,
           "%s: it comes, not early, and is then 0", mode);
     write_msr(MSR_TSC_DEADLINE, 1);
     check(wait_taken(TIMER, 2), "%s: a deadline in the past comes at once", mode);
-    for (unsigned tries = 1; tries <= TRIES; tries++) {
-        drain();
-        forget_taken();
-        deadline = read_tsc() + 600000; // time enough, even nested twice
-        write_msr(MSR_TSC_DEADLINE, deadline);
-        write_msr(MSR_TSC_DEADLINE, 0);
-        if (read_tsc() < deadline)
-            break;
-    }
-    check(!wait_taken(TIMER, 1), "%s: writing 0 disarms it", mode);
+    check(set_deadline(&deadline, true) == 0 && !wait_taken(TIMER, 1), "%s: writing 0 disarms it",
+          mode);
     apic_write(APIC_LVT_TIMER, LVT_MASKED);
 }
 
