@@ -77,11 +77,14 @@ static verdict_t execute(struct vcpu *vcpu, const struct exit *exit,
 verdict_t system_emulate(struct vcpu *vcpu, const struct exit *exit)
 {
     struct instruction instruction;
-    verdict_t unused, verdict = emulate(vcpu, exit);
-    bool is_unknown = verdict.kind == VERDICT_STOP || verdict.kind == VERDICT_FAULT;
-    if (!is_unknown || linear_missing(vcpu) || !emulate_decode(vcpu, &instruction, &unused) ||
-        instruction.operation != OP_SYSTEM)
+    verdict_t verdict;
+    uint32_t missing = emulate_missing(vcpu);
+    if (missing)
+        return need(missing);
+    if (!emulate_decode(vcpu, &instruction, &verdict))
         return verdict;
+    if (instruction.operation != OP_SYSTEM)
+        return emulate_decoded(vcpu, &instruction, exit_now(vcpu, exit));
     verdict = execute(vcpu, exit, &instruction);
     return verdict_is_next(verdict) ? next_len(instruction.length) : verdict;
 }

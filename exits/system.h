@@ -1,7 +1,8 @@
-// The whole emulator: vm/emulate.h, and the instructions on system registers.
+// The whole emulator: vm/emulate.h, and the instructions on system registers. Reads of the exit
+// only the time.
 #pragma once
 
 #include "vm/exit.h"
 
-// As emulate(). Needs what the row of EPT violations does.
+// Executes the instruction at CS:RIP. Needs what the row of EPT violations does.
 verdict_t system_emulate(struct vcpu *vcpu, const struct exit *exit);

@@ -93,15 +93,3 @@ verdict_t emulate_decoded(struct vcpu *vcpu, const struct instruction *instructi
         begin(&emulation, operations[operation].use) && operations[operation].execute(&emulation);
     return is_complete ? end(&emulation) : emulation.fault;
 }
-
-verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)
-{
-    struct instruction instruction;
-    verdict_t fault;
-    uint32_t missing = emulate_missing(vcpu);
-    if (missing)
-        return need(missing);
-    if (!emulate_decode(vcpu, &instruction, &fault))
-        return fault;
-    return emulate_decoded(vcpu, &instruction, exit_now(vcpu, exit));
-}

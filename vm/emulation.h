@@ -60,7 +60,7 @@ MUST_CHECK bool operand_replace_16(struct emulation *emulation, const uint64_t o
 verdict_t emulation_unknown(const struct vcpu *vcpu);
 
 // What an instruction does, by families: the files emulate_*.c. False: *fault says why it is not
-// complete. emulate_elsewhere() stands for what the caller of emulate() does itself.
+// complete. emulate_elsewhere() stands for what exits/system.c does.
 typedef bool emulate_family(struct emulation *emulation);
 emulate_family emulate_arithmetic, emulate_unary, emulate_shift, emulate_bit,
     emulate_multiply_divide, emulate_multiply_register, emulate_scan, emulate_move, emulate_extend,

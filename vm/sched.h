@@ -21,7 +21,6 @@
 #define SCHED_NO_CORE UINT16_MAX
 
 #define SCHED_WEIGHT_DEFAULT 256 // 1 to 65535
-#define SCHED_WEIGHT_MAX     65535
 
 // Nanoseconds.
 #define SCHED_SLICE      UINT64_C(3000000)

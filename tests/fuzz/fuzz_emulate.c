@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/emulate.h"
 #include "vm/decode.h"
-#include "vm/emulate.h"
 #include "vm/linear.h"
 #include "vm/vm.h"
 

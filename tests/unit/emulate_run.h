@@ -3,7 +3,7 @@
 
 #include "tests/unit/guest.h"
 
-#include "vm/emulate.h"
+#include "tests/unit/emulate.h"
 #include "vm/walk.h"
 
 #define CODE      UINT64_C(0x1000)

@@ -4,7 +4,7 @@
 // seed.
 
 #include "tests/unit/oracle_cases.h"
-#include "vm/emulate.h"
+#include "tests/unit/emulate.h"
 
 static const int gpr_names[16] = {
     UC_X86_REG_RAX, UC_X86_REG_RCX, UC_X86_REG_RDX, UC_X86_REG_RBX, UC_X86_REG_RSP, UC_X86_REG_RBP,
@@ -239,7 +239,8 @@ static void compare_with_the_oracle(unsigned bits, uc_mode mode)
     free(machine.memory);
     assert_int_equal(differences, 0);
     for (unsigned i = OP_ADD; i < OPERATIONS; i++)
-        if (compared[i] == 0 && i != OP_MOVBE && (i < OP_JMP_FAR || i > OP_SYSTEM))
+        if (compared[i] == 0 && i != OP_MOVBE && (i < OP_JMP_FAR || i > OP_SYSTEM) && i != OP_INS &&
+            i != OP_OUTS) // which are not decoded
             fail_msg("operation %u was never compared", i);
 }
 
