@@ -19,8 +19,9 @@
 #include "vm/bus.h"
 #include "vmx/loop.h"
 
-#define POLL_HZ  100  // how often input is looked for
-#define DRAIN_HZ 1000 // how often while output is left
+#define POLL_HZ   100  // how often input is looked for
+#define DRAIN_HZ  1000 // how often while output is left, or somebody types
+#define TYPING_HZ 4    // who has typed nothing for so long has stopped
 
 static unsigned hanging; // this CPU hangs, if there is such a one
 static struct monitor monitor;
@@ -97,14 +98,19 @@ static void note_overruns(uint64_t now)
     tell("corbel: what was typed came too fast, and is lost in part\n");
 }
 
-static void take_input(uint64_t now)
+// True: something was typed lately, and more may follow as fast as the line is.
+static bool take_input(uint64_t now)
 {
+    static uint64_t lately;
     int byte = 0;
     give_to_guests();
-    while (may_read(now) && (byte = console_read()) >= 0)
+    while (may_read(now) && (byte = console_read()) >= 0) {
         act(mux_type(&consoles, (uint8_t)byte), (uint8_t)byte);
+        lately = now + host_tsc_hz / TYPING_HZ;
+    }
     note_overruns(now);
     give_to_guests();
+    return now < lately;
 }
 
 // `trace on` of any VM.
@@ -148,12 +154,12 @@ static uint64_t poll(unsigned cpu, bool is_asked)
         hang();
     if (cpu != 0)
         return MIN(next_watch, next_banks);
-    take_input(now);
+    bool more = take_input(now);
     if (is_asked || now >= next) {
         next = now + host_tsc_hz / POLL_HZ;
         attend(now);
     }
-    bool more = console_poll(now, host_tsc_hz);
+    more = console_poll(now, host_tsc_hz) || more;
     more = uart2_poll() || more;
     return more ? MIN(next, now + host_tsc_hz / DRAIN_HZ) : next;
 }
