@@ -15,7 +15,7 @@
 #define CELLS_PER_POLL     256U // a slow framebuffer takes milliseconds for these
 #define LOST_MESSAGE_BYTES 40U
 #define HOST_RESERVE       4096U // of the ring, for messages of the host
-#define GUESTS_SHARE       2048U // of the ring: a fifth of a second at 115200 baud
+#define GUESTS_SHARE       8192U // of the ring: 0.7 s at 115200 baud
 
 enum screen_kind { SCREEN_NONE, SCREEN_VGA, SCREEN_FRAMEBUFFER };
 
