@@ -268,7 +268,7 @@ $(BUILD)/guests/examination.elf64: GUEST_LDFLAGS := --defsym=guest_base=0x400000
 $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildcard selftest/*.c))
 $(BUILD)/guests/costs.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/bench/costs.c tests/bench/choice.c vm/sched.c)
 $(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/system/neighbour.c tests/system/posing.c)
-$(BUILD)/guests/bare.elf64: $(BUILD)/guests/objects/tests/nested/bare.c.o
+$(BUILD)/guests/bare.elf64 $(BUILD)/guests/broken.elf64: $(BUILD)/guests/%.elf64: $(BUILD)/guests/objects/tests/nested/%.c.o
 
 $(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)
 	@mkdir -p $(@D)
@@ -327,7 +327,7 @@ linux-matrix: deps-system
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
 test-nested: deps-nested
-	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(BUILD)/guests/costs.elf $(BUILD)/guests/bare.elf
+	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(addprefix $(BUILD)/guests/,costs.elf bare.elf broken.elf)
 	@tests/nested/run $(T)
 
 nested: test-nested

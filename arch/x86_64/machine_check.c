@@ -17,8 +17,6 @@
 #define MC_ADDRESS      2
 #define MC_MISC         3
 
-#define POLL_SECONDS 10
-
 #define MCG_BANKS    BITS(7, 0)
 #define MCG_HAS_CTL  BIT(8)
 #define MCG_HAS_LMCE BIT(27) // errors that reach the CPU alone that they hit
@@ -95,7 +93,7 @@ static void poll_bank(uint32_t number, uint64_t has)
     spin_unlock(&lock);
 }
 
-uint64_t machine_check_poll(uint64_t now, uint64_t hz)
+uint64_t machine_check_poll(uint64_t now, uint64_t period)
 {
     static uint64_t next[CPUS];
     uint64_t *due = &next[this_cpu()->index];
@@ -104,7 +102,7 @@ uint64_t machine_check_poll(uint64_t now, uint64_t hz)
     uint64_t has = capabilities();
     for (uint32_t i = 0; i < (has & MCG_BANKS); i++)
         poll_bank(i, has);
-    *due = now + POLL_SECONDS * hz;
+    *due = now + period;
     return *due;
 }
 

@@ -15,8 +15,8 @@ void machine_check_init(struct printer *to);
 enum mca_action machine_check_serve(bool in_guest, struct mca_bank *consumed);
 
 // On each CPU, between guests: looks for corrected errors if that is due. Returns the TSC at which
-// it will be; `hz` is the TSC's rate.
-uint64_t machine_check_poll(uint64_t now, uint64_t hz);
+// it will be again.
+uint64_t machine_check_poll(uint64_t now, uint64_t period);
 
 // The next thing that was kept and not yet told. CPU 0 only.
 bool machine_check_next(struct mca_bank *told);

@@ -79,6 +79,8 @@ SELFTEST_FAILED = 8  # its code on the debug-exit port
 LINUX = Iso("linux", "[vm linux]\nmemory = 96M\nkernel = vmlinuz\ninitrd = initrd.gz\ncmdline = console=ttyS0 quiet\n",
             (f"vmlinuz={ROOT / 'build/guest/vmlinuz-cloud'}",), "tests/nested/autorun")
 PINNED = Iso("pinned", "[vm pinned]\ncpus = 2\nmemory = 32M\ntestdev = on\npin = 1,2\n")
+BROKEN = Iso("broken", LINUX.config + "[vm hurt]\nmemory = 16M\nkernel = broken.elf\n",
+             (*LINUX.files, ROOT / "build/guests/broken.elf"), LINUX.autorun)
 COSTS = Iso("costs", "[vm costs]\nmemory = 64M\nkernel = costs.elf\n", (ROOT / "build/guests/costs.elf",))
 
 
@@ -120,6 +122,7 @@ class Case:
     says: tuple = (r"self-test: [1-9]\d* passed",)
     never: tuple = (r"^corbel: panic", r"a CPU of silicon would refuse")
     known: tuple = KNOWN
+    steps: str = ""  # a script in this folder: what is done meanwhile
     picture: bool = False  # the screen shows the last that was printed
     limit: int = 600  # seconds of which two idle CPUs need a third
 
@@ -208,7 +211,12 @@ CASES = (
          says=(r"autorun: 40 processes, 30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58, from [\d.]+ to",)),
     Case("costs", "what round trips cost, in instructions", image=COSTS,
          says=(r"^cost cpuid \d+", r"^interrupts taken: [1-9]\d*")),
+    Case("machine-check", "memory errors: a corrected one, and two in a guest, beside Linux", image=BROKEN, steps="machine-check",
+         limit=1200,
+         says=(r"bank 9: memory controller error, corrected, address 0x12345000, 1 by now",
+               r"turns: hurt at (0x[0-9a-f]+)(?s:.*)told: global 7 status bd80000000000134 address \1 misc 8c, in the loop: yes",
+               r"goes on", r"VM hurt ended: machine check", r"autorun: 40 processes, 30e14955ebf1352266dc2ff8067e68104607e750")),
     Case("uefi", "the self-test, booted by OVMF, to the framebuffer", image=Iso("uefi", arguments="end=halt"),
-         more="-bios OVMF.fd -device VGA,romfile=", picture=True, limit=1500,
+         more="-bios OVMF.fd -device VGA,romfile=", steps="photograph", picture=True, limit=1500,
          says=(r"self-test: [1-9]\d* passed", r"halted, so that this stays on the screen")),
 )
