@@ -35,24 +35,16 @@ static verdict_t general_detect(struct vcpu *vcpu)
 
 static verdict_t write_dr(struct vcpu *vcpu, unsigned number, uint64_t value)
 {
-    switch (number) {
-    case 6:
-        if (value >> 32)
-            return fault_gp(0);
-        vcpu->dr6 = (value & DR6_STATUS) | DR6_FIXED | DR6_RTM;
-        vcpu->dirty |= STATE_DR;
-        return next();
-    case 7:
-        if (value >> 32)
-            return fault_gp(0);
+    if (number >= 6 && value >> 32)
+        return fault_gp(0);
+    if (number == 7)
         vcpu->dr7 = (value & DR7_VALID) | DR7_FIXED;
-        vcpu->dirty |= STATE_DEBUG;
-        return next();
-    default:
+    else if (number == 6)
+        vcpu->dr6 = (value & DR6_STATUS) | DR6_FIXED | DR6_RTM;
+    else
         vcpu->dr[number] = value;
-        vcpu->dirty |= STATE_DR;
-        return next();
-    }
+    vcpu->dirty |= STATE_BREAKPOINTS | (number == 7 ? STATE_DEBUG : STATE_DR);
+    return next();
 }
 
 static uint64_t read_dr(const struct vcpu *vcpu, unsigned number)
@@ -79,13 +71,13 @@ verdict_t exit_mov_dr(struct vcpu *vcpu, const struct exit *exit)
         return fault_gp(0);
     if (vcpu->dr7 & DR7_GD)
         return general_detect(vcpu);
-    vcpu->dirty |= STATE_BREAKPOINTS;
 
     bool is_64bit = vcpu_in_64bit(vcpu);
     if (!(exit->qualification & ACCESS_READ)) {
         uint64_t value = vcpu->gpr[gpr];
         return write_dr(vcpu, number, is_64bit ? value : (uint32_t)value);
     }
+    vcpu->dirty |= STATE_BREAKPOINTS;
     uint64_t value = read_dr(vcpu, number);
     vcpu->gpr[gpr] = is_64bit ? value : (uint32_t)value;
     if (gpr == RSP)
