@@ -224,11 +224,13 @@ static bool others_wait(const struct mux *mux, unsigned owner)
     return false;
 }
 
-// A line without an end is cut after a while of silence, if others wait.
+// A line without an end is cut after a while of silence, if others wait. Who has text left is not
+// silent: it is the terminal that is slow.
 static void show_together(struct mux *mux)
 {
     unsigned owner = mux->owner;
-    if (owner < MUX_CHANNELS && mux->quiet++ >= QUIET_POLLS && others_wait(mux, owner)) {
+    bool is_quiet = owner < MUX_CHANNELS && !waiting(&mux->channel[owner]->text);
+    if (is_quiet && mux->quiet++ >= QUIET_POLLS && others_wait(mux, owner)) {
         put_text(mux, MUX_NOBODY, "\n");
         (void)take_turns(mux, owner + 1);
     }
