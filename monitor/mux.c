@@ -256,7 +256,7 @@ bool mux_finish(struct mux *mux, unsigned slot)
 {
     const struct mux_ring *text = &mux->channel[slot]->text;
     spin_lock(&mux->lock);
-    while ((mux->is_together || mux->focus == slot) && waiting(text) && show(mux, slot))
+    while (has_turn(mux, slot) && waiting(text) && show(mux, slot))
         ;
     bool is_shown = !waiting(text);
     if (is_shown && mux->owner == slot)

@@ -71,7 +71,7 @@ void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, con
 MUST_CHECK bool mux_write(struct mux *mux, unsigned slot, uint8_t byte);
 
 // A VM has ended: what it printed last is shown, and its unfinished line ended. False: the terminal
-// is full, ask again.
+// is full, or another's line has no end yet: ask again after mux_poll().
 MUST_CHECK bool mux_finish(struct mux *mux, unsigned slot);
 
 // Shows what waits, as the terminal takes it. About a hundred times a second. True: the monitor's

@@ -176,10 +176,26 @@ static void the_end_of_a_vm_ends_its_line(void **state)
     print(0, "a's");
     print(1, "b's last");
     forget_shown();
+    assert_false(mux_finish(&mux, 1)); // a's line may go on
+    for (unsigned i = 0; i < 40; i++)
+        mux_poll(&mux);
+    assert_shown("\n[b] b's last");
     assert_true(mux_finish(&mux, 1));
-    assert_shown("\n[b] b's last\n");
+    assert_shown("\n");
     assert_true(mux_finish(&mux, 0));
     assert_shown("");
+}
+
+static void a_vm_that_ended_waits_for_the_end_of_anothers_line(void **state)
+{
+    (void)state;
+    begin(2);
+    print(0, "half a ");
+    print(1, "last words\n");
+    assert_false(mux_finish(&mux, 1));
+    print(0, "line\n");
+    assert_true(mux_finish(&mux, 1));
+    assert_shown("[a] half a line\n[b] last words\n");
 }
 
 int main(void)
@@ -198,6 +214,7 @@ int main(void)
         cmocka_unit_test(messages_wipe_the_monitors_line_and_ask_for_it_again),
         cmocka_unit_test(messages_are_kept_and_nothing_else),
         cmocka_unit_test(the_end_of_a_vm_ends_its_line),
+        cmocka_unit_test(a_vm_that_ended_waits_for_the_end_of_anothers_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
