@@ -103,25 +103,28 @@ static bool map_in(uint64_t *top, uint64_t offset, uint64_t start, uint64_t end,
 }
 
 // Corbel's own tables are made at boot: there is memory for them, or no machine.
+static void need(bool has_memory)
+{
+    if (!has_memory)
+        panic("no memory for page tables");
+}
+
 static void map(uint64_t start, uint64_t end, uint64_t flags, uint64_t pat)
 {
-    if (!map_in(root, 0, start, end, flags, pat))
-        panic("no memory for page tables");
+    need(map_in(root, 0, start, end, flags, pat));
 }
 
 static uint64_t *entry_at(uint64_t address, unsigned level)
 {
     uint64_t *entry = find_entry(root, address, level);
-    if (!entry)
-        panic("no memory for page tables");
+    need(entry);
     return entry;
 }
 
 void paging_init(void)
 {
     root = frame_allocate();
-    if (!root)
-        panic("no memory for page tables");
+    need(root);
     map(0, UINT64_C(4) << 30, DATA | PTE_PCD | PTE_PWT, 0);
     *entry_at(0, LEVEL_4K) = 0; // a NULL pointer faults
 }
@@ -140,8 +143,7 @@ void paging_add_ram(hpa_t start, uint64_t size)
     if (end <= first)
         return;
     map(first, end, RAM, 0);
-    if (!map_in(root, PAGING_WINDOW, first, end, RAM, 0))
-        panic("no memory for page tables");
+    need(map_in(root, PAGING_WINDOW, first, end, RAM, 0));
 }
 
 void paging_load(void)
