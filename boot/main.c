@@ -1,28 +1,30 @@
 // From GRUB's hand-over to the first guest, one call a line; then the CPU's loop.
 
-#include "arch/x86_64/apic.h"
 #include "arch/x86_64/canary.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/machine_check.h"
 #include "arch/x86_64/panic.h"
-#include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
-#include "boot/bootinfo.h"
-#include "boot/last_words.h"
-#include "boot/consoles.h"
-#include "boot/host_watch.h"
-#include "boot/machine.h"
+#include "boot/info/bootinfo.h"
+#include "boot/info/crash_log.h"
+#include "control/consoles.h"
+#include "control/cpu_report.h"
+#include "control/host_watch.h"
+#include "boot/hardware.h"
 #include "boot/memory.h"
-#include "boot/operator.h"
-#include "boot/options.h"
+#include "control/operator.h"
+#include "control/shutdown.h"
+#include "control/vms.h"
+#include "boot/info/options.h"
 #include "boot/smp.h"
 #include "boot/start.h"
 #include "boot/vmx_start.h"
-#include "drivers/host/console.h"
+#include "drivers/host/console/console.h"
 #include "lib/panic.h"
 #include "mm/paging.h"
 #include "vmx/loop.h"
+#include "vmx/ram_pages.h"
 #include "vmx/run.h"
 #include "vmx/setup.h"
 
@@ -55,12 +57,12 @@ __attribute__((noreturn)) static void end(const char *how)
 {
     if (!console_has_screen())
         add_screen(true);
-    machine_finish(how);
+    shutdown_machine(how);
 }
 
 __attribute__((noreturn)) static void refuse(const char *why)
 {
-    tell("corbel: %s\n", why);
+    log_error("corbel: %s\n", why);
     end("refused");
 }
 
@@ -68,10 +70,11 @@ static void early_cpu(void)
 {
     traps_init();
     cpu_load_tables(&cpus[0]);
+    traps_load_idt();
     cpu_set_modes();
     cpus[0].online = true;
     panic_set_output(console_panic_printer(), console_flush);
-    panic_set_end(machine_end);
+    panic_set_end(shutdown_after_panic);
 }
 
 static void read_boot_information(uint64_t magic, uint64_t information)
@@ -85,12 +88,13 @@ static void read_boot_information(uint64_t magic, uint64_t information)
     status_t status = bootinfo_parse(&info, bytes, *(const uint32_t *)information);
     notes_init(&notes);
     options_parse(&options, info.cmdline, &notes);
-    machine_set_end(options.end);
+    shutdown_set(options.end);
     if (options.console_port != 0x3f8)
         console_init(options.console_port);
-    tell("\nCorbel, a hypervisor for Intel VMX\n");
-    notes_print(&consoles.printer, "corbel: ", &notes);
-    notes_print(&consoles.printer, "corbel: ", &info.notes);
+    log_set_level(options.log_level);
+    log_info("\nCorbel, a hypervisor for Intel VMX\n");
+    notes_print(LOG_PRINTER(LOG_WARNING), "corbel: ", &notes);
+    notes_print(LOG_PRINTER(LOG_WARNING), "corbel: ", &info.notes);
     if (status != STATUS_OK)
         end("refused");
 }
@@ -111,15 +115,16 @@ static void keep_log(void)
     struct log *place = (struct log *)memory_log_place(&info);
     if (!place)
         return;
-    last_words_print(&consoles.printer, place);
-    console_move_log(place);
+    crash_log_print(LOG_PRINTER(LOG_ERROR), place);
+    log_move(place);
 }
 
 static void start_vmx(void)
 {
     struct explanation why;
     status_t status = vmx_start_choose(&options);
-    vmx_start_report(&consoles.printer, options.report);
+    bool is_asked = options.report || status != STATUS_OK;
+    cpu_report(LOG_PRINTER(is_asked ? LOG_INFO : LOG_DEBUG), options.report);
     if (options.report)
         end("report");
     if (status != STATUS_OK)
@@ -127,9 +132,9 @@ static void start_vmx(void)
     if (setup_shared() != STATUS_OK)
         refuse("no memory for the I/O bitmaps");
     run_init();
-    host_watch_init(options.watchdog);
-    if (operator_init(options.hang) != STATUS_OK) // before the other CPUs' loops begin
+    if (loop_init(vms_stopped) != STATUS_OK)
         refuse("no memory for the scheduler");
+    host_watch_init(options.watchdog, options.hang);
     if (vmx_start_enter(&why) != STATUS_OK)
         refuse(why.text);
 }
@@ -143,15 +148,17 @@ void boot_main(uint64_t magic, uint64_t information)
     take_memory();
     add_screen(false);
     keep_log();
-    machine_read_tables(&info, options.nosmt);
-    if (machine_calibrate() != STATUS_OK)
+    hardware_read_tables(&info, options.nosmt);
+    if (hardware_calibrate() != STATUS_OK)
         refuse("no clock to measure the TSC by: switch HPET or the ACPI timer on in the firmware");
-    machine_check_init(&consoles.printer);
-    machine_start_interrupts();
+    machine_check_init(LOG_PRINTER(LOG_ERROR));
+    hardware_start_interrupts();
     smp_start(&info, host_tsc_hz, vmx_start_cpu);
     if (options.end == END_PANIC)
         panic("asked for by end=panic");
     start_vmx();
+    ram_overcommit = options.overcommit;
     start_vms(&info, options.fail_entry, begin);
+    operator_init();
     loop_run();
 }

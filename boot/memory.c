@@ -2,11 +2,11 @@
 
 #include "boot/memory.h"
 
-#include "arch/x86_64/mtrr.h"
-#include "boot/consoles.h"
-#include "drivers/host/log.h"
-#include "mm/frames.h"
+#include "arch/x86_64/policy/mtrr.h"
+#include "lib/log.h"
+#include "mm/tables/frames.h"
 #include "mm/paging.h"
+#include "mm/stack.h"
 
 #define LOW_MEMORY UINT64_C(0x100000) // left to firmware and the trampoline
 
@@ -22,8 +22,8 @@ struct range {
 
 uint64_t memory_log_place(const struct boot_info *info)
 {
-    // Far from both ends, where firmware and boot loaders work; low, since a VM's memory is one
-    // piece.
+    // Far from both ends, where firmware and boot loaders work; low, so that large
+    // pieces are left above.
     static const uint64_t places[] = {UINT64_C(32) << 20, UINT64_C(64) << 20, UINT64_C(128) << 20,
                                       UINT64_C(256) << 20, UINT64_C(512) << 20};
     for (unsigned i = 0; i < ARRAY_LENGTH(places); i++)
@@ -47,7 +47,7 @@ static unsigned taken_ranges(const struct boot_info *info, struct range *taken)
 
 // The lowest place of `size` bytes inside usable memory that is mapped already and touches nothing
 // taken, or 0.
-static uint64_t find_room(const struct boot_info *info, const struct range *taken, unsigned count,
+static uint64_t find_free(const struct boot_info *info, const struct range *taken, unsigned count,
                           uint64_t size)
 {
     for (unsigned i = 0; i < info->memory_count; i++) {
@@ -76,9 +76,10 @@ static void add_write_back(const struct mtrr_state *mtrrs, uint64_t start, uint6
         if (!mtrr_are_on(mtrrs) || mtrr_is_write_back(mtrrs, at, &next))
             frames_add(hpa(at), next - at);
         else
-            tell("memory: %lu KiB at %#lx are not used: the firmware's MTRRs do not have them "
-                 "as write-back\n",
-                 (next - at) >> 10, at);
+            log_warning(
+                "memory: %lu KiB at %#lx are not used: the firmware's MTRRs do not have them "
+                "as write-back\n",
+                (next - at) >> 10, at);
     }
 }
 
@@ -104,19 +105,20 @@ status_t memory_init(const struct boot_info *info, struct explanation *why)
         if (info->memory[i].type == MEMORY_USABLE)
             top = MAX(top, info->memory[i].end);
     uint64_t size = frames_bitmap_size(top);
-    uint64_t bitmap = find_room(info, taken, count, size);
+    uint64_t bitmap = find_free(info, taken, count, size);
     if (!bitmap)
         return explain(why, STATUS_NO_MEMORY, "no room for a map of %lu MiB of memory", top >> 20);
     taken[count++] = (struct range){bitmap, bitmap + size};
     frames_init(hpa(bitmap), top);
     add_frames(info, taken, count);
-    uint64_t page_tables = (top >> 30) * PAGE_SIZE;
-    if (frames_free_count() * PAGE_SIZE < LEAST_MEMORY + page_tables)
+    // Page tables, and the frames' owners.
+    uint64_t tables = (top >> 30) * (PAGE_SIZE + (UINT64_C(1) << 20));
+    if (frames_free_count() * PAGE_SIZE < LEAST_MEMORY + tables)
         return explain(
             why, STATUS_NO_MEMORY,
             "%lu KiB of memory can be used, Corbel itself needs %lu: add memory, or, if lines "
             "above say that MTRRs keep it from use, update the firmware",
-            frames_free_count() * PAGE_SIZE >> 10, (LEAST_MEMORY + page_tables) >> 10);
+            frames_free_count() * PAGE_SIZE >> 10, (LEAST_MEMORY + tables) >> 10);
 
     paging_init();
     for (unsigned i = 0; i < info->memory_count; i++) {
@@ -126,6 +128,9 @@ status_t memory_init(const struct boot_info *info, struct explanation *why)
     }
     paging_load();
     paging_guard((uintptr_t)boot_stack_guard);
+    if (!frames_know_owners())
+        return explain(why, STATUS_NO_MEMORY, "no room for a table of %lu MiB of memory",
+                       top >> 20);
     return STATUS_OK;
 }
 
@@ -137,27 +142,16 @@ uint64_t memory_low_page(const struct boot_info *info)
     return 0;
 }
 
-// A stack of `size` bytes above a page that is not mapped. Returns its top, or 0.
-static uint64_t make_stack(uint64_t size)
-{
-    uint8_t *bottom = frames_allocate(size + PAGE_SIZE, PAGE_SIZE);
-    if (!bottom)
-        return 0;
-    paging_guard((uintptr_t)bottom);
-    return (uintptr_t)bottom + PAGE_SIZE + size;
-}
-
 status_t memory_make_stacks(struct cpu *cpu, struct explanation *why)
 {
     // The first CPU keeps the stack that it booted on.
-    cpu->stack_top = cpu->index == 0 ? (uintptr_t)boot_stack_top : make_stack(STACK_SIZE);
+    cpu->stack_top = cpu->index == 0 ? (uintptr_t)boot_stack_top : stack_make(STACK_SIZE);
     bool complete = cpu->stack_top != 0;
     for (unsigned i = 0; i < IST_STACKS; i++) {
-        cpu->tss.ist[i] = make_stack(IST_STACK_SIZE);
+        cpu->tss.ist[i] = stack_make(IST_STACK_SIZE);
         complete = complete && cpu->tss.ist[i];
     }
     if (!complete)
         return explain(why, STATUS_NO_MEMORY, "no memory for the stacks of CPU %u", cpu->index);
-    cpu->stack_guard = cpu->stack_top - STACK_SIZE - PAGE_SIZE;
     return STATUS_OK;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arch/x86_64/cpu.h"
-#include "boot/bootinfo.h"
+#include "boot/info/bootinfo.h"
 
 // Takes possession of all usable RAM above 1 MiB except the image and the modules, and switches to
 // Corbel's page tables. Runs on the loader's tables, below 4 GiB.

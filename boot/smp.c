@@ -4,11 +4,12 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/machine_check.h"
-#include "arch/x86_64/mtrr.h"
+#include "arch/x86_64/policy/mtrr.h"
 #include "arch/x86_64/registers.h"
+#include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
-#include "boot/consoles.h"
 #include "boot/memory.h"
+#include "lib/log.h"
 #include "lib/string.h"
 #include "mm/paging.h"
 
@@ -69,7 +70,8 @@ static bool start_one(struct cpu *cpu, uint64_t page)
 // for it.
 static void give_up(const struct cpu *cpu)
 {
-    tell("smp: CPU %u (APIC id %u) did not start: it is left out\n", cpu->index, cpu->apic_id);
+    log_warning("smp: CPU %u (APIC id %u) did not start: it is left out\n", cpu->index,
+                cpu->apic_id);
     apic_send(cpu->apic_id, APIC_INIT);
 }
 
@@ -112,8 +114,8 @@ static void admit(struct cpu *cpu)
         distance = tsc_distance();
     }
     if (first)
-        tell("smp: the TSC of CPU %u (APIC id %u) was %ld ticks off: %s\n", cpu->index,
-             cpu->apic_id, first, distance ? "the CPU is left out" : "corrected");
+        log_warning("smp: the TSC of CPU %u (APIC id %u) was %ld ticks off: %s\n", cpu->index,
+                    cpu->apic_id, first, distance ? "the CPU is left out" : "corrected");
     cpu->online = !distance;
 }
 
@@ -150,7 +152,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     if (cpu_count == 1)
         return;
     if (!page) {
-        tell("smp: no free page below 640 KiB: running on one CPU\n");
+        log_warning("smp: no free page below 640 KiB: running on one CPU\n");
         return;
     }
     ticks_per_us = tsc_hz / 1000000;
@@ -167,7 +169,7 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
         tsc_adjust = rdmsr(MSR_TSC_ADJUST);
     for (unsigned i = 1; i < cpu_count; i++) {
         if (memory_make_stacks(&cpus[i], &why) != STATUS_OK) {
-            tell("smp: %s\n", why.text);
+            log_warning("smp: %s\n", why.text);
             break;
         }
         if (start_one(&cpus[i], page))
@@ -178,16 +180,18 @@ void smp_start(const struct boot_info *info, uint64_t tsc_hz, void (*entry)(stru
     }
     paging_set_text(page, false);
     if (mtrrs_differed)
-        tell("smp: firmware left %u CPUs with other MTRRs than CPU 0: set alike\n", mtrrs_differed);
+        log_warning("smp: firmware left %u CPUs with other MTRRs than CPU 0: set alike\n",
+                    mtrrs_differed);
 }
 
 void ap_main(struct cpu *cpu)
 {
     cpu_load_tables(cpu);
+    traps_load_idt();
     cpu_set_modes();
     if (starting == cpu) {
         apic_enable();
-        machine_check_init(&consoles.printer); // CPU 0 waits meanwhile, silent
+        machine_check_init(LOG_PRINTER(LOG_ERROR)); // CPU 0 waits meanwhile, silent
         match_mtrrs();
         if (has_tsc_adjust() && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
             wrmsr(MSR_TSC_ADJUST, tsc_adjust);

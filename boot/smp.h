@@ -2,7 +2,7 @@
 #pragma once
 
 #include "arch/x86_64/cpu.h"
-#include "boot/bootinfo.h"
+#include "boot/info/bootinfo.h"
 
 // Starts every CPU of cpus[1..cpu_count-1] by INIT-SIPI-SIPI. One that does not come up in time
 // stays offline and gets a line in the log. Each runs `entry` on its own stack, tables loaded.

@@ -1,8 +1,7 @@
-// From CPUs to CPUs in VMX root operation: capabilities of each, their intersection, the choice,
-// VMXON.
+// From CPUs to CPUs in VMX root operation: capabilities of each, their intersection, what is used
+// of it, VMXON.
 #pragma once
 
-#include "lib/print.h"
 #include "lib/status.h"
 
 struct cpu;
@@ -16,9 +15,6 @@ void vmx_start_cpu(struct cpu *cpu);
 // STATUS_OK: Corbel can run here. STATUS_UNSUPPORTED: what is missing has been printed, a line each
 // with its remedy. STATUS_NOT_FOUND: a word of the option is unknown (printed).
 MUST_CHECK status_t vmx_start_choose(const struct boot_options *options);
-
-// The capability screen: the short form, or the whole table.
-void vmx_start_report(struct printer *to, bool whole);
 
 // VMXON on this CPU, then on all others, which go on to their loops.
 MUST_CHECK status_t vmx_start_enter(struct explanation *why);

@@ -3,7 +3,7 @@
 // "APIC-Access VM Exits", "APIC-Write VM Exits", "Virtualized-EOI".
 
 #include "exits/handlers.h"
-#include "exits/system.h"
+#include "exits/emulate.h"
 #include "vm/vm.h"
 
 #define ACCESS_OFFSET BITS(11, 0)
@@ -15,10 +15,10 @@ enum access_type { ACCESS_READ = 0, ACCESS_WRITE = 1 }; // all others: no operan
 verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
 {
     uint64_t type = FIELD_GET(ACCESS_TYPE, exit->qualification);
-    if (exit->idt_info & EVENT_VALID) // its descriptor tables or stack are no memory
-        return stop(STOP_TRIPLE_FAULT, 0);
+    if (exit->idt_info & EVENT_VALID)
+        return exit_refuse_delivery(vcpu);
     if (type == ACCESS_READ || type == ACCESS_WRITE)
-        return system_emulate(vcpu, exit);
+        return exit_emulate(vcpu, exit);
     if (vcpu->cpl == 3) // it cannot end its VM, whatever it did
         return fault_ud();
     return stop(STOP_BAD_MEMORY, (uint32_t)(vcpu->lapic.base >> 12)); // as exits/ept.c
@@ -27,7 +27,6 @@ verdict_t exit_apic_access(struct vcpu *vcpu, const struct exit *exit)
 // Behind the instruction: its debug trap may still have to come, before an interrupt.
 verdict_t exit_tpr_threshold(struct vcpu *vcpu, const struct exit *exit)
 {
-    (void)exit;
     if (vcpu_trap_is_unknown(vcpu))
         return need(STATE_DEBUG);
     vcpu_note(vcpu, REQUEST_EVENT);

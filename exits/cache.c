@@ -48,9 +48,7 @@ verdict_t exit_invpcid(struct vcpu *vcpu, const struct exit *exit)
     uint64_t descriptor[2];
     gva_t linear;
     verdict_t fault;
-    if (!operand_linear(vcpu, exit, sizeof(descriptor), false, &linear, &fault) ||
-        !linear_read(vcpu, linear, descriptor, sizeof(descriptor), false, exit_now(vcpu, exit),
-                     &fault))
+    if (!operand_load(vcpu, exit, descriptor, sizeof(descriptor), &linear, &fault))
         return fault;
     uint64_t type = vcpu->gpr[FIELD_GET(OPERAND_REGISTER_2, (uint64_t)exit->instruction_info)];
     if (!vcpu_in_64bit(vcpu))

@@ -33,11 +33,11 @@ static void patch_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_
 static bool answer_stats(const struct vcpu *vcpu, uint32_t number, uint32_t reason,
                          struct cpuid_leaf *leaf)
 {
-    const struct vm_config *config = &vcpu->vm->config;
+    const struct vm_traits *traits = &vcpu->vm->traits;
     uint32_t index = number - STATS_LEAF_FIRST;
-    if (index >= STATS_LEAVES || config->stats_leaf[index] == 0)
+    if (index >= STATS_LEAVES || traits->stats_leaf[index] == 0)
         return false;
-    uint8_t shows = config->stats_leaf[index];
+    uint8_t shows = traits->stats_leaf[index];
     bool by_reason = shows & STATS_LEAF_BY_REASON;
     struct exit_counter total = {0};
     *leaf = (struct cpuid_leaf){0};

@@ -1,10 +1,10 @@
 // Control-register accesses: MOV to and from CR0, CR3, CR4, CR8, CLTS and LMSW, with every rule by
 // which the CPU refuses them. Called through exit_table[]; most accesses do not exit, because the
-// bits are the guest's own (vm/cr.h). SDM: "MOV-Move to/from Control Registers", "Exit
+// bits are the guest's own (vm/cpu/cr.h). SDM: "MOV-Move to/from Control Registers", "Exit
 // Qualification for Control-Register Accesses", "Control Registers".
 
 #include "exits/handlers.h"
-#include "vm/cr.h"
+#include "vm/cpu/cr.h"
 
 #define ACCESS_NUMBER UINT64_C(0xf)
 #define ACCESS_TYPE   BITS(5, 4)

@@ -5,8 +5,8 @@
 #include "exits/handlers.h"
 #include "exits/operand.h"
 #include "lib/string.h"
-#include "vm/debug.h"
-#include "vm/descriptor.h"
+#include "vm/cpu/debug.h"
+#include "vm/emulate/descriptor.h"
 #include "vm/vm.h"
 
 enum table_instruction { SGDT, SIDT, LGDT, LIDT };
@@ -32,8 +32,7 @@ static verdict_t store_table(struct vcpu *vcpu, const struct exit *exit,
     memcpy(bytes + sizeof(limit), &table->base, sizeof(table->base));
     if (!may_store(vcpu))
         return fault_gp(0);
-    if (!operand_linear(vcpu, exit, size, true, &linear, &fault) ||
-        !linear_write(vcpu, linear, bytes, size, vcpu->cpl == 3, exit_now(vcpu, exit), &fault))
+    if (!operand_store(vcpu, exit, bytes, size, &linear, &fault))
         return fault;
     debug_trap(vcpu, debug_data(vcpu, linear, size, true));
     return next();
@@ -51,8 +50,7 @@ static verdict_t load_table(struct vcpu *vcpu, const struct exit *exit,
     verdict_t fault;
     if (vcpu->cpl > 0)
         return fault_gp(0);
-    if (!operand_linear(vcpu, exit, size, false, &linear, &fault) ||
-        !linear_read(vcpu, linear, bytes, size, false, exit_now(vcpu, exit), &fault))
+    if (!operand_load(vcpu, exit, bytes, size, &linear, &fault))
         return fault;
     memcpy(&limit, bytes, sizeof(limit));
     memcpy(&base, bytes + sizeof(limit), sizeof(base));
@@ -91,9 +89,7 @@ static verdict_t store_selector(struct vcpu *vcpu, const struct exit *exit, uint
     if (!may_store(vcpu))
         return fault_gp(0);
     if (!(exit->instruction_info & OPERAND_IS_REGISTER)) {
-        if (!operand_linear(vcpu, exit, sizeof(selector), true, &linear, &fault) ||
-            !linear_write(vcpu, linear, &selector, sizeof(selector), vcpu->cpl == 3,
-                          exit_now(vcpu, exit), &fault))
+        if (!operand_store(vcpu, exit, &selector, sizeof(selector), &linear, &fault))
             return fault;
         debug_trap(vcpu, debug_data(vcpu, linear, sizeof(selector), true));
         return next();
@@ -152,9 +148,7 @@ static verdict_t load_selector(struct vcpu *vcpu, const struct exit *exit, bool 
     if (exit->instruction_info & OPERAND_IS_REGISTER)
         selector =
             (uint16_t)vcpu->gpr[FIELD_GET(OPERAND_REGISTER_1, (uint64_t)exit->instruction_info)];
-    else if (!operand_linear(vcpu, exit, sizeof(selector), false, &linear, &fault) ||
-             !linear_read(vcpu, linear, &selector, sizeof(selector), false, exit_now(vcpu, exit),
-                          &fault))
+    else if (!operand_load(vcpu, exit, &selector, sizeof(selector), &linear, &fault))
         return fault;
     if (selector & ~SELECTOR_RPL)
         return load_system(vcpu, exit, selector, is_task);

@@ -1,5 +1,5 @@
 // MOV to and from debug registers. They exit where they are made to, and while a guest is known to
-// have no breakpoints (vm/debug.h). Called through exit_table[].
+// have no breakpoints (vm/cpu/debug.h). Called through exit_table[].
 // SDM: "MOV-Move to/from Debug Registers", "Debug Registers", "Exit Qualification for MOV DR".
 
 #include "exits/handlers.h"
@@ -9,8 +9,8 @@
 #define ACCESS_READ   BIT(4)
 #define ACCESS_GPR    BITS(11, 8)
 
-#define DR6_FIXED                                                                                  \
-    UINT64_C(0xfffe0ff0) // read as one; bit 16 (RTM) is not supported and reads as one too
+// read as one; bit 16 (RTM) is not supported and reads as one too
+#define DR6_FIXED  UINT64_C(0xfffe0ff0)
 #define DR6_RTM    BIT(16)
 #define DR6_STATUS (BITS(3, 0) | BITS(15, 13))
 #define DR6_BD     BIT(13)

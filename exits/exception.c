@@ -13,8 +13,6 @@
 #define DR7_GD       BIT(13)
 #define DEBUG_GROUPS (STATE_DEBUG | STATE_DR)
 #define VECTOR_LAST  31
-#define DEBUGCTL_LBR BIT(0)
-#define DEBUGCTL_BTF BIT(1)
 
 // The CPU leaves DR6, DR7.GD and IA32_DEBUGCTL as they were before the exception.
 static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
@@ -25,28 +23,29 @@ static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
     if (exit->qualification & DEBUG_RTM)
         vcpu->dr6 &= ~DEBUG_RTM;
     vcpu->dr7 &= ~DR7_GD;
-    vcpu->debugctl &= ~(DEBUGCTL_LBR | DEBUGCTL_BTF);
+    vcpu->debugctl &= ~DEBUGCTL_BTF;
     // Some emulators leave it set; delivery takes what was pending.
     vcpu->pending_debug = 0;
-    vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-    vcpu->dirty |= STATE_FLOW | DEBUG_GROUPS;
+    vcpu->dirty |= DEBUG_GROUPS;
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 
 // INT1, INT3 and INTO: delivered again as what they are, so that RIP behind the instruction is
-// pushed.
+// pushed. The exit has ended them: what a MOV SS before INT1 held back is gone, and an entry with
+// its shadow would be refused.
 static verdict_t reflect_software(struct vcpu *vcpu, const struct exit *exit)
 {
     vcpu->events.pending = (struct event){
         .info = exit->interruption_info & (EVENT_VALID | EVENT_TYPE | EVENT_VECTOR),
         .length = exit->instruction_length,
     };
+    vcpu_end_shadow(vcpu);
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
 }
 
-static verdict_t tell_of_error(struct vcpu *vcpu)
+static verdict_t deliver_error(struct vcpu *vcpu)
 {
     const struct mce_error error = vcpu->error;
     if (!error.status)
@@ -80,7 +79,7 @@ verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
     if (type != EVENT_EXCEPTION || vector > VECTOR_LAST)
         return stop(STOP_UNKNOWN_EXIT, exit->reason);
     if (vector == VECTOR_MC)
-        return tell_of_error(vcpu);
+        return deliver_error(vcpu);
     if (vector == VECTOR_DB)
         return reflect_debug(vcpu, exit);
     if (vector == VECTOR_PF)

@@ -5,8 +5,8 @@
 #include "exits/handlers.h"
 #include "exits/io.h"
 #include "exits/operand.h"
-#include "vm/debug.h"
-#include "vm/emulate.h"
+#include "vm/cpu/debug.h"
+#include "vm/emulate/emulate.h"
 #include "vm/vm.h"
 
 // By operand size: the bits that are the operand's, and what an IN keeps of RAX. As for any
@@ -14,26 +14,54 @@
 static const uint64_t operand[9] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
 static const uint64_t kept[9] = {[1] = ~UINT64_C(0xff), [2] = ~UINT64_C(0xffff)};
 
-// Nearly always one device answers alone, or nobody does. Only devices with a clock want the time.
-static inline void access_port(const struct vcpu *vcpu, const struct exit *exit, uint64_t port,
-                               unsigned size, struct access *access)
+// More than one device, or the bus changes just now.
+__attribute__((noinline)) static bool access_ports(const struct vcpu *vcpu, const struct exit *exit,
+                                                   struct access *access)
+{
+    access->now = exit_now(vcpu, exit);
+    vm_port_access(vcpu->vm, access);
+    return true;
+}
+
+// The access meets this region, one of a byte lies in it. False: its device does not answer. Only
+// devices with a clock want the time.
+__attribute__((noinline)) static bool access_region(const struct vcpu *vcpu,
+                                                    const struct exit *exit, struct access *access,
+                                                    const struct bus_region *at, uint32_t since)
+{
+    struct bus_region region = bus_copy(at);
+    if (!bus_is_same(&vcpu->vm->ports, since) ||
+        (access->size > 1 && !bus_is_within(&region, access->offset, access->size)))
+        return access_ports(vcpu, exit, access);
+    if (region.device->class->deadline)
+        access->now = exit_now(vcpu, exit);
+    access->offset -= region.base;
+    return vdev_access(region.device, access);
+}
+
+__attribute__((noinline)) static void refused(const struct vcpu *vcpu, uint64_t port,
+                                              struct access *access)
+{
+    access->offset = port;
+    vm_unclaimed_port(vcpu->vm, access);
+}
+
+// Nearly always one device answers alone, or nobody does.
+__attribute__((always_inline)) static inline void access_port(const struct vcpu *vcpu,
+                                                              const struct exit *exit,
+                                                              uint64_t port, unsigned size,
+                                                              struct access *access)
 {
     struct vm *vm = vcpu->vm;
-    const struct bus_region *region = bus_near(&vm->ports, port);
+    uint32_t since = bus_begin(&vm->ports);
+    const struct bus_region *at = bus_near(&vm->ports, port);
     access->offset = port;
-    if (port + size <= region->first) {
-        vm_unclaimed_port(vm, access);
-    } else if (bus_is_within(region, port, size)) {
-        if (region->device->deadline)
-            access->now = exit_now(vcpu, exit);
-        access->offset = port - region->base;
-        if (vdev_access(region->device, access))
-            return;
-        access->offset = port;
-        vm_unclaimed_port(vcpu->vm, access);
-    } else {
-        access->now = exit_now(vcpu, exit);
-        vm_port_access(vm, access);
+    if (port + size <= BUS_READ(at->first) && bus_is_same(&vm->ports, since)) {
+        if (!access->write)
+            access->value = operand[size];
+        access_counts_add(&vm->unclaimed_ports, port);
+    } else if (!access_region(vcpu, exit, access, at, since)) {
+        refused(vcpu, port, access);
     }
 }
 

@@ -1,4 +1,4 @@
-// RDMSR and WRMSR: looks the MSR up and does what its row says (vm/msr.c). Called through
+// RDMSR and WRMSR: looks the MSR up and does what its row says (vm/cpu/msr.c). Called through
 // exit_table[]. The CPU checks the privilege level before it exits. SDM: "RDMSR-Read From Model
 // Specific Register", "WRMSR-Write to Model Specific Register".
 
@@ -53,7 +53,7 @@ __attribute__((noinline)) static verdict_t read_other(struct vcpu *vcpu, const s
 verdict_t exit_rdmsr(struct vcpu *vcpu, const struct exit *exit)
 {
     const struct msr_row *row = msr_find((uint32_t)vcpu->gpr[RCX]);
-    if (!row->in_memory)
+    if (!(row->direct_read & vcpu->msr.direct))
         return read_other(vcpu, exit, row);
     set_result(vcpu, *field_of(vcpu, row));
     return next();
@@ -66,8 +66,8 @@ static uint64_t operand(const struct vcpu *vcpu)
     return (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
 }
 
-__attribute__((noinline)) static verdict_t write_by_row(struct vcpu *vcpu, const struct exit *exit,
-                                                        const struct msr_row *row)
+static inline verdict_t write_by_row(struct vcpu *vcpu, const struct exit *exit,
+                                     const struct msr_row *row)
 {
     uint64_t now = exit_now(vcpu, exit);
     if (!row->write(vcpu, (uint32_t)vcpu->gpr[RCX], operand(vcpu), now))
@@ -75,7 +75,7 @@ __attribute__((noinline)) static verdict_t write_by_row(struct vcpu *vcpu, const
     return next();
 }
 
-// What has no writer of its own, may not exist or lies in the VMCS.
+// What has no writer of its own, may not exist or needs a group.
 __attribute__((noinline)) static verdict_t write_other(struct vcpu *vcpu, const struct exit *exit,
                                                        const struct msr_row *row)
 {
@@ -105,7 +105,7 @@ verdict_t exit_wrmsr(struct vcpu *vcpu, const struct exit *exit)
         return next();
     }
     const struct msr_row *row = msr_find(index);
-    if (!row->write || (row->feature | row->groups))
+    if (!(row->direct_write & vcpu->msr.direct))
         return write_other(vcpu, exit, row);
     return write_by_row(vcpu, exit, row);
 }

@@ -3,6 +3,8 @@
 
 #include "exits/operand.h"
 
+#include "vm/vm.h"
+
 #define ESCAPE              0x0f
 #define OPERAND_SIZE_PREFIX 0x66
 #define IS_REX_W(byte)      (((byte)&0xf8) == 0x48)
@@ -32,8 +34,8 @@ enum segment_register operand_segment(const struct exit *exit)
                                       (uint64_t)GS);
 }
 
-bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned size, bool write,
-                    gva_t *linear, verdict_t *fault)
+static bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned size,
+                           bool write, gva_t *linear, verdict_t *fault)
 {
     uint64_t info = exit->instruction_info;
     uint64_t offset = exit->qualification; // the displacement
@@ -43,4 +45,18 @@ bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned s
         offset += vcpu->gpr[FIELD_GET(INFO_INDEX, info)] << (info & INFO_SCALE);
     offset &= size_mask(operand_address_size(exit));
     return segment_linear(vcpu, operand_segment(exit), offset, size, write, linear, fault);
+}
+
+bool operand_load(struct vcpu *vcpu, const struct exit *exit, void *bytes, unsigned size,
+                  gva_t *linear, verdict_t *fault)
+{
+    return operand_linear(vcpu, exit, size, false, linear, fault) &&
+           linear_read(vcpu, *linear, bytes, size, false, exit_now(vcpu, exit), fault);
+}
+
+bool operand_store(struct vcpu *vcpu, const struct exit *exit, const void *bytes, unsigned size,
+                   gva_t *linear, verdict_t *fault)
+{
+    return operand_linear(vcpu, exit, size, true, linear, fault) &&
+           linear_write(vcpu, *linear, bytes, size, vcpu->cpl == 3, exit_now(vcpu, exit), fault);
 }

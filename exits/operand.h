@@ -2,7 +2,7 @@
 // SDM: "VM-Exit Instruction Information".
 #pragma once
 
-#include "vm/linear.h"
+#include "vm/emulate/linear.h"
 
 // Of a memory operand; the displacement is the qualification.
 #define INFO_SCALE        BITS(1, 0)
@@ -26,11 +26,13 @@ enum segment_register operand_segment(const struct exit *exit);
 
 // Whether a register operand has 16 bits, which the instruction information does not tell (or, for
 // RDRAND, not on every emulator): by the code segment and the prefixes, of which REX.W is the
-// stronger one. Needs what vm/linear.h needs. False: *fault says why.
+// stronger one. Needs what vm/emulate/linear.h needs. False: *fault says why.
 MUST_CHECK bool operand_is_16bit(struct vcpu *vcpu, bool *is_16bit, verdict_t *fault);
 
-// The linear address of the operand's `size` bytes, after the segment's checks. Needs STATE_STACK,
-// FACT_QUALIFICATION and FACT_INSTRUCTION_INFO besides what vm/linear.h needs. False: *fault says
-// why.
-MUST_CHECK bool operand_linear(const struct vcpu *vcpu, const struct exit *exit, unsigned size,
-                               bool write, gva_t *linear, verdict_t *fault);
+// Reads or writes the operand's `size` bytes in memory, after the segment's checks; *linear is
+// where they are. Needs STATE_STACK, FACT_QUALIFICATION and FACT_INSTRUCTION_INFO besides what
+// vm/emulate/linear.h needs. False: *fault says why.
+MUST_CHECK bool operand_load(struct vcpu *vcpu, const struct exit *exit, void *bytes, unsigned size,
+                             gva_t *linear, verdict_t *fault);
+MUST_CHECK bool operand_store(struct vcpu *vcpu, const struct exit *exit, const void *bytes,
+                              unsigned size, gva_t *linear, verdict_t *fault);

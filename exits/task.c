@@ -7,7 +7,7 @@
 
 #include "exits/handlers.h"
 #include "lib/string.h"
-#include "vm/cr.h"
+#include "vm/cpu/cr.h"
 
 #define SWITCH_SELECTOR UINT64_C(0xffff)
 #define SWITCH_SOURCE   BITS(31, 30)
@@ -86,10 +86,8 @@ static bool check_target(struct task_switch *t, verdict_t *fault)
     bool is_iret = t->source == SWITCH_IRET;
     enum exception wrong = is_iret ? VECTOR_TS : VECTOR_GP;
 
-    if ((t->selector & SELECTOR_LOCAL) || error == 0) {
-        *fault = fault_code(wrong, error);
-        return false;
-    }
+    if ((t->selector & SELECTOR_LOCAL) || error == 0)
+        return fail_with(fault, fault_code(wrong, error));
     if (!descriptor_read(t->vcpu, t->selector, false, wrong, t->now, &t->descriptor, fault))
         return false;
     uint32_t access = descriptor_access(&t->descriptor);
@@ -124,10 +122,8 @@ static bool prepare_memory(struct task_switch *t, verdict_t *fault)
     uint64_t old_descriptor = vcpu->gdtr.base + (vcpu->segment[TR].selector & SELECTOR_INDEX);
 
     t->from = format_of(vcpu->segment[TR].access);
-    if (vcpu->segment[TR].limit < t->from->size - 1U) {
-        *fault = fault_code(VECTOR_TS, SELECTOR_ERROR(vcpu->segment[TR].selector));
-        return false;
-    }
+    if (vcpu->segment[TR].limit < t->from->size - 1U)
+        return fail_with(fault, fault_code(VECTOR_TS, SELECTOR_ERROR(vcpu->segment[TR].selector)));
     return prepare(t, old + t->from->ip, t->from->ldt - t->from->ip, &t->old_span, fault) &&
            prepare(t, t->task.base, 2, &t->link_span, fault) &&
            prepare(t, old_descriptor + 5, 1, &t->old_type_span, fault) &&
@@ -148,8 +144,7 @@ static bool check_cr3(struct task_switch *t, verdict_t *fault)
     if (!loads_cr3(t) || !cr_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer) ||
         cr_read_pdptes(vcpu->vm, field(t->new, t->to->cr3, 4), t->pdpte))
         return true;
-    *fault = fault_gp(0);
-    return false;
+    return fail_with(fault, fault_gp(0));
 }
 
 static bool mark_all(struct task_switch *t, verdict_t *fault)
@@ -212,7 +207,7 @@ static void enter(struct task_switch *t)
                    (is_nested(t) ? RFLAGS_NT : 0);
     for (unsigned i = 0; i < 8; i++)
         vcpu->gpr[i] = field(t->new, f->gprs + i * f->width, f->width);
-    vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    vcpu_end_shadow(vcpu);
     if (t->source == SWITCH_IRET) {
         vcpu->interruptibility &= ~BLOCKING_BY_NMI;
         vcpu->events.nmi_blocked = false;
@@ -246,7 +241,8 @@ static bool push_error(struct task_switch *t, uint32_t error, verdict_t *fault)
     return true;
 }
 
-// The new task's first step: its segments, the error code, and the traps that it asks for.
+// The new task's first step: its segments, the error code, and the traps that it asks for. One that
+// loses all its races cannot be begun.
 static verdict_t begin(struct task_switch *t, const struct event *cause)
 {
     struct vcpu *vcpu = t->vcpu;
@@ -255,7 +251,7 @@ static verdict_t begin(struct task_switch *t, const struct event *cause)
     bool is_ready = false;
     for (unsigned i = 0; !is_ready && refused.kind == VERDICT_AGAIN; i++) {
         if (i == RACES)
-            return stop(STOP_BAD_MEMORY, 0);
+            return fault_code(VECTOR_TS, SELECTOR_ERROR(t->selector));
         is_ready = task_load_segments(vcpu, &selectors, t->now, &refused) &&
                    (!(cause->info & EVENT_HAS_ERROR) || push_error(t, cause->error, &refused));
     }

@@ -7,8 +7,7 @@
 
 static bool refuse(verdict_t *fault, enum exception vector, uint16_t selector)
 {
-    *fault = fault_code(vector, SELECTOR_ERROR(selector));
-    return false;
+    return fail_with(fault, fault_code(vector, SELECTOR_ERROR(selector)));
 }
 
 static bool load_ldt(struct vcpu *vcpu, uint16_t selector, uint64_t now, verdict_t *fault)
@@ -30,16 +29,9 @@ static bool load_ldt(struct vcpu *vcpu, uint16_t selector, uint64_t now, verdict
 static bool load_segment(struct vcpu *vcpu, enum segment_register which, uint16_t selector,
                          uint64_t now, verdict_t *fault)
 {
-    struct descriptor descriptor;
     if (!(selector & ~SELECTOR_RPL)) // null: good for data segments
         return which == CS || which == SS ? refuse(fault, VECTOR_TS, selector) : true;
-    if (!descriptor_read(vcpu, selector, false, VECTOR_TS, now, &descriptor, fault))
-        return false;
-    if (!descriptor_check(&descriptor, which, selector, vcpu->cpl, VECTOR_TS, fault) ||
-        !descriptor_mark(vcpu, &descriptor, TYPE_ACCESSED, 0, now, fault))
-        return false;
-    vcpu->segment[which] = descriptor_segment(selector, &descriptor);
-    return true;
+    return descriptor_load(vcpu, which, selector, VECTOR_TS, now, &vcpu->segment[which], fault);
 }
 
 // What stands in a segment register until it is loaded: VM entry accepts it, and an access through

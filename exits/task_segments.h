@@ -1,7 +1,7 @@
 // The segments of a task that begins. For exits/task.c alone.
 #pragma once
 
-#include "vm/descriptor.h"
+#include "vm/emulate/descriptor.h"
 
 struct task_selectors {
     uint16_t segment[6]; // ES to GS; a 16-bit task has no FS and GS, which become null

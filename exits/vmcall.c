@@ -17,6 +17,8 @@
 #define ICR_VECTOR UINT64_C(0xff)
 #define ICR_MODE   UINT64_C(0x700)
 
+#define APIC_ID_BROADCAST UINT32_MAX // the last; no sum wraps to the first ones
+
 // One interrupt to many vCPUs: RBX and RCX are a bitmap of APIC IDs that begins at RDX, RSI is an
 // ICR without destination. The result is the number of APICs that took it.
 static int64_t send_ipi(struct vcpu *vcpu)
@@ -36,8 +38,9 @@ static int64_t send_ipi(struct vcpu *vcpu)
     for (unsigned word = 0; word < 2; word++) {
         uint64_t bitmap = vcpu->gpr[word == 0 ? RBX : RCX] & size_mask(width / 8);
         for (; bitmap; bitmap &= bitmap - 1) {
-            message.destination = (uint32_t)vcpu->gpr[RDX] + word * width + lowest_bit(bitmap);
-            sent += message.destination != UINT32_MAX && lapic_deliver(vcpu->vm, vcpu, &message);
+            uint64_t id = (uint64_t)(uint32_t)vcpu->gpr[RDX] + word * width + lowest_bit(bitmap);
+            message.destination = (uint32_t)id;
+            sent += id < APIC_ID_BROADCAST && lapic_deliver(vcpu->vm, vcpu, &message);
         }
     }
     return sent;

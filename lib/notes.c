@@ -11,35 +11,26 @@ void notes_init(struct notes *list)
     list->status = STATUS_OK;
 }
 
-// The place for the next line, or NULL if there is none for it.
-static struct note *notes_take(struct notes *list, enum severity severity)
+struct explanation *notes_take(struct notes *list, bool is_fatal)
 {
     if (list->count < NOTES_MAX)
-        return &list->notes[list->count++];
+        return &list->line[list->count++];
     list->left_out++;
-    if (severity == SEVERITY_WARNING || list->status != STATUS_OK)
-        return NULL;
-    return &list->notes[NOTES_MAX - 1];
+    return is_fatal && list->status == STATUS_OK ? &list->line[NOTES_MAX - 1] : NULL;
 }
 
-static void notes_add(struct notes *list, enum severity severity, const char *format,
-                      va_list arguments) __attribute__((format(printf, 3, 0)));
-
-static void notes_add(struct notes *list, enum severity severity, const char *format,
-                      va_list arguments)
+static void add(struct notes *list, bool is_fatal, const char *format, va_list arguments)
 {
-    struct note *note = notes_take(list, severity);
-    if (note == NULL)
-        return;
-    note->severity = severity;
-    format_text_va(note->line.text, sizeof(note->line.text), format, arguments);
+    struct explanation *line = notes_take(list, is_fatal);
+    if (line)
+        format_text_va(line->text, sizeof(line->text), format, arguments);
 }
 
 void notes_warn(struct notes *list, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    notes_add(list, SEVERITY_WARNING, format, arguments);
+    add(list, false, format, arguments);
     va_end(arguments);
 }
 
@@ -47,7 +38,7 @@ status_t notes_fail(struct notes *list, status_t status, const char *format, ...
 {
     va_list arguments;
     va_start(arguments, format);
-    notes_add(list, SEVERITY_FATAL, format, arguments);
+    add(list, true, format, arguments);
     va_end(arguments);
     if (list->status == STATUS_OK)
         list->status = status;
@@ -57,7 +48,7 @@ status_t notes_fail(struct notes *list, status_t status, const char *format, ...
 void notes_print(struct printer *to, const char *prefix, const struct notes *list)
 {
     for (unsigned i = 0; i < list->count; i++)
-        print_to(to, "%s%s\n", prefix, list->notes[i].line.text);
+        print_to(to, "%s%s\n", prefix, list->line[i].text);
     if (list->left_out)
         print_to(to, "%sand %u more\n", prefix, list->left_out);
 }

@@ -25,16 +25,11 @@ bool span_means(struct span span, const struct span_word *words, int *value)
     return false;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 struct span span_trim(struct span span)
 {
-    while (span.length && is_blank(span.at[0]))
+    while (span.length && span_is_blank(span.at[0]))
         drop(&span, 1);
-    while (span.length && is_blank(span.at[span.length - 1]))
+    while (span.length && span_is_blank(span.at[span.length - 1]))
         span.length--;
     return span;
 }
@@ -51,7 +46,17 @@ bool span_split(struct span *span, char separator, struct span *piece)
     return true;
 }
 
-static unsigned digit_of(char c)
+bool span_cut_word(struct span *span, struct span *word)
+{
+    *span = span_trim(*span);
+    *word = (struct span){span->at, 0};
+    while (word->length < span->length && !span_is_blank(span->at[word->length]))
+        word->length++;
+    drop(span, word->length);
+    return word->length;
+}
+
+unsigned span_digit(char c)
 {
     unsigned letter = (unsigned)(c | 0x20);
     if (c >= '0' && c <= '9')
@@ -66,8 +71,8 @@ bool span_number(struct span *span, uint64_t *value)
     struct span rest = *span;
     drop(&rest, is_hex ? 2 : 0);
     size_t digits = rest.length;
-    for (*value = 0; rest.length && digit_of(rest.at[0]) < base; drop(&rest, 1)) {
-        unsigned digit = digit_of(rest.at[0]);
+    for (*value = 0; rest.length && span_digit(rest.at[0]) < base; drop(&rest, 1)) {
+        unsigned digit = span_digit(rest.at[0]);
         if (*value > (UINT64_MAX - digit) / base)
             return false;
         *value = *value * base + digit;

@@ -21,12 +21,23 @@ struct span_word {
 // False: the span is none of the words.
 bool span_means(struct span span, const struct span_word *words, int *value);
 
+static inline bool span_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 // Without the blanks at both ends.
 struct span span_trim(struct span span);
 
 // Cuts the piece before `separator` off the front of `span` (all of it if there is none) and trims
 // it. False: nothing is left.
 bool span_split(struct span *span, char separator, struct span *piece);
+
+// Cuts the word before a blank off the front. False: nothing is left.
+bool span_cut_word(struct span *span, struct span *word);
+
+// What a decimal or hexadecimal digit counts; no digit: more than 15.
+unsigned span_digit(char c);
 
 // Takes a number of C off the front: decimal, 0x hexadecimal. False: there is none, or it does not
 // fit 64 bits.

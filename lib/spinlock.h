@@ -18,6 +18,14 @@ static inline void spin_lock(struct spinlock *lock)
         __builtin_ia32_pause();
 }
 
+// For who must not wait. False: it is held.
+static inline bool spin_try(struct spinlock *lock)
+{
+    uint32_t ticket = atomic_load_explicit(&lock->serving, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&lock->next, &ticket, ticket + 1,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
 static inline void spin_unlock(struct spinlock *lock)
 {
     uint32_t ticket = atomic_load_explicit(&lock->serving, memory_order_relaxed);

@@ -1,141 +1,84 @@
-// Each table is put together in a small buffer, sealed with its checksum, and copied behind the one
-// before it.
+// Each table is put together behind the one before it. Where they will lie is not known before all
+// are there: pointers are offsets at first, and checksums are filled in last.
 
 #include "loaders/acpi.h"
 
-#include "lib/string.h"
-#include "loaders/aml.h"
 #include "lib/bytes.h"
+#include "lib/panic.h"
+#include "lib/string.h"
 #include "loaders/memory_map.h"
 #include "vm/platform.h"
 
 #define HEADER                  36
-#define TABLE_MAX               2048
 #define RSDP_SIZE               36
 #define FADT_SIZE               276
 #define FACS_SIZE               64
-#define TABLE_ALIGN             64 // the FACS needs it
 #define OEM_ID                  "CORBEL"
 #define OEM_TABLE_ID            "CORBEL  "
 #define MADT_APIC_FLAGS_ENABLED 1
 
-struct writer {
-    struct vm *vm;
-    uint64_t at; // where the next table goes
-    struct explanation *why;
-    status_t status; // of all that was written; nothing is after a failure
-};
+// loaders/dsdt.asl as iasl compiled it, with one serial port and with two.
+extern const uint8_t acpi_dsdt_uarts1[], acpi_dsdt_uarts2[];
 
-// A table while it is put together.
-struct table {
-    size_t size;
-    uint8_t bytes[TABLE_MAX];
-};
-
-static uint8_t checksum(const uint8_t *bytes, size_t size)
+// The next `size` bytes, which are zero.
+static uint8_t *take(struct acpi_tables *tables, size_t size)
 {
-    uint8_t sum = 0;
-    for (size_t i = 0; i < size; i++)
-        sum = (uint8_t)(sum + bytes[i]);
-    return (uint8_t)(0 - sum);
+    uint8_t *bytes = tables->bytes + tables->size;
+    assert(size <= sizeof(tables->bytes) - tables->size);
+    tables->size += (uint32_t)size;
+    return bytes;
 }
 
-static void begin_table(struct table *table, const char *signature, uint8_t revision, size_t size)
+// ... where a table may begin.
+static uint8_t *take_table(struct acpi_tables *tables, size_t size)
 {
-    memset(table->bytes, 0, size);
-    table->size = size;
-    memcpy(table->bytes, signature, 4);
-    table->bytes[8] = revision;
-    memcpy(table->bytes + 10, OEM_ID, 6);
-    memcpy(table->bytes + 16, OEM_TABLE_ID, 8);
-    put32(table->bytes + 24, 1);
-    memcpy(table->bytes + 28, "CRBL", 4); // the compiler's name
-    put32(table->bytes + 32, 1);
+    (void)take(tables, align_up(tables->size, ACPI_ALIGN) - tables->size);
+    return take(tables, size);
 }
 
-// Returns where it is.
-static uint64_t write_bytes(struct writer *writer, const uint8_t *bytes, size_t size)
+static uint32_t offset_of(const struct acpi_tables *tables, const uint8_t *at)
 {
-    uint64_t at = writer->at;
-    if (writer->status != STATUS_OK)
-        return 0;
-    writer->at = align_up(at + size, TABLE_ALIGN);
-    if (writer->at > BIOS_END)
-        writer->status =
-            explain(writer->why, STATUS_FULL, "ACPI tables: no room below 0x%lx", BIOS_END);
-    else if (!gmem_write(&writer->vm->memory, gpa(at), bytes, size))
-        writer->status = explain(writer->why, STATUS_RANGE,
-                                 "ACPI tables: no memory at 0x%lx; give the VM at least 1M", at);
+    return (uint32_t)(at - tables->bytes);
+}
+
+// A pointer of `width` bytes to what is at `target`.
+static void put_pointer(struct acpi_tables *tables, uint8_t *at, uint8_t width, uint32_t target)
+{
+    assert(tables->pointer_count < ARRAY_LENGTH(tables->pointer));
+    memcpy(at, &target, sizeof(target));
+    tables->pointer[tables->pointer_count++] =
+        (struct acpi_pointer){(uint16_t)offset_of(tables, at), width};
+}
+
+// The byte at `at` makes the sum of these bytes zero.
+static void put_checksum(struct acpi_tables *tables, uint8_t *at, uint8_t *start, size_t length)
+{
+    assert(tables->checksum_count < ARRAY_LENGTH(tables->checksum));
+    tables->checksum[tables->checksum_count++] = (struct acpi_checksum){
+        (uint16_t)offset_of(tables, at), (uint16_t)offset_of(tables, start), (uint16_t)length};
+}
+
+static uint8_t *begin_table(struct acpi_tables *tables, const char *signature, uint8_t revision,
+                            size_t size)
+{
+    uint8_t *table = take_table(tables, size);
+    memcpy(table, signature, 4);
+    table[8] = revision;
+    memcpy(table + 10, OEM_ID, 6);
+    memcpy(table + 16, OEM_TABLE_ID, 8);
+    put32(table + 24, 1);
+    memcpy(table + 28, "CRBL", 4); // the compiler's name
+    put32(table + 32, 1);
+    return table;
+}
+
+// It is the last one so far. Returns where it is.
+static uint32_t end_table(struct acpi_tables *tables, uint8_t *table)
+{
+    uint32_t at = offset_of(tables, table), size = tables->size - at;
+    put32(table + 4, size);
+    put_checksum(tables, table + 9, table, size);
     return at;
-}
-
-static uint64_t end_table(struct writer *writer, struct table *table)
-{
-    put32(table->bytes + 4, (uint32_t)table->size);
-    table->bytes[9] = 0;
-    table->bytes[9] = checksum(table->bytes, table->size);
-    return write_bytes(writer, table->bytes, table->size);
-}
-
-// ---- DSDT ----
-
-static void describe_device(struct aml *aml, const char *name, const char *id, unsigned uid,
-                            struct aml_resources *resources)
-{
-    size_t device = aml_begin_device(aml, name);
-    aml_name(aml, "_HID");
-    aml_eisa_id(aml, id);
-    aml_name(aml, "_UID");
-    aml_integer(aml, uid);
-    aml_name(aml, "_CRS");
-    aml_resources_end(aml, resources);
-    aml_end(aml, device);
-}
-
-static void describe_isa_device(struct aml *aml, const char *name, const char *id, unsigned uid,
-                                uint16_t port, uint8_t ports, unsigned irq)
-{
-    struct aml_resources resources = {0};
-    aml_ports(&resources, port, ports);
-    aml_irq(&resources, irq);
-    describe_device(aml, name, id, uid, &resources);
-}
-
-// A root bridge with one bus, its own ports, and the windows for what is on it.
-static void describe_pci(struct aml *aml)
-{
-    struct aml_resources resources = {0};
-    aml_range(&resources, AML_BUS, 0, 0);
-    aml_ports(&resources, PORT_PCI_ADDRESS, 8);
-    aml_range(&resources, AML_PORTS, 0, PORT_PCI_ADDRESS - 1);
-    aml_range(&resources, AML_PORTS, PORT_PCI_WINDOW, 0xffff);
-    aml_range(&resources, AML_MEMORY, (uint32_t)PCI_MMIO_START, (uint32_t)PCI_MMIO_END);
-    describe_device(aml, "PCI0", "PNP0A03", 0, &resources);
-}
-
-static uint64_t write_dsdt(struct writer *writer)
-{
-    struct table table;
-    begin_table(&table, "DSDT", 2, HEADER);
-    struct aml aml = {table.bytes, sizeof(table.bytes), HEADER, false};
-    size_t bus = aml_begin_scope(&aml, "\\_SB_");
-    describe_pci(&aml);
-    describe_isa_device(&aml, "RTC_", "PNP0B00", 0, PORT_RTC, 2, IRQ_RTC);
-    describe_isa_device(&aml, "COM1", "PNP0501", 1, PORT_COM1, 8, IRQ_COM1);
-    if (writer->vm->config.uart2)
-        describe_isa_device(&aml, "COM2", "PNP0501", 2, PORT_COM2, 8, IRQ_COM2);
-    aml_end(&aml, bus);
-    aml_name(&aml, "\\_S5_");
-    size_t package = aml_begin_package(&aml, 4);
-    aml_integer(&aml, PM_SLEEP_TYPE_S5); // PM1a
-    aml_integer(&aml, PM_SLEEP_TYPE_S5); // PM1b, which is not there
-    aml_integer(&aml, 0);
-    aml_integer(&aml, 0);
-    aml_end(&aml, package);
-    if (aml.overflow)
-        writer->status = explain(writer->why, STATUS_FULL, "DSDT: longer than %d bytes", TABLE_MAX);
-    table.size = aml.used;
-    return end_table(writer, &table);
 }
 
 // ---- FADT and FACS ----
@@ -144,10 +87,10 @@ static uint64_t write_dsdt(struct writer *writer)
 #define LATENCY_NO_C2             101
 #define LATENCY_NO_C3             1001
 
-#define BOOT_LEGACY_DEVICES                                                                        \
-    BIT32(0) // there are ISA devices; bit 1 stays clear: no keyboard controller
-#define BOOT_NO_VGA  BIT32(2)
-#define BOOT_NO_ASPM BIT32(4)
+// there are ISA devices; bit 1 stays clear: no keyboard controller
+#define BOOT_LEGACY_DEVICES BIT32(0)
+#define BOOT_NO_VGA         BIT32(2)
+#define BOOT_NO_ASPM        BIT32(4)
 
 #define FLAG_WBINVD          BIT32(0)
 #define FLAG_C1              BIT32(2)
@@ -167,21 +110,28 @@ static void put_port(uint8_t *to, uint16_t port, uint8_t bytes, uint8_t access)
     put64(to + 4, port);
 }
 
-static uint64_t write_facs(struct writer *writer)
+static uint32_t add_facs(struct acpi_tables *tables)
 {
-    uint8_t facs[FACS_SIZE] = "FACS";
+    uint8_t *facs = take_table(tables, FACS_SIZE);
+    memcpy(facs, "FACS", 4);
     put32(facs + 4, FACS_SIZE);
     facs[32] = 2; // version
-    return write_bytes(writer, facs, sizeof(facs));
+    return offset_of(tables, facs);
 }
 
-static uint64_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt)
+static uint32_t add_dsdt(struct acpi_tables *tables, const struct vm *vm)
 {
-    struct table table;
-    uint8_t *b = table.bytes;
-    begin_table(&table, "FACP", 6, FADT_SIZE);
-    put32(b + 36, (uint32_t)facs);
-    put32(b + 40, (uint32_t)dsdt);
+    const uint8_t *dsdt = vm->traits.uart2 ? acpi_dsdt_uarts2 : acpi_dsdt_uarts1;
+    uint8_t *table = take_table(tables, get32(dsdt + 4));
+    memcpy(table, dsdt, get32(dsdt + 4));
+    return offset_of(tables, table);
+}
+
+static uint32_t add_fadt(struct acpi_tables *tables, uint32_t facs, uint32_t dsdt)
+{
+    uint8_t *b = begin_table(tables, "FACP", 6, FADT_SIZE);
+    put_pointer(tables, b + 36, 4, facs);
+    put_pointer(tables, b + 40, 4, dsdt);
     b[45] = PROFILE_ENTERPRISE_SERVER;
     put16(b + 46, IRQ_SCI);
     put32(b + 48, PORT_SMI_COMMAND); // with no enable and disable values: always in ACPI mode
@@ -201,13 +151,14 @@ static uint64_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt)
                        FLAG_RESET_REGISTER | FLAG_HEADLESS);
     put_port(b + 116, PORT_RESET, 1, 1);
     b[128] = RESET_VALUE;
-    put64(b + 140, dsdt); // of FACS, only the 32-bit field is set: both would be one too many
+    put_pointer(tables, b + 140, 8,
+                dsdt); // of FACS, only the 32-bit field is set: both would be one too many
     put_port(b + 148, PORT_PM1_EVENT, 4, 2);
     put_port(b + 172, PORT_PM1_CONTROL, 2, 2);
     put_port(b + 208, PORT_PM_TIMER, 4, 3);
     put_port(b + 220, PORT_GPE0, GPE0_LENGTH, 1);
     memcpy(b + 268, OEM_TABLE_ID, 8); // the hypervisor's name
-    return end_table(writer, &table);
+    return end_table(tables, b);
 }
 
 // ---- MADT ----
@@ -224,95 +175,130 @@ static uint64_t write_fadt(struct writer *writer, uint64_t facs, uint64_t dsdt)
 #define INTI_LEVEL_HIGH  0xd
 #define XAPIC_ID_MAX     254
 
-static uint8_t *madt_entry(struct table *table, uint8_t type, uint8_t length)
+static uint8_t *madt_entry(struct acpi_tables *tables, uint8_t type, uint8_t length)
 {
-    uint8_t *entry = table->bytes + table->size;
-    memset(entry, 0, length);
+    uint8_t *entry = take(tables, length);
     entry[0] = type;
     entry[1] = length;
-    table->size += length;
     return entry;
 }
-_Static_assert(MADT_HEADER + VM_VCPUS * 16 + 12 + 2 * 10 + 6 <= TABLE_MAX, "the MADT fits");
 
-static void madt_cpu(struct table *table, unsigned uid, uint32_t apic_id)
+static void madt_cpu(struct acpi_tables *tables, unsigned uid, uint32_t apic_id)
 {
     if (apic_id <= XAPIC_ID_MAX) {
-        uint8_t *entry = madt_entry(table, MADT_LAPIC, 8);
+        uint8_t *entry = madt_entry(tables, MADT_LAPIC, 8);
         entry[2] = (uint8_t)uid;
         entry[3] = (uint8_t)apic_id;
         put32(entry + 4, MADT_APIC_FLAGS_ENABLED);
     } else {
-        uint8_t *entry = madt_entry(table, MADT_X2APIC, 16);
+        uint8_t *entry = madt_entry(tables, MADT_X2APIC, 16);
         put32(entry + 4, apic_id);
         put32(entry + 8, MADT_APIC_FLAGS_ENABLED);
         put32(entry + 12, uid);
     }
 }
 
-static void madt_override(struct table *table, uint8_t irq, uint32_t gsi, uint16_t flags)
+static void madt_override(struct acpi_tables *tables, uint8_t irq, uint32_t gsi, uint16_t flags)
 {
-    uint8_t *entry = madt_entry(table, MADT_OVERRIDE, 10);
+    uint8_t *entry = madt_entry(tables, MADT_OVERRIDE, 10);
     entry[3] = irq;
     put32(entry + 4, gsi);
     put16(entry + 8, flags);
 }
 
-static uint64_t write_madt(struct writer *writer)
+static uint32_t add_madt(struct acpi_tables *tables, const struct vm *vm)
 {
-    struct table table;
-    begin_table(&table, "APIC", 5, MADT_HEADER);
-    put32(table.bytes + HEADER, (uint32_t)MMIO_LAPIC);
-    put32(table.bytes + HEADER + 4, MADT_PCAT_COMPAT);
-    const struct vm *vm = writer->vm;
+    uint8_t *madt = begin_table(tables, "APIC", 5, MADT_HEADER);
+    put32(madt + HEADER, (uint32_t)MMIO_LAPIC);
+    put32(madt + HEADER + 4, MADT_PCAT_COMPAT);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
-        madt_cpu(&table, i, vm->vcpu[i]->apic_id);
-    uint8_t *ioapic = madt_entry(&table, MADT_IOAPIC, 12);
+        madt_cpu(tables, i, vm->vcpu[i]->apic_id);
+    uint8_t *ioapic = madt_entry(tables, MADT_IOAPIC, 12);
     put32(ioapic + 4, (uint32_t)MMIO_IOAPIC);
-    madt_override(&table, IRQ_PIT, GSI_PIT, INTI_EDGE_HIGH);
-    madt_override(&table, IRQ_SCI, IRQ_SCI, INTI_LEVEL_HIGH);
-    uint8_t *nmi = madt_entry(&table, MADT_LAPIC_NMI, 6);
+    madt_override(tables, IRQ_PIT, GSI_PIT, INTI_EDGE_HIGH);
+    madt_override(tables, IRQ_SCI, IRQ_SCI, INTI_LEVEL_HIGH);
+    uint8_t *nmi = madt_entry(tables, MADT_LAPIC_NMI, 6);
     nmi[2] = MADT_ALL_CPUS;
     put16(nmi + 3, INTI_EDGE_HIGH);
     nmi[5] = 1; // LINT1
-    return end_table(writer, &table);
+    return end_table(tables, madt);
+}
+
+// ---- MCFG ----
+
+#define MCFG_HEADER (HEADER + 8)
+#define MCFG_ENTRY  16 // address, segment, first and last bus
+
+static uint32_t add_mcfg(struct acpi_tables *tables, const struct vm *vm)
+{
+    bool is_q35 = vm->traits.firmware;
+    uint8_t *mcfg = begin_table(tables, "MCFG", 1, MCFG_HEADER + MCFG_ENTRY);
+    put64(mcfg + MCFG_HEADER, is_q35 ? PCI_ECAM_Q35 : PCI_ECAM);
+    mcfg[MCFG_HEADER + 11] = is_q35 ? UINT8_MAX : 0;
+    return end_table(tables, mcfg);
 }
 
 // ---- roots ----
 
-static uint64_t write_root(struct writer *writer, const char *signature, const uint64_t tables[],
-                           unsigned count, unsigned width)
+static uint32_t add_root(struct acpi_tables *tables, const char *signature, uint8_t width,
+                         const uint32_t table[], unsigned count)
 {
-    struct table table;
-    begin_table(&table, signature, 1, HEADER + count * width);
+    uint8_t *root = begin_table(tables, signature, 1, HEADER + count * width);
     for (unsigned i = 0; i < count; i++)
-        memcpy(table.bytes + HEADER + i * width, &tables[i], width);
-    return end_table(writer, &table);
+        put_pointer(tables, root + HEADER + i * width, width, table[i]);
+    return end_table(tables, root);
 }
 
-static void write_rsdp(struct writer *writer, uint64_t rsdt, uint64_t xsdt)
+static void fill_rsdp(struct acpi_tables *tables, uint8_t *rsdp, uint32_t rsdt, uint32_t xsdt)
 {
-    uint8_t rsdp[RSDP_SIZE] = "RSD PTR ";
+    memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, OEM_ID, 6);
     rsdp[15] = 2; // revision
-    put32(rsdp + 16, (uint32_t)rsdt);
+    put_pointer(tables, rsdp + 16, 4, rsdt);
     put32(rsdp + 20, RSDP_SIZE);
-    put64(rsdp + 24, xsdt);
-    rsdp[8] = checksum(rsdp, 20);
-    rsdp[32] = checksum(rsdp, RSDP_SIZE);
-    writer->at = BIOS_START;
-    write_bytes(writer, rsdp, sizeof(rsdp));
+    put_pointer(tables, rsdp + 24, 8, xsdt);
+    put_checksum(tables, rsdp + 8, rsdp, 20);
+    put_checksum(tables, rsdp + 32, rsdp, RSDP_SIZE);
+}
+_Static_assert(RSDP_SIZE == ACPI_RSDP && ACPI_RSDP <= ACPI_ALIGN, "the first table is behind it");
+
+// ---- all ----
+
+void acpi_build(struct acpi_tables *tables, const struct vm *vm)
+{
+    memset(tables, 0, sizeof(*tables));
+    uint8_t *rsdp = take_table(tables, RSDP_SIZE);
+    uint32_t facs = add_facs(tables);
+    uint32_t dsdt = add_dsdt(tables, vm);
+    uint32_t table[3];
+    table[0] = add_fadt(tables, facs, dsdt);
+    table[1] = add_madt(tables, vm);
+    table[2] = add_mcfg(tables, vm);
+    uint32_t rsdt = add_root(tables, "RSDT", 4, table, ARRAY_LENGTH(table));
+    uint32_t xsdt = add_root(tables, "XSDT", 8, table, ARRAY_LENGTH(table));
+    fill_rsdp(tables, rsdp, rsdt, xsdt);
+}
+
+void acpi_move(struct acpi_tables *tables, uint32_t by)
+{
+    for (unsigned i = 0; i < tables->pointer_count; i++) {
+        uint8_t *at = tables->bytes + tables->pointer[i].at;
+        put32(at, get32(at) + by);
+    }
 }
 
 status_t acpi_write(struct vm *vm, gpa_t *rsdp, struct explanation *why)
 {
-    struct writer writer = {vm, BIOS_START + TABLE_ALIGN, why, STATUS_OK};
-    uint64_t facs = write_facs(&writer), dsdt = write_dsdt(&writer), tables[2];
-    tables[0] = write_fadt(&writer, facs, dsdt);
-    tables[1] = write_madt(&writer);
-    uint64_t rsdt = write_root(&writer, "RSDT", tables, 2, sizeof(uint32_t));
-    uint64_t xsdt = write_root(&writer, "XSDT", tables, 2, sizeof(uint64_t));
-    write_rsdp(&writer, rsdt, xsdt);
+    struct acpi_tables tables;
+    acpi_build(&tables, vm);
+    acpi_move(&tables, (uint32_t)BIOS_START);
+    for (unsigned i = 0; i < tables.checksum_count; i++) {
+        const struct acpi_checksum *sum = &tables.checksum[i];
+        tables.bytes[sum->at] = (uint8_t)-sum8(tables.bytes + sum->start, sum->length);
+    }
     *rsdp = gpa(BIOS_START);
-    return writer.status;
+    return gmem_write(&vm->memory, *rsdp, tables.bytes, tables.size)
+               ? STATUS_OK
+               : explain(why, STATUS_RANGE,
+                         "ACPI tables: no memory at 0x%lx; give the VM at least 1M", BIOS_START);
 }

@@ -20,6 +20,9 @@
 #define SECTION_32 40
 #define SECTION_64 64
 
+#define NOTE_HEADER 12
+#define LINKER_PAGE UINT64_C(0x10000) // at most
+
 static bool inside(const struct image *image, uint64_t offset, uint64_t size)
 {
     return offset <= image->size && size <= image->size - offset;
@@ -71,6 +74,10 @@ status_t elf_open(const struct image *image, struct elf *elf, struct explanation
     if (elf->segment_count == 0)
         return explain(why, STATUS_INVALID, "%s: an ELF file without segments; nothing to load",
                        image->name);
+    if (elf->segment_count > ELF_SEGMENTS)
+        return explain(why, STATUS_FULL,
+                       "%s: an ELF file with %u program headers; link it with at most %d",
+                       image->name, elf->segment_count, ELF_SEGMENTS);
     if (elf->segment_size < (elf->is_64 ? SEGMENT_64 : SEGMENT_32) ||
         !inside(image, elf->segments_at, (uint64_t)elf->segment_size * elf->segment_count))
         return explain(why, STATUS_TRUNCATED,
@@ -94,6 +101,7 @@ status_t elf_segment(const struct elf *elf, unsigned index, struct elf_segment *
         .physical = number(elf, b, 12, 24),
         .file_size = number(elf, b, 16, 32),
         .memory_size = number(elf, b, 20, 40),
+        .alignment = number(elf, b, 28, 48),
     };
     if (segment->type != ELF_SEGMENT_LOAD && segment->type != ELF_SEGMENT_NOTE)
         return STATUS_OK;
@@ -109,21 +117,35 @@ status_t elf_segment(const struct elf *elf, unsigned index, struct elf_segment *
     return STATUS_OK;
 }
 
-// One note segment. Notes are aligned to 4 bytes in every file that matters here.
-static bool find_note(const uint8_t *b, uint64_t size, const char *name, uint32_t type,
-                      const uint8_t **bytes, uint64_t *length)
+// What is looked for, and how many more notes are looked at: segments may lie over each other.
+struct note_search {
+    const char *name;
+    uint32_t type;
+    unsigned left;
+    const uint8_t *bytes; // what was found
+    uint64_t size;
+};
+
+// One note segment. What follows a note's name, and the next note, is aligned as the segment is: to
+// 4 bytes, or to 8 as some linkers do for 64 bits.
+static bool find_note(struct note_search *search, const uint8_t *b, uint64_t size,
+                      uint64_t alignment)
 {
-    size_t name_size = strlen(name) + 1;
-    while (size >= 12) {
-        uint64_t owner = align_up(get32(b), 4), content = get32(b + 4);
-        if (owner > size - 12 || content > size - 12 - owner)
+    size_t name_size = strlen(search->name) + 1;
+    if (alignment != 8)
+        alignment = 4;
+    for (; size >= NOTE_HEADER && search->left; search->left--) {
+        uint64_t content = align_up(NOTE_HEADER + (uint64_t)get32(b), alignment);
+        uint64_t length = get32(b + 4);
+        if (content > size || length > size - content)
             return false;
-        if (get32(b) == name_size && memcmp(b + 12, name, name_size) == 0 && get32(b + 8) == type) {
-            *bytes = b + 12 + owner;
-            *length = content;
+        if (get32(b) == name_size && memcmp(b + NOTE_HEADER, search->name, name_size) == 0 &&
+            get32(b + 8) == search->type) {
+            search->bytes = b + content;
+            search->size = length;
             return true;
         }
-        uint64_t whole = MIN(12 + owner + align_up(content, 4), size);
+        uint64_t whole = MIN(align_up(content + length, alignment), size);
         b += whole;
         size -= whole;
     }
@@ -133,20 +155,43 @@ static bool find_note(const uint8_t *b, uint64_t size, const char *name, uint32_
 status_t elf_note(const struct elf *elf, const char *name, uint32_t type, const uint8_t **bytes,
                   uint64_t *size)
 {
+    struct note_search search = {name, type, ELF_NOTES, NULL, 0};
     for (unsigned i = 0; i < elf->segment_count; i++) {
-        struct elf_segment segment;
-        if (elf_segment(elf, i, &segment, NULL) == STATUS_OK && segment.type == ELF_SEGMENT_NOTE &&
-            find_note(elf->image->bytes + segment.offset, segment.file_size, name, type, bytes,
-                      size))
-            return STATUS_OK;
+        struct elf_segment s;
+        if (elf_segment(elf, i, &s, NULL) != STATUS_OK || s.type != ELF_SEGMENT_NOTE ||
+            !find_note(&search, elf->image->bytes + s.offset, s.file_size, s.alignment))
+            continue;
+        *bytes = search.bytes;
+        *size = search.size;
+        return STATUS_OK;
     }
     return STATUS_NOT_FOUND;
+}
+
+// Linkers put the file's own headers, and padding up to a page, into a segment right below the
+// first section: for a kernel linked at 1 MiB that is where the BIOS's ROM lies, which drops them.
+// So do we, as long as nothing else is there.
+static void drop_headers(const struct elf *elf, struct elf_segment *s)
+{
+    uint64_t headers = elf->segments_at + (uint64_t)elf->segment_size * elf->segment_count;
+    if (s->offset || elf->segments_at != (elf->is_64 ? HEADER_64 : HEADER_32) ||
+        s->physical < BIOS_END - LINKER_PAGE || s->physical >= BIOS_END)
+        return;
+    uint64_t size = MIN(BIOS_END - s->physical, s->file_size);
+    for (uint64_t at = headers; at < size; at++)
+        if (elf->image->bytes[at])
+            return;
+    s->offset += size;
+    s->file_size -= size;
+    s->memory_size -= size;
+    s->physical += size;
+    s->linear += size;
 }
 
 status_t elf_load(const struct elf *elf, struct loading *loading, uint64_t *entry, uint64_t *end)
 {
     const char *name = elf->image->name;
-    bool entry_found = false;
+    bool is_first = true, entry_found = false;
     *entry = elf->entry;
     *end = 0;
     for (unsigned i = 0; i < elf->segment_count; i++) {
@@ -154,12 +199,15 @@ status_t elf_load(const struct elf *elf, struct loading *loading, uint64_t *entr
         status_t status = elf_segment(elf, i, &s, loading->why);
         if (status != STATUS_OK)
             return status;
-        if (s.type != ELF_SEGMENT_LOAD || !s.memory_size)
+        if (s.type != ELF_SEGMENT_LOAD)
             continue;
-        status = loading_copy(loading, s.physical, elf->image->bytes + s.offset, s.file_size, name);
-        if (status == STATUS_OK)
-            status =
-                loading_zero(loading, s.physical + s.file_size, s.memory_size - s.file_size, name);
+        if (is_first)
+            drop_headers(elf, &s);
+        is_first = false;
+        if (!s.memory_size)
+            continue;
+        status = loading_copy(loading, s.physical, elf->image->bytes + s.offset, s.file_size,
+                              s.memory_size, name);
         if (status != STATUS_OK)
             return status;
         *end = MAX(*end, s.physical + s.memory_size);

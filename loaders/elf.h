@@ -13,13 +13,18 @@ struct loading;
 #define ELF_SEGMENT_LOAD 1
 #define ELF_SEGMENT_NOTE 4
 
+// A file is read between two looks at the time: Linux allows as many program headers (a page of
+// them), and kernels have some dozen notes.
+#define ELF_SEGMENTS 128
+#define ELF_NOTES    4096
+
 struct elf {
     const struct image *image;
     bool is_64;
     uint64_t entry;
     uint64_t segments_at; // file offset of the program headers
     unsigned segment_size;
-    unsigned segment_count;
+    unsigned segment_count; // at most ELF_SEGMENTS
     // The section headers, for Multiboot's boot information. Count 0: none, or outside the file.
     uint64_t sections_at;
     unsigned section_size;
@@ -33,6 +38,7 @@ struct elf_segment {
     uint64_t memory_size; // at least file_size
     uint64_t physical;
     uint64_t linear;
+    uint64_t alignment;
 };
 
 // Reads the header of an executable for the 386 or x86-64 and checks that its program headers lie
@@ -45,12 +51,12 @@ MUST_CHECK status_t elf_segment(const struct elf *elf, unsigned index, struct el
                                 struct explanation *why);
 
 // Finds a note: its owner is `name`, its type `type`. *bytes then points to *size bytes in the
-// file. STATUS_NOT_FOUND: there is none (not explained).
+// file. STATUS_NOT_FOUND: there is none among the first ELF_NOTES (not explained).
 MUST_CHECK status_t elf_note(const struct elf *elf, const char *name, uint32_t type,
                              const uint8_t **bytes, uint64_t *size);
 
-// Puts every segment to load at its physical address; what the file does not fill is zeroed. *end
-// becomes the end of the highest one, and *entry the physical address of the ELF entry point if a
-// segment holds it by its linear address, else the entry point as it stands.
+// Puts every segment to load at its physical address. *end becomes the end of the highest one, and
+// *entry the physical address of the ELF entry point if a segment holds it by its linear address,
+// else the entry point as it stands.
 MUST_CHECK status_t elf_load(const struct elf *elf, struct loading *loading, uint64_t *entry,
                              uint64_t *end);

@@ -11,7 +11,7 @@
 status_t flat_load(struct loading *loading)
 {
     const struct image *kernel = loading->kernel;
-    const struct vm_config *config = &loading->vm->config;
+    const struct vm_config *config = loading->config;
     uint64_t address = config->flat_address;
     uint64_t limit = config->flat_mode == FLAT_REAL ? REAL_MODE_END : FOUR_GIB;
     status_t status = loading_refuse_modules(loading, "a flat image");
@@ -25,7 +25,8 @@ status_t flat_load(struct loading *loading)
                        "%s: boot = flat@0x%lx is out of reach in that mode; the address must be "
                        "below 0x%lx",
                        kernel->name, address, limit);
-    status = loading_copy(loading, address, kernel->bytes, kernel->size, kernel->name);
+    status =
+        loading_copy(loading, address, kernel->bytes, kernel->size, kernel->size, kernel->name);
     if (status != STATUS_OK)
         return status;
     switch (config->flat_mode) {

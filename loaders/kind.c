@@ -29,10 +29,12 @@ static const struct magic magics[] = {
     {257, "ustar", 5, "a tar archive; unpack it first"},
     {0, "!<arch>\n", 8, "a Debian package or a static library; take the kernel out of it"},
     {0, "\xed\xab\xee\xdb", 4, "an RPM package; take the kernel out of it"},
-    {0x8001, "CD001", 5, "an ISO image of a disc; give the kernel file that is on it"},
+    {0x8001, "CD001", 5,
+     "an ISO image of a disc; give it as disk = module:NAME to a VM with firmware ="},
     {0, "QFI\xfb", 4, "a QCOW2 disk image; give the kernel file that is in it"},
     {0, "KDMV", 4, "a VMDK disk image; give the kernel file that is in it"},
-    {512, "EFI PART", 8, "an image of a GPT disk; give the kernel file that is on it"},
+    {512, "EFI PART", 8,
+     "an image of a GPT disk; give it as disk = module:NAME to a VM with firmware ="},
     {0, "hsqs", 4, "a squashfs file system; give it as initrd = or take the kernel out of it"},
     {0x438, "\x53\xef", 2, "an ext file system; take the kernel out of it"},
     {0, "\177ELF", 4, "an ELF file without a Multiboot header or PVH note; give a bzImage instead"},
@@ -67,7 +69,7 @@ const char *kind_describe(const struct image *image)
     if (looks_like_text(image))
         return "a text file; give a kernel";
     if (image->size >= 512 && image->bytes[510] == 0x55 && image->bytes[511] == 0xaa)
-        return "a disk image with a boot sector; give the kernel file that is on it, or the sector "
-               "alone with boot = sector";
+        return "a disk image with a boot sector; give it as disk = module:NAME to a VM with "
+               "firmware =, or the sector alone with boot = sector";
     return "nothing known; for a plain image of code say boot = flat@ADDRESS:MODE";
 }

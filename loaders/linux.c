@@ -60,9 +60,9 @@ bool linux_recognise(const struct image *image)
 struct bzimage {
     const uint8_t *payload; // the protected-mode part
     uint64_t payload_size;
-    uint64_t run_size; // RAM that the kernel needs from its load address on, before it reads the
-                       // memory map
-    uint64_t load;     // where it goes
+    // RAM that the kernel needs from its load address on, before it reads the memory map
+    uint64_t run_size;
+    uint64_t load; // where it goes
 };
 
 static status_t check_header(const struct image *kernel, struct explanation *why)
@@ -115,7 +115,7 @@ static status_t place_kernel(struct loading *loading, struct bzimage *bz)
 {
     const struct image *kernel = loading->kernel;
     const uint8_t *b = kernel->bytes;
-    struct room_wish wish = {
+    struct memblock_request request = {
         .size = bz->run_size,
         .alignment = get32(b + KERNEL_ALIGNMENT),
         .low = BIOS_END,
@@ -123,15 +123,16 @@ static status_t place_kernel(struct loading *loading, struct bzimage *bz)
     };
     uint64_t preferred = get64(b + PREF_ADDRESS);
     if (preferred < HIGH_MEMORY_START) // the page tables that it starts with reach no further
-        wish.low = MAX(BIOS_END, preferred);
+        request.low = MAX(BIOS_END, preferred);
     if (!b[RELOCATABLE_KERNEL])
-        wish.low = preferred, wish.high = preferred + bz->run_size;
-    status_t status = room_take(&loading->room, &wish, kernel->name, &bz->load, loading->why);
+        request.low = preferred, request.high = preferred + bz->run_size;
+    status_t status =
+        memblock_alloc(&loading->memblock, &request, kernel->name, &bz->load, loading->why);
     if (status != STATUS_OK)
         return explain(loading->why, status,
                        "%s: the kernel needs %lu MiB from %lu MiB on to start (init_size, "
                        "pref_address), the VM's memory ends at %lu MiB; give it more (memory =)",
-                       kernel->name, (bz->run_size >> 20) + 1, wish.low >> 20,
+                       kernel->name, (bz->run_size >> 20) + 1, request.low >> 20,
                        memory_map_low_end(&loading->map) >> 20);
     loading_write_file(loading, bz->load, bz->payload, bz->payload_size);
     return STATUS_OK;
@@ -150,7 +151,7 @@ static status_t place_initrd(struct loading *loading, uint8_t *params)
         return explain(loading->why, status,
                        "%s: no room for an initrd of %lu KiB beside the kernel in %lu MiB below "
                        "0x%lx; give the VM more memory",
-                       initrd->name, initrd->size >> 10, loading->vm->config.memory >> 20, limit);
+                       initrd->name, initrd->size >> 10, loading->config->memory >> 20, limit);
     put32(params + RAMDISK_IMAGE, (uint32_t)at);
     put32(params + RAMDISK_SIZE, (uint32_t)initrd->size);
     put32(params + EXT_RAMDISK_IMAGE, (uint32_t)(at >> 32));
@@ -158,9 +159,16 @@ static status_t place_initrd(struct loading *loading, uint8_t *params)
     return STATUS_OK;
 }
 
+// Without a word Linux would look for a screen, and be silent. The driver of a virtio console comes
+// late.
+#define DEFAULT_CMDLINE "console=ttyS0"
+#define DEFAULT_VIRTIO  "console=ttyS0 console=hvc0"
+
 static status_t place_cmdline(struct loading *loading, uint8_t *params)
 {
-    const char *cmdline = loading->vm->config.cmdline;
+    const char *cmdline = loading->config->cmdline;
+    if (!*cmdline)
+        cmdline = loading->config->traits.virtio_console ? DEFAULT_VIRTIO : DEFAULT_CMDLINE;
     uint32_t limit = get32(params + CMDLINE_SIZE);
     if (strlen(cmdline) > limit)
         return explain(loading->why, STATUS_RANGE,
@@ -203,7 +211,7 @@ status_t linux_load(struct loading *loading)
 {
     struct bzimage bz;
     uint64_t at;
-    uint8_t *params;
+    uint8_t params[PAGE_SIZE] = {0};
     if (loading->module_count)
         return explain(loading->why, STATUS_UNSUPPORTED,
                        "%s: Linux takes an initrd, no modules; remove the line modules =",
@@ -214,7 +222,7 @@ status_t linux_load(struct loading *loading)
     if (status == STATUS_OK)
         status = place_kernel(loading, &bz);
     if (status == STATUS_OK)
-        status = loading_take_page(loading, "boot_params", &at, &params);
+        status = loading_take_info(loading, sizeof(params), PAGE_SIZE, "boot_params", &at);
     if (status != STATUS_OK)
         return status;
     begin_params(loading, &bz, params);
@@ -224,7 +232,9 @@ status_t linux_load(struct loading *loading)
         status = place_initrd(loading, params);
     if (status == STATUS_OK)
         status = entry_long(loading, bz.load + ENTRY_64);
-    if (status == STATUS_OK)
-        loading->vm->vcpu[0]->gpr[RSI] = at;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    loading_write(loading, at, params, sizeof(params));
+    loading->vm->vcpu[0]->gpr[RSI] = at;
+    return STATUS_OK;
 }

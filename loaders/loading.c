@@ -15,40 +15,33 @@ void loading_write(struct loading *loading, uint64_t at, const void *from, uint6
 void loading_write_file(struct loading *loading, uint64_t at, const void *from, uint64_t size)
 {
     struct vm *vm = loading->vm;
-    bool is_later = vm->host->copy_later && vm->host->copy_later(vm, gpa(at), from, size);
-    if (!is_later)
+    if (!size)
+        return;
+    if (vm->host->copy_file)
+        vm->host->copy_file(vm, gpa(at), from, size);
+    else
         loading_write(loading, at, from, size);
 }
 
-static void write_zeroes(struct loading *loading, uint64_t at, uint64_t size)
+status_t loading_copy(struct loading *loading, uint64_t at, const void *from, uint64_t filled,
+                      uint64_t size, const char *name)
 {
-    static const uint8_t zeroes[4096];
-    for (uint64_t done = 0; done < size; done += sizeof(zeroes))
-        loading_write(loading, at + done, zeroes, MIN(size - done, sizeof(zeroes)));
-}
-
-status_t loading_copy(struct loading *loading, uint64_t at, const void *from, uint64_t size,
-                      const char *name)
-{
-    status_t status = room_claim(&loading->room, at, size, name, loading->why);
-    if (status == STATUS_OK)
-        loading_write_file(loading, at, from, size);
-    return status;
-}
-
-status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size, const char *name)
-{
-    status_t status = room_claim(&loading->room, at, size, name, loading->why);
-    if (status == STATUS_OK)
-        write_zeroes(loading, at, size);
-    return status;
+    static const uint8_t zeroes[BIOS_DATA_END]; // the rest of RAM is clear
+    status_t status = memblock_reserve(&loading->memblock, at, size, name, loading->why);
+    if (status != STATUS_OK)
+        return status;
+    if (at + filled < BIOS_DATA_END)
+        loading_write(loading, at + filled, zeroes,
+                      MIN(size - filled, BIOS_DATA_END - at - filled));
+    loading_write_file(loading, at, from, filled);
+    return STATUS_OK;
 }
 
 status_t loading_take_info(struct loading *loading, uint64_t size, uint64_t alignment,
                            const char *name, uint64_t *at)
 {
-    struct room_wish wish = {size, alignment, INFO_LOW, INFO_HIGH, false};
-    return room_take(&loading->room, &wish, name, at, loading->why);
+    struct memblock_request request = {size, alignment, INFO_LOW, INFO_HIGH, false};
+    return memblock_alloc(&loading->memblock, &request, name, at, loading->why);
 }
 
 status_t loading_place_info(struct loading *loading, const void *from, uint64_t size,
@@ -60,17 +53,6 @@ status_t loading_place_info(struct loading *loading, const void *from, uint64_t 
     return status;
 }
 
-status_t loading_take_page(struct loading *loading, const char *name, uint64_t *at, uint8_t **bytes)
-{
-    status_t status = loading_take_info(loading, PAGE_SIZE, PAGE_SIZE, name, at);
-    if (status != STATUS_OK)
-        return status;
-    *bytes = gmem_at(&loading->vm->memory, gpa(*at), PAGE_SIZE);
-    assert(*bytes); // regions of RAM are whole pages
-    memset(*bytes, 0, PAGE_SIZE);
-    return STATUS_OK;
-}
-
 status_t loading_place_text(struct loading *loading, const char *text, const char *name,
                             uint64_t *at)
 {
@@ -80,8 +62,8 @@ status_t loading_place_text(struct loading *loading, const char *text, const cha
 status_t loading_place_high(struct loading *loading, const struct image *module, uint64_t high,
                             uint64_t *at)
 {
-    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high, true};
-    status_t status = room_take(&loading->room, &wish, module->name, at, loading->why);
+    struct memblock_request request = {MAX(module->size, 1), PAGE_SIZE, BIOS_END, high, true};
+    status_t status = memblock_alloc(&loading->memblock, &request, module->name, at, loading->why);
     if (status == STATUS_OK)
         loading_write_file(loading, *at, module->bytes, module->size);
     return status;
@@ -110,8 +92,10 @@ static status_t place_one(struct loading *loading, const struct image *module, u
                        "%s: one module too many; at most %d are possible", module->name,
                        CONFIG_MODULES);
     struct placed_module *slot = &placed->module[placed->count];
-    struct room_wish wish = {MAX(module->size, 1), PAGE_SIZE, low, HIGH_MEMORY_START, false};
-    status_t status = room_take(&loading->room, &wish, module->name, &slot->start, loading->why);
+    struct memblock_request request = {MAX(module->size, 1), PAGE_SIZE, low, HIGH_MEMORY_START,
+                                       false};
+    status_t status =
+        memblock_alloc(&loading->memblock, &request, module->name, &slot->start, loading->why);
     if (status != STATUS_OK)
         return status;
     loading_write_file(loading, slot->start, module->bytes, module->size);

@@ -3,17 +3,19 @@
 #pragma once
 
 #include "loaders/image.h"
-#include "loaders/room.h"
+#include "loaders/memblock.h"
+#include "vm/config/config.h"
 #include "vm/vm.h"
 
 struct loading {
     struct vm *vm;
+    const struct vm_config *config;
     const struct image *kernel;
     const struct image *initrd; // NULL: none
     const struct image *modules;
     unsigned module_count;
     struct memory_map map;
-    struct room room;
+    struct memblock memblock;
     gpa_t rsdp; // of the ACPI tables
     struct explanation *why;
 };
@@ -22,11 +24,9 @@ struct loading {
 #define INFO_LOW  UINT64_C(0x10000)
 #define INFO_HIGH EBDA_START
 
-// Claims [at, at + size) and copies a part of a file there, or zeroes it.
+// Claims [at, at + size) and copies the first `filled` bytes of it out of a file.
 MUST_CHECK status_t loading_copy(struct loading *loading, uint64_t at, const void *from,
-                                 uint64_t size, const char *name);
-MUST_CHECK status_t loading_zero(struct loading *loading, uint64_t at, uint64_t size,
-                                 const char *name);
+                                 uint64_t filled, uint64_t size, const char *name);
 
 // Takes a free place for `size` bytes of boot information.
 MUST_CHECK status_t loading_take_info(struct loading *loading, uint64_t size, uint64_t alignment,
@@ -35,10 +35,6 @@ MUST_CHECK status_t loading_take_info(struct loading *loading, uint64_t size, ui
 // The same at a page, and copies them there.
 MUST_CHECK status_t loading_place_info(struct loading *loading, const void *from, uint64_t size,
                                        const char *name, uint64_t *at);
-
-// Takes a page there, zeroes it, and says where it is for the guest and for us.
-MUST_CHECK status_t loading_take_page(struct loading *loading, const char *name, uint64_t *at,
-                                      uint8_t **bytes);
 
 // The same as loading_place_info() for a text with its NUL.
 MUST_CHECK status_t loading_place_text(struct loading *loading, const char *text, const char *name,
@@ -70,7 +66,7 @@ MUST_CHECK status_t loading_place_modules(struct loading *loading, uint64_t low,
 // For formats that take neither an initrd nor modules.
 MUST_CHECK status_t loading_refuse_modules(struct loading *loading, const char *format);
 
-// Writes a part of a file, perhaps later, or anything else at once into RAM that is claimed
-// already.
+// Writes a part of a file (once for each claim), perhaps later, or anything else at once into RAM
+// that is claimed already.
 void loading_write_file(struct loading *loading, uint64_t at, const void *from, uint64_t size);
 void loading_write(struct loading *loading, uint64_t at, const void *from, uint64_t size);

@@ -7,10 +7,10 @@
 #include "lib/bytes.h"
 #include "vm/platform.h"
 
-struct memory_layout memory_layout(uint64_t bytes)
+struct memory_layout memory_layout(const struct vm_traits *traits)
 {
-    uint64_t low = MIN(bytes, LOW_MEMORY_END);
-    return (struct memory_layout){.low = low, .high = bytes - low};
+    uint64_t low = MIN(traits->memory, vm_low_memory_end(traits));
+    return (struct memory_layout){.low = low, .high = traits->memory - low};
 }
 
 static status_t append(struct memory_map *map, uint64_t start, uint64_t end, enum memory_type type,
@@ -55,8 +55,10 @@ status_t memory_map_build(const struct gmem *memory, struct memory_map *map,
         {EBDA_START, LEGACY_START, false},
         {BIOS_START, BIOS_END, false},
         {BIOS_END, LOW_MEMORY_END, true},
+        {PCI_ECAM, PCI_ECAM + PCI_ECAM_LENGTH, false},
         {MMIO_IOAPIC, MMIO_IOAPIC + MMIO_IOAPIC_LENGTH, false},
         {MMIO_LAPIC, MMIO_LAPIC + MMIO_LAPIC_LENGTH, false},
+        {MMIO_GENERATION, MMIO_GENERATION + PAGE_SIZE, false},
         {HIGH_MEMORY_START, UINT64_MAX, true},
     };
     map->count = 0;

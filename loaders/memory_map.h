@@ -5,6 +5,7 @@
 
 #include "lib/status.h"
 #include "vm/gmem.h"
+#include "vm/traits.h"
 
 #define MEMORY_RANGES 32
 
@@ -26,19 +27,23 @@ struct memory_map {
 };
 
 // Below 1 MiB: RAM up to EBDA_START; then what a PC keeps for the BIOS, the VGA and option ROMs.
-// The ACPI tables lie in the BIOS's area.
-#define EBDA_START   UINT64_C(0x9fc00)
-#define BIOS_START   UINT64_C(0xe0000)
-#define BIOS_END     UINT64_C(0x100000)
-#define LEGACY_START UINT64_C(0xa0000)
+// The ACPI tables lie in the BIOS's area; from BIOS_ROM on, MP tables, SMBIOS structures and what
+// is left of a BIOS.
+#define BIOS_DATA_END UINT64_C(0x500) // of interrupt vectors and data area, which are RAM
+#define EBDA_START    UINT64_C(0x9fc00)
+#define BIOS_START    UINT64_C(0xe0000)
+#define BIOS_ROM      UINT64_C(0xf0000)
+#define BIOS_SMBIOS   UINT64_C(0xf1000)
+#define BIOS_END      UINT64_C(0x100000)
+#define LEGACY_START  UINT64_C(0xa0000)
 
 struct memory_layout {
     uint64_t low;  // bytes of RAM from address 0
     uint64_t high; // bytes of RAM from HIGH_MEMORY_START (4 GiB)
 };
 
-// How `bytes` of RAM (whole pages) are placed.
-struct memory_layout memory_layout(uint64_t bytes);
+// How the VM's memory is placed.
+struct memory_layout memory_layout(const struct vm_traits *traits);
 
 // Describes the RAM of `memory`; adjacent regions become one range. STATUS_FULL: more regions than
 // a map can hold; STATUS_RANGE: no RAM from 0 up to 1 MiB.

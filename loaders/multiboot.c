@@ -4,11 +4,9 @@
 #include "loaders/multiboot.h"
 
 #include "lib/print.h"
-#include "lib/string.h"
 #include "lib/bytes.h"
 #include "loaders/elf.h"
 #include "loaders/entry.h"
-#include "vm/platform.h"
 
 #define HEADER_MAGIC          0x1badb002
 #define HEADER_SEARCH         8192
@@ -19,7 +17,7 @@
 // Flags of the header. Bits 0 to 15 are demands.
 #define HEADER_PAGE_ALIGN  BIT32(0) // modules always are
 #define HEADER_MEMORY_INFO BIT32(1) // always given
-#define HEADER_VIDEO_MODE  BIT32(2) // only a wish, by the specification's text
+#define HEADER_VIDEO_MODE  BIT32(2) // only a request, by the specification's text
 #define HEADER_DEMANDS     UINT32_C(0xffff)
 #define HEADER_ADDRESSES   BIT32(16)
 
@@ -69,10 +67,7 @@ status_t multiboot_load_at(struct loading *loading, const struct multiboot_addre
             "file's %lu bytes; build it again",
             kernel->name, kernel->size);
     *end = load + bss;
-    status_t status = loading_copy(loading, load, kernel->bytes + offset, size, kernel->name);
-    if (status == STATUS_OK)
-        status = loading_zero(loading, load + size, bss - size, kernel->name);
-    return status;
+    return loading_copy(loading, load, kernel->bytes + offset, size, bss, kernel->name);
 }
 
 status_t multiboot_load_elf(struct loading *loading, uint32_t *entry, uint64_t *end)
@@ -166,10 +161,10 @@ static status_t write_memory_map(struct loading *loading, uint8_t *info)
 // With the test devices the file's name stands before the command line, as QEMU has it.
 static status_t place_cmdline(struct loading *loading, uint64_t *at)
 {
-    const struct vm_config *config = &loading->vm->config;
+    const struct vm_config *config = loading->config;
     char text[CONFIG_PATH + CONFIG_CMDLINE];
-    format_text(text, sizeof(text), "%s%s%s", config->testdev ? config->kernel : "",
-                config->testdev ? " " : "", config->cmdline);
+    format_text(text, sizeof(text), "%s%s%s", config->traits.testdev ? config->kernel : "",
+                config->traits.testdev ? " " : "", config->cmdline);
     return loading_place_text(loading, text, "command line", at);
 }
 

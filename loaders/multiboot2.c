@@ -130,6 +130,10 @@ static status_t read_header(const struct image *kernel, struct header *header,
                        "%s: a Multiboot2 kernel for another machine (number %u)", kernel->name,
                        get32(kernel->bytes + at + 4));
     uint64_t end = at + get32(kernel->bytes + at + 8);
+    if (end > HEADER_SEARCH)
+        return explain(why, STATUS_INVALID,
+                       "%s: its Multiboot2 header ends behind the first %d bytes; build it again",
+                       kernel->name, HEADER_SEARCH);
     for (at += HEADER_SIZE; at + 8 <= MIN(end, kernel->size);) {
         const uint8_t *tag = kernel->bytes + at;
         uint32_t size = get32(tag + 4);
@@ -237,7 +241,7 @@ static status_t write_info(struct loading *loading, const struct placed_modules 
     if (status != STATUS_OK)
         return status;
     struct info info = {loading, *at, 8};
-    const char *cmdline = loading->vm->config.cmdline;
+    const char *cmdline = loading->config->cmdline;
     append_tag(&info, INFO_CMDLINE, NULL, 0, cmdline, strlen(cmdline) + 1);
     append_tag(&info, INFO_LOADER_NAME, NULL, 0, MULTIBOOT_LOADER_NAME,
                sizeof(MULTIBOOT_LOADER_NAME));

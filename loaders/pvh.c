@@ -3,7 +3,6 @@
 
 #include "loaders/pvh.h"
 
-#include "lib/string.h"
 #include "lib/bytes.h"
 #include "loaders/elf.h"
 #include "loaders/entry.h"
@@ -87,7 +86,7 @@ static status_t write_start_info(struct loading *loading, uint64_t low, uint64_t
     if (status == STATUS_OK)
         status = write_memory_map(loading, info);
     if (status == STATUS_OK)
-        status = loading_place_text(loading, loading->vm->config.cmdline, "command line", &cmdline);
+        status = loading_place_text(loading, loading->config->cmdline, "command line", &cmdline);
     put64(info + 24, cmdline);
     if (status == STATUS_OK)
         status = loading_place_info(loading, info, sizeof(info), "start info", at);

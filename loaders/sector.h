@@ -1,5 +1,5 @@
-// A boot sector, entered in real mode at 0000:7C00 as a BIOS would. There is no BIOS behind it:
-// text (INT 10h, AH = 0Eh) goes to the first serial port, every other service fails as unsupported.
+// A boot sector, entered in real mode at 0000:7C00 as a BIOS would. What there is of
+// a BIOS is in loaders/bios.asm.
 #pragma once
 
 #include "loaders/loading.h"

@@ -36,15 +36,34 @@ static inline hpa_t paging_window_hpa(const void *bytes)
     return hpa((uintptr_t)bytes - PAGING_WINDOW);
 }
 
-// Takes RAM, whole pages of 2 MiB, out of the one-to-one map, and puts it back. CPUs that look at
-// it may do so until their next MOV CR3. By CPU 0 alone, in the tables that it started with.
+// Takes RAM out of the one-to-one map, and puts it back: whole pages of 2 MiB, or of 4 KiB where
+// paging_split() was done. CPUs that look at it may do so until their next MOV CR3.
 void paging_hide(hpa_t start, uint64_t size);
 void paging_show(hpa_t start, uint64_t size);
 
-// A VM's view, as a value for CR3, or 0: no memory. paging_view_add() says false without memory.
-uint64_t paging_view_make(void);
-MUST_CHECK bool paging_view_add(uint64_t view, hpa_t start, uint64_t size);
-void paging_view_free(uint64_t view);
+// The one-to-one map has pages of 4 KiB in the 2 MiB of `at` from now on. False: no memory.
+MUST_CHECK bool paging_split(hpa_t at);
+uint64_t paging_splits(void); // frames that this has taken, for good
+
+// A VM's view, as a value for CR3, or 0: no memory. Its tables are the VM's (`owner`, of
+// mm/tables/frames.h). paging_view_add() and paging_view_split() say false without memory.
+uint64_t paging_view_make(unsigned owner);
+MUST_CHECK bool paging_view_add(uint64_t view, unsigned owner, hpa_t start, uint64_t size);
+void paging_view_free(uint64_t view, unsigned owner);
+
+// The RAM of two VMs, for what goes from one to the other by one copy: tables of a CPU's own, which
+// show the RAM of `view` where it always is and that of `other` at PAGING_OTHER (vm/gmem.h:
+// gmem_beside()), and no third VM's.
+#define PAGING_OTHER UINT64_C(0xffffc00000000000)
+
+uint64_t paging_pair_make(void); // once for each CPU; 0: no memory
+
+// What the pair shows from its next MOV CR3 on; both views stay until it is left.
+void paging_pair_show(uint64_t pair, uint64_t view, uint64_t other);
+// Takes a page of 4 KiB out again, where paging_view_split() was done for its 2 MiB. Other CPUs
+// that look at it may do so until their next MOV CR3.
+MUST_CHECK bool paging_view_split(uint64_t view, unsigned owner, hpa_t at);
+void paging_view_take(uint64_t view, unsigned owner, hpa_t page);
 
 // Takes one page away: a guard below a stack.
 void paging_guard(uint64_t page);

@@ -3,36 +3,61 @@
 #include "monitor/commands.h"
 
 #include "lib/string.h"
-#include "vm/suggest.h"
+#include "lib/suggest.h"
 
 static command_function command_help, command_info;
 
 // Help texts are at most 47 characters a line: beside their commands they fit 80 columns.
 static const struct command command_rows[] = {
+    {"announce_self", "vm[.netN]", "have a VM's cards tell the network where it is",
+     command_announce_self, COMPLETES_VM, 1, 1, ""},
+    {"balloon", "[vm] size",
+     "the memory that a VM is to have, MiB, or with\n"
+     "a unit, 2G: the rest goes back to the machine",
+     command_balloon, COMPLETES_VM, 1, 2, ""},
     {"console", "[vm]", "go to a VM's console (Ctrl-A and its digit, too)", command_console,
      COMPLETES_VM, 0, 1, ""},
     {"cont", "[vm]", "let a stopped VM go on", command_cont, COMPLETES_VM, 0, 1, ""},
     {"cpu", "[index]", "the vCPU whose registers and memory are meant", command_cpu,
      COMPLETES_NOTHING, 0, 1, ""},
+    {"guest-fsfreeze", "vm WHAT",
+     "ask the guest agent to freeze a VM's file\n"
+     "systems; WHAT: freeze, thaw, status",
+     command_guest_fsfreeze, COMPLETES_VM, 2, 2, ""},
+    {"guest-ping", "[vm]", "whether the guest agent answers", command_guest_ping, COMPLETES_VM, 0,
+     1, ""},
     {"help", "[command]", "this list", command_help, COMPLETES_COMMAND, 0, 2, ""},
     {"info", "what [...]", "show something: 'info' alone lists what", command_info, COMPLETES_INFO,
-     0, WORDS_MAX, NULL},
+     0, ARGS_MAX, NULL},
     {"kill", "vm", "end a VM at once", command_kill, COMPLETES_VM, 1, 1, ""},
-    {"log", "", "Corbel's own messages again", command_log, COMPLETES_NOTHING, 0, 0, ""},
+    {"log", "[level]",
+     "Corbel's own messages again, or up to a level:\n"
+     "error, warning, info, debug",
+     command_log, COMPLETES_NOTHING, 0, 1, ""},
+    {"netdump", "vm[.netN] on|off|show",
+     "capture what passes a VM's cards; show: what was\n"
+     "captured since (tools/netdump makes files of it)",
+     command_netdump, COMPLETES_VM, 2, 2, ""},
     {"nmi", "[vm]", "send an NMI to all vCPUs of a VM", command_nmi, COMPLETES_VM, 0, 1, ""},
     {"quit", "", "end all VMs and switch the machine off", command_quit, COMPLETES_NOTHING, 0, 0,
      ""},
+    {"resize", "COLUMNSxROWS", "the terminal's size, for virtio consoles", command_resize,
+     COMPLETES_NOTHING, 1, 1, ""},
+    {"set_link", "vm[.netN] on|off", "plug a VM's cards in and out", command_set_link, COMPLETES_VM,
+     2, 2, ""},
     {"start", "vm", "start a VM that has ended", command_start, COMPLETES_VM, 1, 1, ""},
     {"stop", "[vm]", "let a VM stand still, its time with it", command_stop, COMPLETES_VM, 0, 1,
      ""},
-    {"system_powerdown", "[vm]", "press a VM's power button", command_system_powerdown,
+    {"system_powerdown", "[vm]",
+     "ask a VM's agent to shut it down, or else press\nits power button", command_system_powerdown,
      COMPLETES_VM, 0, 1, ""},
     {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM, 0, 1,
      ""},
-    {"trace", "on|off [vm]",
-     "a line in the log for each exit of a VM, at\n"
-     "most 50 a second; 'info trace' has more",
-     command_trace, COMPLETES_ON_OFF, 1, 2, ""},
+    {"trace", "on|off [vm] [WHICH ...]",
+     "a line for each exit of a VM, at most 50 a\n"
+     "second; 'info trace' has more. WHICH: of these\n"
+     "only: reason=cpuid port=0x3f8 msr=IA32_EFER",
+     command_trace, COMPLETES_ON_OFF, 1, 2 + WATCH_WANTED, ""},
     {"x", "[/COUNT FORMAT SIZE] address",
      "guest memory at a linear address: x/8xg $rsp;\n"
      "formats x d u o c s, sizes b h w g",
@@ -42,6 +67,8 @@ static const struct command command_rows[] = {
 };
 
 static const struct command info_rows[] = {
+    {"balloon", "[vm]", "memory that VMs have and gave back, in MiB", info_balloon, COMPLETES_VM, 0,
+     1, ""},
     {"capabilities", "", "what VMX can do here and what Corbel uses", info_capabilities,
      COMPLETES_NOTHING, 0, 0, ""},
     {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
@@ -51,7 +78,11 @@ static const struct command info_rows[] = {
      "-c as CSV, -j as JSON lines",
      info_exits, COMPLETES_VM, 0, 1, "cjhpmg"},
     {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, 0, 1, ""},
+    {"pci", "[vm]", "functions on the PCI bus", info_pci, COMPLETES_VM, 0, 1, ""},
+    {"qtree", "[vm]", "devices and their fields", info_qtree, COMPLETES_VM, 0, 1, ""},
     {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, 0, 0, ""},
+    {"network", "[vm]", "switches, ports, and what was dropped", info_network, COMPLETES_VM, 0, 1,
+     ""},
     {"registers", "[-a] [vm]", "registers of the chosen vCPU; -a: of all", info_registers,
      COMPLETES_VM, 0, 1, "a"},
     {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING, 0,
@@ -60,7 +91,12 @@ static const struct command info_rows[] = {
      "the last exits of each vCPU, while 'trace on';\n"
      "-a: all that are kept",
      info_trace, COMPLETES_VM, 0, 1, "a"},
+    {"uuid", "[vm]", "what its guest knows the machine by", info_uuid, COMPLETES_VM, 0, 1, ""},
+    {"vm-generation-id", "[vm]", "another one whenever its disks begin anew", info_generation,
+     COMPLETES_VM, 0, 1, ""},
     {"version", "", "what this is", info_version, COMPLETES_NOTHING, 0, 0, ""},
+    {"vcpu", "[vm]", "all state of the chosen vCPU", info_vcpu, COMPLETES_VM, 0, 1, ""},
+    {"vmcs", "[vm]", "all fields of the chosen vCPU's VMCS", info_vmcs, COMPLETES_VM, 0, 1, ""},
     {"vms", "", "all VMs and their states", info_vms, COMPLETES_NOTHING, 0, 0, ""},
 };
 
@@ -73,10 +109,14 @@ static const struct {
     {"create", "start"},
     {"destroy", "kill"},
     {"dmesg", "log"},
+    {"domfsfreeze", "guest-fsfreeze"},
+    {"domif-setlink", "set_link"},
+    {"domiflist", "info network"},
     {"dominfo", "info vms"},
     {"exit", "console"},
     {"inject-nmi", "nmi"},
     {"list", "info vms"},
+    {"network-list", "info network"},
     {"pause", "stop"},
     {"poweroff", "quit"},
     {"q", "quit"},
@@ -98,57 +138,6 @@ static const struct table {
     const char *prefix; // of the names
 } commands = {command_rows, ARRAY_LENGTH(command_rows), ""},
   infos = {info_rows, ARRAY_LENGTH(info_rows), "info "};
-
-void say(struct monitor *monitor, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    print_to_va(&monitor->printer, format, arguments);
-    va_end(arguments);
-}
-
-// ---- VMs ----
-
-unsigned find_slot(struct monitor *monitor, const char *word)
-{
-    const struct monitor_host *host = monitor->host;
-    const char *at = word;
-    uint64_t number;
-    if (!word)
-        return monitor->slot;
-    struct suggestion search = suggest_for(word, strlen(word));
-    for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        struct monitor_vm vm = host->vm(slot);
-        if (vm.state == MONITOR_NO_VM)
-            continue;
-        if (strcmp(vm.name, word) == 0)
-            return slot;
-        suggest_look(&search, vm.name);
-    }
-    if (words_number(&at, &number) && !*at && number >= 1 && number <= CONFIG_VMS &&
-        host->vm((unsigned)number - 1).state != MONITOR_NO_VM)
-        return (unsigned)number - 1;
-    const char *near = suggest_result(&search);
-    if (near)
-        say(monitor, "%s: there is no such VM; did you mean %s?\n", word, near);
-    else
-        say(monitor, "%s: there is no such VM; 'info vms' lists them\n", word);
-    return CONFIG_VMS;
-}
-
-struct monitor_vm find_vm(struct monitor *monitor, const char *word)
-{
-    unsigned slot = find_slot(monitor, word);
-    if (slot == CONFIG_VMS)
-        return (struct monitor_vm){.vm = NULL};
-    struct monitor_vm found = monitor->host->vm(slot);
-    found.is_chosen = slot == monitor->slot;
-    if (found.state == MONITOR_STARTING)
-        say(monitor, "%s is being started\n", found.name);
-    else if (!found.vm)
-        say(monitor, "%s has ended; 'start %s' starts it again\n", found.name, found.name);
-    return found;
-}
 
 // ---- finding and running ----
 
@@ -192,33 +181,33 @@ static void say_unknown(struct monitor *monitor, const struct table *table, cons
 }
 
 // Options that the command has not are refused. NULL stands for any.
-static char wrong_option(const struct command *command, const struct words *words)
+static char wrong_option(const struct command *command, const struct args *args)
 {
     for (char letter = 'a'; letter <= 'z' && command->options; letter++)
-        if (words_have(words, letter) && !strchr(command->options, letter))
+        if (args_have(args, letter) && !strchr(command->options, letter))
             return letter;
     return 0;
 }
 
 // Runs the command of that name with the words behind it.
 static void run(struct monitor *monitor, const struct table *table, const char *name,
-                const struct words *words)
+                const struct args *args)
 {
     const struct command *command = find(table, name);
-    unsigned given = words->count - 1;
+    unsigned given = args->count - 1;
     if (!command) {
         say_unknown(monitor, table, name);
         return;
     }
-    char option = wrong_option(command, words);
+    char option = wrong_option(command, args);
     if (option)
         say(monitor, "%s%s has no option -%c: ", table->prefix, name, option);
     else if (given < command->least)
         say(monitor, "%s%s needs more: ", table->prefix, name);
     else if (given > command->most)
-        say(monitor, "%s: one word too many: ", words->word[command->most + 1]);
+        say(monitor, "%s: one word too many: ", args->arg[command->most + 1]);
     else {
-        command->run(monitor, words);
+        command->run(monitor, args);
         return;
     }
     say(monitor, "%s%s %s\n", table->prefix, name, command->arguments);
@@ -240,20 +229,20 @@ static void list(struct monitor *monitor, const struct table *table)
         print_help(monitor, table->prefix, &table->rows[i]);
 }
 
-static void command_info(struct monitor *monitor, const struct words *words)
+static void command_info(struct monitor *monitor, const struct args *args)
 {
-    if (words->count < 2) {
+    if (args->count < 2) {
         list(monitor, &infos);
         return;
     }
-    struct words rest = {.count = words->count - 1, .options = words->options};
-    memcpy(rest.word, words->word + 1, rest.count * sizeof(rest.word[0]));
-    run(monitor, &infos, rest.word[0], &rest);
+    struct args rest = {.count = args->count - 1, .options = args->options};
+    memcpy(rest.arg, args->arg + 1, rest.count * sizeof(rest.arg[0]));
+    run(monitor, &infos, rest.arg[0], &rest);
 }
 
-static void command_help(struct monitor *monitor, const struct words *words)
+static void command_help(struct monitor *monitor, const struct args *args)
 {
-    const char *name = word_at(words, 1), *what = word_at(words, 2);
+    const char *name = arg_at(args, 1), *what = arg_at(args, 2);
     const struct command *command = name ? find(&commands, name) : NULL;
     if (!name) {
         list(monitor, &commands);
@@ -272,14 +261,14 @@ static void command_help(struct monitor *monitor, const struct words *words)
 
 void commands_run(struct monitor *monitor, const char *line)
 {
-    struct words words;
-    enum words_result result = words_split(&words, line);
-    if (result == WORDS_TOO_MANY)
-        say(monitor, "more than %u words: no command has so many\n", WORDS_MAX);
-    else if (result == WORDS_BAD_OPTION)
+    struct args args;
+    enum args_result result = args_split(&args, line);
+    if (result == ARGS_TOO_MANY)
+        say(monitor, "more than %u words: no command has so many\n", ARGS_MAX);
+    else if (result == ARGS_BAD_OPTION)
         say(monitor, "an option is a '-' and a letter from a to z\n");
-    else if (words.count > 0)
-        run(monitor, &commands, strcmp(words.word[0], "?") == 0 ? "help" : words.word[0], &words);
+    else if (args.count > 0)
+        run(monitor, &commands, strcmp(args.arg[0], "?") == 0 ? "help" : args.arg[0], &args);
 }
 
 // ---- completion ----
@@ -304,18 +293,18 @@ const char *commands_candidate(struct monitor *monitor, const char *before, size
 {
     static const char *const on_off[] = {"on", "off"};
     char line[LINE_BYTES];
-    struct words words;
+    struct args args;
     memcpy(line, before, length);
     while (length > 0 && line[length - 1] != ' ') // what is being typed does not count
         length--;
     line[length] = 0;
-    if (words_split(&words, line) != WORDS_OK)
+    if (args_split(&args, line) != ARGS_OK)
         return NULL;
-    if (words.count == 0)
+    if (args.count == 0)
         return nth_name(&commands, index);
-    const struct command *command = find(&commands, words.word[0]);
-    if (command && command->completes == COMPLETES_INFO && words.count > 1)
-        command = find(&infos, words.word[1]);
+    const struct command *command = find(&commands, args.arg[0]);
+    if (command && command->completes == COMPLETES_INFO && args.count > 1)
+        command = find(&infos, args.arg[1]);
     if (!command)
         return NULL;
     switch (command->completes) {
@@ -324,11 +313,11 @@ const char *commands_candidate(struct monitor *monitor, const char *before, size
     case COMPLETES_INFO:
         return nth_name(&infos, index);
     case COMPLETES_COMMAND:
-        if (words.count > 1)
-            return strcmp(words.word[1], "info") == 0 ? nth_name(&infos, index) : NULL;
+        if (args.count > 1)
+            return strcmp(args.arg[1], "info") == 0 ? nth_name(&infos, index) : NULL;
         return nth_name(&commands, index);
     case COMPLETES_ON_OFF:
-        if (words.count > 1)
+        if (args.count > 1)
             return nth_vm(monitor, index);
         return index < ARRAY_LENGTH(on_off) ? on_off[index] : NULL;
     case COMPLETES_NOTHING:

@@ -3,8 +3,7 @@
 // stands for.
 #pragma once
 
-#include "monitor/monitor.h"
-#include "monitor/words.h"
+#include "monitor/find.h"
 
 // What the words behind a command's name can be, for the completion.
 enum command_completes {
@@ -15,7 +14,7 @@ enum command_completes {
     COMPLETES_ON_OFF,
 };
 
-typedef void command_function(struct monitor *monitor, const struct words *words);
+typedef void command_function(struct monitor *monitor, const struct args *args);
 
 struct command {
     const char *name;
@@ -34,31 +33,31 @@ void commands_run(struct monitor *monitor, const char *line);
 const char *commands_candidate(struct monitor *monitor, const char *before, size_t length,
                                unsigned index);
 
-__attribute__((format(printf, 2, 3))) void say(struct monitor *monitor, const char *format, ...);
-
-// The slot of the VM that a word names (by name or number; NULL: the one last in focus), or
-// CONFIG_VMS: said why.
-unsigned find_slot(struct monitor *monitor, const char *word);
-// The same for a VM that exists now; else `vm` is NULL: said why.
-struct monitor_vm find_vm(struct monitor *monitor, const char *word);
-
 // The word with this index, or NULL.
-static inline const char *word_at(const struct words *words, unsigned index)
+static inline const char *arg_at(const struct args *args, unsigned index)
 {
-    return index < words->count ? words->word[index] : NULL;
+    return index < args->count ? args->arg[index] : NULL;
 }
 
 // control.c
 command_function command_stop, command_cont, command_system_reset, command_system_powerdown,
     command_kill, command_start, command_nmi, command_quit, command_console, command_cpu,
-    command_trace, command_log;
+    command_resize, command_log, command_guest_ping, command_guest_fsfreeze;
+
+// network.c
+command_function command_set_link, command_announce_self, command_netdump, info_network;
+// balloon.c
+command_function command_balloon, info_balloon;
+
+// tracing.c
+command_function command_trace;
 
 // memory.c
 command_function command_x, command_xp;
 
 // info.c
 command_function info_vms, info_cpus, info_registers, info_mem, info_sched, info_capabilities,
-    info_version;
+    info_uuid, info_generation, info_version, info_vcpu, info_vmcs;
 
 // info_exits.c, info_irq.c
-command_function info_irq, info_exits, info_trace;
+command_function info_irq, info_pci, info_qtree, info_exits, info_trace;

@@ -1,70 +1,113 @@
 // Commands that do something to a VM.
 
+#include "lib/log.h"
+#include "lib/span.h"
 #include "lib/string.h"
 #include "monitor/commands.h"
+#include "monitor/size_query.h"
 
-void command_stop(struct monitor *monitor, const struct words *words)
+// Why the VM does not run, and what can be done.
+static void say_still(struct monitor *monitor, const struct monitor_vm *found)
 {
-    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
-    if (!found.vm)
-        return;
-    if (found.state == MONITOR_RUNNING) {
-        monitor->host->pause(found.vm);
-        say(monitor, "%s is stopped; 'cont' lets it go on\n", found.name);
-    } else {
-        say(monitor, "%s does not run\n", found.name);
-    }
+    if (found->state == MONITOR_PAUSED)
+        say(monitor, "%s is stopped; 'cont %s' lets it go on\n", found->name, found->name);
+    else if (found->state != MONITOR_PRESERVED)
+        say(monitor, "%s is ending: %s\n", found->name, stop_reason_text(found->vm->stop_reason));
+    else
+        say(monitor, "%s has ended: %s; 'system_reset %s' starts it anew, 'kill %s' ends it\n",
+            found->name, stop_reason_text(found->vm->stop_reason), found->name, found->name);
 }
 
-void command_cont(struct monitor *monitor, const struct words *words)
+void command_stop(struct monitor *monitor, const struct args *args)
 {
-    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
     if (!found.vm)
         return;
-    if (found.state == MONITOR_PAUSED) {
-        monitor->host->resume(found.vm);
+    if (monitor->host->pause(found.vm) == STATUS_OK)
+        found.state = MONITOR_PAUSED;
+    say_still(monitor, &found);
+}
+
+void command_cont(struct monitor *monitor, const struct args *args)
+{
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
+    if (!found.vm)
+        return;
+    if (monitor->host->resume(found.vm) == STATUS_OK)
         say(monitor, "%s runs\n", found.name);
-    } else if (found.state == MONITOR_PRESERVED) {
-        say(monitor, "%s has ended: %s; 'system_reset' starts it anew, 'kill' ends it\n",
-            found.name, stop_reason_text(found.vm->stop_reason));
-    } else {
+    else if (found.state == MONITOR_RUNNING)
         say(monitor, "%s runs already\n", found.name);
-    }
+    else
+        say_still(monitor, &found);
 }
 
-void command_system_reset(struct monitor *monitor, const struct words *words)
+void command_system_reset(struct monitor *monitor, const struct args *args)
 {
-    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
+    struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (vm)
         monitor->host->reset(vm);
 }
 
-void command_system_powerdown(struct monitor *monitor, const struct words *words)
+void command_system_powerdown(struct monitor *monitor, const struct args *args)
 {
-    struct monitor_vm found = find_vm(monitor, word_at(words, 1));
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
     if (!found.vm)
         return;
     if (found.state != MONITOR_RUNNING)
-        say(monitor, "%s does not run\n", found.name);
-    else if (!monitor->host->power_button(found.vm))
+        say_still(monitor, &found);
+    else if (!monitor->host->power_down(found.vm))
         say(monitor, "%s does not listen to its power button; 'kill %s' ends it\n", found.name,
             found.name);
 }
 
-void command_kill(struct monitor *monitor, const struct words *words)
+// What is to be said of it at once; the answer comes later.
+static void ask_agent(struct monitor *monitor, const struct monitor_vm *found,
+                      enum agent_order order)
 {
-    unsigned slot = find_slot(monitor, word_at(words, 1));
+    struct explanation why;
+    if (found->state != MONITOR_RUNNING) {
+        say_still(monitor, found);
+        return;
+    }
+    if (monitor->host->agent(found->vm, order, &why) != STATUS_OK)
+        say(monitor, "%s\n", why.text);
+}
+
+void command_guest_ping(struct monitor *monitor, const struct args *args)
+{
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
+    if (found.vm)
+        ask_agent(monitor, &found, AGENT_PING);
+}
+
+void command_guest_fsfreeze(struct monitor *monitor, const struct args *args)
+{
+    static const struct span_word words[] = {
+        {"freeze", AGENT_FREEZE}, {"thaw", AGENT_THAW}, {"status", AGENT_STATUS}, {0}};
+    int order;
+    if (!span_means((struct span){arg_at(args, 2), strlen(arg_at(args, 2))}, words, &order)) {
+        say(monitor, "guest-fsfreeze: freeze, thaw or status?\n");
+        return;
+    }
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
+    if (found.vm)
+        ask_agent(monitor, &found, (enum agent_order)order);
+}
+
+void command_kill(struct monitor *monitor, const struct args *args)
+{
+    unsigned slot = find_slot(monitor, arg_at(args, 1));
     if (slot == CONFIG_VMS)
         return;
     bool is_starting = monitor->host->vm(slot).state == MONITOR_STARTING;
-    if (is_starting || find_vm(monitor, word_at(words, 1)).vm)
+    if (is_starting || find_vm(monitor, arg_at(args, 1)).vm)
         monitor->host->kill(slot);
 }
 
-void command_start(struct monitor *monitor, const struct words *words)
+void command_start(struct monitor *monitor, const struct args *args)
 {
     struct explanation why;
-    unsigned slot = find_slot(monitor, word_at(words, 1));
+    unsigned slot = find_slot(monitor, arg_at(args, 1));
     if (slot == CONFIG_VMS)
         return;
     struct monitor_vm found = monitor->host->vm(slot);
@@ -79,71 +122,71 @@ void command_start(struct monitor *monitor, const struct words *words)
         say(monitor, "%s starts\n", found.name);
 }
 
-void command_nmi(struct monitor *monitor, const struct words *words)
+void command_nmi(struct monitor *monitor, const struct args *args)
 {
-    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
+    struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (!vm)
         return;
     for (unsigned i = 0; i < vm->vcpu_count; i++)
-        vcpu_request(vm->vcpu[i], REQUEST_NMI);
-    say(monitor, "%u vCPU(s) of %s get an NMI\n", vm->vcpu_count, vm->config.name);
+        vcpu_send_nmi(vm->vcpu[i]);
+    say(monitor, "%u vCPU(s) of %s get an NMI\n", vm->vcpu_count, vm->traits.name);
 }
 
-void command_quit(struct monitor *monitor, const struct words *words)
+void command_quit(struct monitor *monitor, const struct args *args)
 {
     monitor->host->quit();
 }
 
-void command_console(struct monitor *monitor, const struct words *words)
+void command_console(struct monitor *monitor, const struct args *args)
 {
-    unsigned slot = find_slot(monitor, word_at(words, 1));
+    unsigned slot = find_slot(monitor, arg_at(args, 1));
     if (slot == CONFIG_VMS)
         return;
     monitor->has_left = true;
     monitor->host->focus(slot);
 }
 
-void command_cpu(struct monitor *monitor, const struct words *words)
+void command_cpu(struct monitor *monitor, const struct args *args)
 {
-    const char *word = word_at(words, 1);
+    const char *word = arg_at(args, 1);
     uint64_t index;
     struct vm *vm = find_vm(monitor, NULL).vm;
     if (!vm)
         return;
-    if (word && (!words_number(&word, &index) || *word || index >= vm->vcpu_count)) {
+    if (word && (!args_number(&word, &index) || *word || index >= vm->vcpu_count)) {
         say(monitor, vm->vcpu_count > 1 ? "%s has the vCPUs 0 to %u\n" : "%s has vCPU %u only\n",
-            vm->config.name, vm->vcpu_count - 1);
+            vm->traits.name, vm->vcpu_count - 1);
         return;
     }
-    if (word_at(words, 1))
+    if (arg_at(args, 1))
         monitor->vcpu = (unsigned)index;
-    say(monitor, "vCPU %u of %s\n", monitor->vcpu, vm->config.name);
+    say(monitor, "vCPU %u of %s\n", monitor->vcpu, vm->traits.name);
 }
 
-void command_trace(struct monitor *monitor, const struct words *words)
+void command_resize(struct monitor *monitor, const struct args *args)
 {
-    bool on = strcmp(words->word[1], "on") == 0;
-    if (!on && strcmp(words->word[1], "off") != 0) {
-        say(monitor, "trace on [vm], or trace off [vm]\n");
+    struct span rest = {arg_at(args, 1), strlen(arg_at(args, 1))};
+    uint64_t columns, rows;
+    if (span_number(&rest, &columns) && rest.length && *rest.at == 'x' && columns - 1 < SIZE_MOST) {
+        rest = (struct span){rest.at + 1, rest.length - 1};
+        if (span_is_number(rest, &rows) && rows - 1 < SIZE_MOST) {
+            monitor->host->resize((uint16_t)columns, (uint16_t)rows);
+            return;
+        }
+    }
+    say(monitor, "give columns and rows: 'resize 80x24', each from 1 to %u\n", SIZE_MOST);
+}
+
+void command_log(struct monitor *monitor, const struct args *args)
+{
+    char text[LOG_TEXT];
+    uint64_t position = 0;
+    int level = log_level();
+    const char *word = arg_at(args, 1);
+    if (word && !span_means((struct span){word, strlen(word)}, log_level_names, &level)) {
+        say(monitor, "the levels are error, warning, info and debug\n");
         return;
     }
-    struct vm *vm = find_vm(monitor, word_at(words, 2)).vm;
-    if (!vm)
-        return;
-    if (monitor->host->watch(vm, on) != STATUS_OK)
-        say(monitor, "no memory to watch all vCPUs of %s\n", vm->config.name);
-    else if (on)
-        say(monitor,
-            "each exit of %s has a line from now on, at most 50 a second;\n"
-            "'info trace' and 'info exits -p -m -g' have more\n",
-            vm->config.name);
-}
-
-void command_log(struct monitor *monitor, const struct words *words)
-{
-    char text[128];
-    uint64_t position = 0;
-    size_t length;
-    while ((length = monitor->host->read_log(&position, text, sizeof(text))) > 0)
-        say(monitor, "%.*s", (int)length, text);
+    while (log_read(log_current(), &position, (enum log_level)level, text))
+        say(monitor, "%s", text);
 }

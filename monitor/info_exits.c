@@ -1,16 +1,18 @@
 // Where a VM's exits go: tables for people, CSV and JSON lines for tools.
 
+#include "lib/string.h"
 #include "monitor/commands.h"
 #include "monitor/summary.h"
 #include "monitor/trace.h"
 
 #define FEW_ENTRIES 20
+#define COLUMNS     77 // and the sum fits
 
 enum form { FORM_TEXT, FORM_CSV, FORM_JSON };
 
-static enum form form_of(const struct words *words)
+static enum form form_of(const struct args *args)
 {
-    return words_have(words, 'c') ? FORM_CSV : words_have(words, 'j') ? FORM_JSON : FORM_TEXT;
+    return args_have(args, 'c') ? FORM_CSV : args_have(args, 'j') ? FORM_JSON : FORM_TEXT;
 }
 
 // ---- by reason ----
@@ -32,7 +34,7 @@ static void print_histogram(struct monitor *monitor, const struct exit_stats *st
 static void print_reason(struct monitor *monitor, enum form form, const struct vcpu *vcpu,
                          unsigned reason)
 {
-    const char *vm = vcpu->vm->config.name, *name = summary_reason(reason);
+    const char *vm = vcpu->vm->traits.name, *name = summary_reason(reason);
     struct exit_counter counter = {0};
     stats_add(&counter, &vcpu->stats, reason);
     if (!counter.count)
@@ -76,9 +78,23 @@ struct list {
     const struct vm *vm;
     const struct vcpu *vcpu; // NULL: of all
     const char *what;
+    unsigned column; // of the text
 };
 
-static void print_row(const struct list *list, const uint64_t *address, uint64_t count)
+// Rows of 80 columns.
+static void print_pair(struct list *list, const char *at, uint64_t count)
+{
+    char pair[48];
+    unsigned length = (unsigned)format_text(pair, sizeof(pair), " %s:%lu", at, count);
+    if (list->column + length >= COLUMNS) {
+        say(list->monitor, "\n   ");
+        list->column = 3;
+    }
+    say(list->monitor, "%s", pair);
+    list->column += length;
+}
+
+static void print_row(struct list *list, const uint64_t *address, uint64_t count)
 {
     struct monitor *monitor = list->monitor;
     char vcpu[8] = "", at[24] = "";
@@ -93,26 +109,29 @@ static void print_row(const struct list *list, const uint64_t *address, uint64_t
         format_text(at, sizeof(at), "null");
     if (is_json)
         say(monitor, "{\"vm\":\"%s\",\"vcpu\":%s,\"what\":\"%s\",\"address\":%s,\"count\":%lu}\n",
-            list->vm->config.name, vcpu, list->what, at, count);
+            list->vm->traits.name, vcpu, list->what, at, count);
     else if (list->form == FORM_CSV)
-        say(monitor, "%s,%s,%s,%s,%lu\n", list->vm->config.name, vcpu, list->what, at, count);
+        say(monitor, "%s,%s,%s,%s,%lu\n", list->vm->traits.name, vcpu, list->what, at, count);
     else
-        say(monitor, " %s:%lu", address ? at : "others", count);
+        print_pair(list, address ? at : "others", count);
 }
 
-// What found no room in the tally has no address.
-static void print_tally(const struct list *list, const struct tally *tally)
+// What found no room in the table has no address.
+static void print_counts(struct list *list, const struct access_counts *counts)
 {
     unsigned position = 0;
-    uint64_t address, count, sum = tally->others;
+    uint64_t address, count, sum = counts->others;
     if (list->form == FORM_TEXT)
         say(list->monitor, "%s:", list->what);
-    for (; tally_next(tally, &position, &address, &count); sum += count)
+    list->column = (unsigned)strlen(list->what) + 1;
+    for (; access_counts_next(counts, &position, &address, &count); sum += count)
         print_row(list, &address, count);
-    if (tally->others)
-        print_row(list, NULL, tally->others);
-    if (list->form == FORM_TEXT)
+    if (counts->others)
+        print_row(list, NULL, counts->others);
+    if (list->form == FORM_TEXT && sum)
         say(list->monitor, "; %lu in all\n", sum);
+    else if (list->form == FORM_TEXT)
+        say(list->monitor, " none\n");
 }
 
 // What is counted always, accesses that nobody answers; and what is counted while it is watched.
@@ -121,45 +140,45 @@ static const struct kind {
     const char *unanswered, *watched;
     size_t in_vm, in_watch; // where the tallies are
 } kinds[] = {
-    {'p', "unclaimed ports", "ports", offsetof(struct vm, port_tally),
+    {'p', "unclaimed ports", "ports", offsetof(struct vm, unclaimed_ports),
      offsetof(struct watch, ports)},
-    {'m', "unknown MSRs", "MSRs", offsetof(struct vm, msr_tally), offsetof(struct watch, msrs)},
+    {'m', "unknown MSRs", "MSRs", offsetof(struct vm, unknown_msrs), offsetof(struct watch, msrs)},
     {'g', "unclaimed guest-physical addresses", "guest-physical pages",
-     offsetof(struct vm, mmio_tally), offsetof(struct watch, pages)},
+     offsetof(struct vm, unclaimed_mmio), offsetof(struct watch, pages)},
 };
 
 static void print_kind(struct list list, const struct kind *kind)
 {
     list.what = kind->unanswered;
-    print_tally(&list, (const void *)((const char *)list.vm + kind->in_vm));
+    print_counts(&list, (const void *)((const char *)list.vm + kind->in_vm));
     list.what = kind->watched;
     for (unsigned i = 0; i < list.vm->vcpu_count; i++) {
         list.vcpu = list.vm->vcpu[i];
         if (list.vcpu->watch)
-            print_tally(&list, (const void *)((const char *)list.vcpu->watch + kind->in_watch));
+            print_counts(&list, (const void *)((const char *)list.vcpu->watch + kind->in_watch));
         else if (list.form == FORM_TEXT)
             say(list.monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", i,
-                list.vm->config.name);
+                list.vm->traits.name);
     }
 }
 
-void info_exits(struct monitor *monitor, const struct words *words)
+void info_exits(struct monitor *monitor, const struct args *args)
 {
     bool has_list = false;
-    struct list list = {.monitor = monitor, .form = form_of(words)};
-    list.vm = find_vm(monitor, word_at(words, 1)).vm;
+    struct list list = {.monitor = monitor, .form = form_of(args)};
+    list.vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (!list.vm)
         return;
     for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++)
-        has_list = has_list || words_have(words, kinds[i].letter);
-    if (words_have(words, 'h') || (list.form != FORM_TEXT && !has_list))
+        has_list = has_list || args_have(args, kinds[i].letter);
+    if (args_have(args, 'h') || (list.form != FORM_TEXT && !has_list))
         print_reasons(monitor, list.form, list.vm);
     else if (!has_list)
         summary_exits(&monitor->printer, list.vm);
     if (list.form == FORM_CSV && has_list)
         say(monitor, "vm,vcpu,what,address,count\n");
     for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++)
-        if (words_have(words, kinds[i].letter))
+        if (args_have(args, kinds[i].letter))
             print_kind(list, &kinds[i]);
 }
 
@@ -178,16 +197,16 @@ static void print_trace(struct monitor *monitor, const struct vcpu *vcpu, uint64
     }
 }
 
-void info_trace(struct monitor *monitor, const struct words *words)
+void info_trace(struct monitor *monitor, const struct args *args)
 {
-    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
+    struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (!vm)
         return;
     monitor->host->hold(vm);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         if (vm->vcpu[i]->watch)
-            print_trace(monitor, vm->vcpu[i], words_have(words, 'a') ? WATCH_ENTRIES : FEW_ENTRIES);
+            print_trace(monitor, vm->vcpu[i], args_have(args, 'a') ? WATCH_ENTRIES : FEW_ENTRIES);
         else
-            say(monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", i, vm->config.name);
+            say(monitor, "vCPU %u is not watched; 'trace on %s' begins it\n", i, vm->traits.name);
     monitor->host->release(vm);
 }

@@ -1,4 +1,5 @@
-// The interrupt controllers of a VM: local APICs here, the board's by the machine half.
+// The devices of a VM, and its interrupt controllers: local APICs here, the board's by the machine
+// half.
 
 #include "monitor/commands.h"
 
@@ -60,9 +61,9 @@ static void print_lapic(struct monitor *monitor, const struct vcpu *vcpu)
     }
 }
 
-void info_irq(struct monitor *monitor, const struct words *words)
+void info_irq(struct monitor *monitor, const struct args *args)
 {
-    struct vm *vm = find_vm(monitor, word_at(words, 1)).vm;
+    struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (!vm)
         return;
     monitor->host->hold(vm);
@@ -70,4 +71,26 @@ void info_irq(struct monitor *monitor, const struct words *words)
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         print_lapic(monitor, vm->vcpu[i]);
     monitor->host->release(vm);
+}
+
+// What the board prints of a VM that is held.
+static void print_held(struct monitor *monitor, const struct args *args,
+                       void (*print)(struct printer *to, struct vm *vm))
+{
+    struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
+    if (!vm)
+        return;
+    monitor->host->hold(vm);
+    print(&monitor->printer, vm);
+    monitor->host->release(vm);
+}
+
+void info_qtree(struct monitor *monitor, const struct args *args)
+{
+    print_held(monitor, args, monitor->host->print_devices);
+}
+
+void info_pci(struct monitor *monitor, const struct args *args)
+{
+    print_held(monitor, args, monitor->host->print_pci);
 }

@@ -4,7 +4,7 @@
 #include "lib/span.h"
 #include "lib/string.h"
 #include "monitor/commands.h"
-#include "vm/linear.h"
+#include "vm/emulate/linear.h"
 
 #define MOST_UNITS  4096 // at once
 #define STRING_SIZE 256
@@ -24,7 +24,7 @@ static bool read_format(struct monitor *monitor, const char *text, struct format
 {
     *format = (struct format){.count = 1, .kind = 'x', .size = 4};
     text++; // the slash
-    if (*text >= '0' && *text <= '9' && !words_number(&text, &format->count))
+    if (*text >= '0' && *text <= '9' && !args_number(&text, &format->count))
         format->count = 0;
     if (format->count < 1 || format->count > MOST_UNITS) {
         say(monitor, "a count is 1 to %u\n", MOST_UNITS);
@@ -79,7 +79,7 @@ static bool read_address(const struct vcpu *vcpu, const char *text, uint64_t *ad
     bool is_minus = false;
     for (*address = 0;; text++) {
         uint64_t value;
-        if (!(*text == '$' ? read_register(vcpu, &text, &value) : words_number(&text, &value)))
+        if (!(*text == '$' ? read_register(vcpu, &text, &value) : args_number(&text, &value)))
             return false;
         *address += is_minus ? 0 - value : value;
         if (!*text)
@@ -144,8 +144,15 @@ static void print_unit(struct monitor *monitor, const struct format *format, uin
 
 static void cannot_read(struct monitor *monitor, const struct view *view, uint64_t address)
 {
-    say(monitor, "%s %#lx is not in this VM's RAM\n",
-        view->is_physical ? "guest-physical address" : "linear address", address);
+    gpa_t physical = gpa(address);
+    if (view->is_physical)
+        say(monitor, "guest-physical address %#lx is not in this VM's RAM\n", address);
+    else if (!linear_peek(view->vcpu, address, &physical) && view->vcpu->cr0 & CR0_PG)
+        say(monitor, "linear address %#lx is not mapped by the page tables of vCPU %u\n", address,
+            view->vcpu->id);
+    else
+        say(monitor, "linear address %#lx is guest-physical %#lx, which is not in this VM's RAM\n",
+            address, physical.value);
 }
 
 static void print_strings(struct monitor *monitor, const struct view *view, uint64_t address,
@@ -193,16 +200,16 @@ static void print_units(struct monitor *monitor, const struct view *view,
     }
 }
 
-static void examine(struct monitor *monitor, const struct words *words, bool is_physical)
+static void examine(struct monitor *monitor, const struct args *args, bool is_physical)
 {
     struct format format = {.count = 1, .kind = 'x', .size = 4};
-    const char *where = words->word[1];
+    const char *where = args->arg[1];
     uint64_t address;
     if (where[0] == '/') {
         if (!read_format(monitor, where, &format))
             return;
-        where = word_at(words, 2);
-    } else if (words->count > 2) {
+        where = arg_at(args, 2);
+    } else if (args->count > 2) {
         where = NULL;
     }
     struct vm *vm = find_vm(monitor, NULL).vm;
@@ -214,7 +221,7 @@ static void examine(struct monitor *monitor, const struct words *words, bool is_
         say(monitor,
             "an address is a number or a register ($rip, $rsp, $cr3, ...), with + and -: "
             "%s /8xg $rsp+16\n",
-            words->word[0]);
+            args->arg[0]);
     else if (format.kind == 's')
         print_strings(monitor, &view, address, format.count);
     else
@@ -222,12 +229,12 @@ static void examine(struct monitor *monitor, const struct words *words, bool is_
     monitor->host->release(vm);
 }
 
-void command_x(struct monitor *monitor, const struct words *words)
+void command_x(struct monitor *monitor, const struct args *args)
 {
-    examine(monitor, words, false);
+    examine(monitor, args, false);
 }
 
-void command_xp(struct monitor *monitor, const struct words *words)
+void command_xp(struct monitor *monitor, const struct args *args)
 {
-    examine(monitor, words, true);
+    examine(monitor, args, true);
 }

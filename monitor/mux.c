@@ -1,5 +1,4 @@
-// The multiplexer. The path of a guest's byte is hot: when its console is on the terminal and
-// nothing waits, it goes straight there.
+// The multiplexer.
 
 #include "monitor/mux_focus.h"
 
@@ -7,50 +6,38 @@
 
 #define QUIET_POLLS  20  // after which an unfinished line is cut by another VM's
 #define PIECE        256 // bytes shown at once
+#define PIECES       32  // of them by one call
 #define PREFIX_BYTES 48  // room that a prefix needs
 
-// ---- rings ----
+// Ends what a guest began, and its looks: colours, hidden text, other alphabets.
+static const char settle[] = "\x18\033[m\033(B\017";
 
-static void ring_store(struct mux_ring *ring, uint8_t byte)
+// ---- what a guest printed: its console's ring, of which the part that was shown is kept, too ----
+
+static struct ring *ring_of(const struct mux *mux, unsigned slot)
 {
-    ring->bytes[ring->written++ & (ring->size - 1)] = byte;
+    return &mux->channel[slot]->console.printed;
 }
 
-static uint64_t waiting(const struct mux_ring *ring)
+// All is on the terminal, or not wanted there.
+static void pass_over(struct ring *text)
 {
-    return ring->written - ring->shown;
+    text->read = text->written;
 }
 
-// As far back as there is text: to the beginning of a line, unless nothing was lost yet.
-static uint64_t oldest_line(const struct mux_ring *ring)
+static char byte_at(const struct ring *text, uint64_t at)
 {
-    if (ring->written <= ring->size)
-        return 0;
-    uint64_t at = ring->written - ring->size;
-    while (at < ring->written && ring->bytes[at & (ring->size - 1)] != '\n')
+    return (char)text->bytes[at & (text->size - 1)];
+}
+
+// As far back as there is text: to the beginning of a line, unless nothing was lost yet. The guest
+// may be printing: it is not met where it does.
+static uint64_t oldest_line(const struct ring *text)
+{
+    uint64_t end = text->written, begin = end - MIN(end, text->size - text->size / 16), at = begin;
+    while (at < end && begin && byte_at(text, at) != '\n')
         at++;
-    return at < ring->written ? at + 1 : ring->written - ring->size;
-}
-
-static char byte_at(const struct mux_ring *ring, uint64_t at)
-{
-    return (char)ring->bytes[at & (ring->size - 1)];
-}
-
-// The length of a question to the terminal (where is the cursor? who are you?) in what is shown
-// again, or 0: its answer would be typed at a guest that no longer waits for it.
-static unsigned question_length(const struct mux_ring *ring)
-{
-    static const char *const questions[] = {"\033[6n", "\033[5n", "\033[c", "\033[0c"};
-    for (unsigned i = 0; i < ARRAY_LENGTH(questions); i++) {
-        unsigned length = 0;
-        while (questions[i][length] && ring->shown + length < ring->replay_end &&
-               byte_at(ring, ring->shown + length) == questions[i][length])
-            length++;
-        if (!questions[i][length])
-            return length;
-    }
-    return 0;
+    return at < end ? at + (begin != 0) : begin;
 }
 
 // ---- the terminal ----
@@ -61,21 +48,40 @@ static void note_written(struct mux *mux, unsigned owner, char last)
     mux->quiet = 0;
 }
 
+// Whether a terminal may do more with this byte than show it.
+static bool is_plain(char byte)
+{
+    return (byte >= ' ' && byte < 0x7f) || byte == '\n' || byte == '\r' || byte == '\t' ||
+           byte == '\b';
+}
+
+static bool wants_prefix(const struct mux *mux)
+{
+    return mux->is_together && mux->count > 1;
+}
+
+// A guest's bytes, in the shape that they have here.
 static void put_bytes(struct mux *mux, unsigned slot, const char *bytes, size_t length)
 {
-    mux->output->write(bytes, length);
+    bool is_text = wants_prefix(mux);
+    for (size_t i = 0; i < length && !is_text && !mux->is_styled; i++)
+        mux->is_styled = !is_plain(bytes[i]);
+    (is_text ? mux->output->print : mux->output->write)(bytes, length);
     note_written(mux, slot, bytes[length - 1]);
 }
 
-static void put(struct mux *mux, unsigned owner, const char *text, size_t length)
+void mux_put(struct mux *mux, unsigned owner, const char *text, size_t length)
 {
+    if (mux->is_styled)
+        mux->output->write(settle, sizeof(settle) - 1);
+    mux->is_styled = false;
     mux->output->print(text, length);
     note_written(mux, owner, text[length - 1]);
 }
 
 static void put_text(struct mux *mux, unsigned owner, const char *text)
 {
-    put(mux, owner, text, strlen(text));
+    mux_put(mux, owner, text, strlen(text));
 }
 
 void mux_print(struct mux *mux, const char *text)
@@ -83,8 +89,7 @@ void mux_print(struct mux *mux, const char *text)
     put_text(mux, MUX_NOBODY, text);
 }
 
-// Ends a line that belongs to somebody else.
-static void end_line_of_others(struct mux *mux, unsigned owner)
+void mux_end_line_of_others(struct mux *mux, unsigned owner)
 {
     if (mux->owner != MUX_NOBODY && mux->owner != owner)
         put_text(mux, owner, "\n");
@@ -94,12 +99,7 @@ static void put_prefix(struct mux *mux, unsigned slot)
 {
     char text[PREFIX_BYTES];
     size_t length = format_text(text, sizeof(text), "[%.32s] ", mux->channel[slot]->name);
-    put(mux, slot, text, length);
-}
-
-static bool wants_prefix(const struct mux *mux)
-{
-    return mux->is_together && mux->count > 1;
+    mux_put(mux, slot, text, length);
 }
 
 // Whether bytes of this channel may go to the terminal now.
@@ -110,32 +110,52 @@ static bool has_turn(const struct mux *mux, unsigned slot)
     return mux->owner == slot || mux->owner >= MUX_NOBODY;
 }
 
+// A byte of a channel's text as it is shown here and now. Returns how many bytes are in `out`.
+static size_t shape(const struct mux *mux, unsigned slot, uint64_t at, char out[GUEST_TEXT_MOST])
+{
+    struct mux_channel *channel = mux->channel[slot];
+    char byte = byte_at(&channel->console.printed, at);
+    if (wants_prefix(mux))
+        return guest_text_plain(&channel->shape, (uint8_t)byte, out);
+    if (at >= channel->replay_end) {
+        out[0] = byte;
+        return 1;
+    }
+    size_t length = guest_text_replay(&channel->shape, (uint8_t)byte, out);
+    if (at + 1 == channel->replay_end)
+        length += guest_text_flush(&channel->shape, out + length);
+    return length;
+}
+
+static void put_piece(struct mux *mux, unsigned slot, const char *piece, size_t length)
+{
+    if (!length)
+        return;
+    mux_end_line_of_others(mux, slot);
+    if (wants_prefix(mux) && mux->owner != slot)
+        put_prefix(mux, slot);
+    put_bytes(mux, slot, piece, length);
+}
+
 // Shows what waits in a channel: to the end of its line where lines alternate, else all. False: the
-// terminal is full.
+// terminal is full, or enough was shown.
 static bool show(struct mux *mux, unsigned slot)
 {
-    struct mux_ring *text = &mux->channel[slot]->text;
-    while (waiting(text)) {
-        if (!mux->output->has_room(PIECE + PREFIX_BYTES))
+    struct ring *text = ring_of(mux, slot);
+    bool is_line = false;
+    while (ring_used(text) && !is_line) {
+        if (!mux->pieces || !mux->output->can_write(PIECE + PREFIX_BYTES))
             return false;
-        end_line_of_others(mux, slot);
-        bool has_prefix = wants_prefix(mux);
-        if (has_prefix && mux->owner != slot)
-            put_prefix(mux, slot);
+        mux->pieces--;
         char piece[PIECE];
         size_t length = 0;
-        while (waiting(text) && length < sizeof(piece)) {
-            text->shown += question_length(text);
-            if (!waiting(text))
-                break;
-            piece[length] = byte_at(text, text->shown++);
-            if (piece[length++] == '\n' && has_prefix)
-                break;
+        uint64_t at = text->read, end = text->written;
+        while (at < end && length + GUEST_TEXT_MOST <= sizeof(piece) && !is_line) {
+            is_line = wants_prefix(mux) && byte_at(text, at) == '\n';
+            length += shape(mux, slot, at++, piece + length);
         }
-        if (length)
-            put_bytes(mux, slot, piece, length);
-        if (has_prefix && mux->owner == MUX_NOBODY)
-            break;
+        text->read = at;
+        put_piece(mux, slot, piece, length);
     }
     return true;
 }
@@ -147,31 +167,13 @@ void mux_attach(struct mux *mux, unsigned slot, struct mux_channel *channel, con
 {
     spin_lock(&mux->lock);
     channel->name = name;
-    channel->text = (struct mux_ring){.bytes = bytes, .size = size};
-    ring_init(&channel->typed, channel->typed_bytes, MUX_TYPED);
+    ring_init(&channel->console.printed, bytes, size);
+    ring_init(&channel->console.typed, channel->typed_bytes, MUX_TYPED);
     mux->channel[slot] = channel;
     mux->count++;
     if (mux->focus == MUX_NOBODY)
         mux->focus = mux->last = slot;
     spin_unlock(&mux->lock);
-}
-
-// The byte's console is on the terminal and nothing is before it.
-static bool write_through(struct mux *mux, unsigned slot, uint8_t byte)
-{
-    struct mux_ring *text = &mux->channel[slot]->text;
-    char character = (char)byte;
-    if (!mux->output->has_room(PREFIX_BYTES))
-        return false;
-    if (mux->owner != slot) {
-        end_line_of_others(mux, slot);
-        if (wants_prefix(mux))
-            put_prefix(mux, slot);
-    }
-    put_bytes(mux, slot, &character, 1);
-    ring_store(text, byte);
-    text->shown = text->written;
-    return true;
 }
 
 // Where lines alternate: those that wait show a line each, until one of them has no end yet. False:
@@ -181,7 +183,7 @@ static bool take_turns(struct mux *mux, unsigned first)
     bool has_shown = false;
     for (unsigned i = 0; i < mux->count; i++) {
         unsigned slot = (first + i) % mux->count;
-        if (!waiting(&mux->channel[slot]->text) || !has_turn(mux, slot))
+        if (!ring_used(ring_of(mux, slot)) || !has_turn(mux, slot))
             continue;
         if (!show(mux, slot))
             return false;
@@ -190,61 +192,52 @@ static bool take_turns(struct mux *mux, unsigned first)
     return has_shown;
 }
 
-static bool write_byte(struct mux *mux, unsigned slot, uint8_t byte)
-{
-    struct mux_ring *text = &mux->channel[slot]->text;
-    if (has_turn(mux, slot) && (!waiting(text) || (show(mux, slot) && !waiting(text)))) {
-        if (write_through(mux, slot, byte)) {
-            if (byte == '\n' && wants_prefix(mux))
-                (void)take_turns(mux, slot + 1);
-            return true;
-        }
-    }
-    if (waiting(text) >= text->size)
-        return false;
-    ring_store(text, byte);
-    if (!mux->is_together && mux->focus != slot)
-        text->shown = text->written; // kept, and shown when it is chosen
-    return true;
-}
-
-bool mux_write(struct mux *mux, unsigned slot, uint8_t byte)
-{
-    spin_lock(&mux->lock);
-    bool taken = write_byte(mux, slot, byte);
-    spin_unlock(&mux->lock);
-    return taken;
-}
-
 static bool others_wait(const struct mux *mux, unsigned owner)
 {
     for (unsigned slot = 0; slot < mux->count; slot++)
-        if (slot != owner && waiting(&mux->channel[slot]->text))
+        if (slot != owner && ring_used(ring_of(mux, slot)))
             return true;
     return false;
 }
 
 // A line without an end is cut after a while of silence, if others wait. Who has text left is not
 // silent: it is the terminal that is slow.
-static void show_together(struct mux *mux)
+static void cut_line(struct mux *mux)
 {
     unsigned owner = mux->owner;
-    bool is_quiet = owner < MUX_CHANNELS && !waiting(&mux->channel[owner]->text);
+    bool is_quiet = mux->is_together && owner < MUX_CHANNELS && !ring_used(ring_of(mux, owner));
     if (is_quiet && mux->quiet++ >= QUIET_POLLS && others_wait(mux, owner)) {
         put_text(mux, MUX_NOBODY, "\n");
         (void)take_turns(mux, owner + 1);
     }
-    while (take_turns(mux, 0))
+}
+
+// What the terminal takes; what is not shown is kept.
+static void show_all(struct mux *mux)
+{
+    while (mux->is_together && take_turns(mux, 0))
         ;
+    for (unsigned slot = 0; slot < mux->count && !mux->is_together; slot++)
+        if (slot == mux->focus)
+            (void)show(mux, slot);
+        else
+            pass_over(ring_of(mux, slot));
+}
+
+void mux_show(struct mux *mux)
+{
+    spin_lock(&mux->lock);
+    mux->pieces = PIECES;
+    show_all(mux);
+    spin_unlock(&mux->lock);
 }
 
 bool mux_poll(struct mux *mux)
 {
     spin_lock(&mux->lock);
-    if (mux->is_together)
-        show_together(mux);
-    else if (mux->focus < MUX_CHANNELS)
-        show(mux, mux->focus);
+    mux->pieces = PIECES;
+    cut_line(mux);
+    show_all(mux);
     bool is_disturbed = mux->is_disturbed && mux->owner == MUX_NOBODY;
     if (is_disturbed)
         mux->is_disturbed = false;
@@ -254,62 +247,20 @@ bool mux_poll(struct mux *mux)
 
 bool mux_finish(struct mux *mux, unsigned slot)
 {
-    const struct mux_ring *text = &mux->channel[slot]->text;
     spin_lock(&mux->lock);
-    while (has_turn(mux, slot) && waiting(text) && show(mux, slot))
-        ;
-    bool is_shown = !waiting(text);
+    mux->pieces = PIECES;
+    show_all(mux);
+    bool is_shown = !ring_used(ring_of(mux, slot));
     if (is_shown && mux->owner == slot)
         put_text(mux, slot, "\n");
     spin_unlock(&mux->lock);
     return is_shown;
 }
 
-// A whole line. The monitor's own line is wiped, and drawn anew by whoever asked mux_poll().
-static void show_message(struct mux *mux, const char *text, size_t length)
-{
-    if (mux->owner == MUX_MONITOR) {
-        put_text(mux, MUX_NOBODY, "\r\033[K");
-        mux->is_disturbed = true;
-    } else {
-        end_line_of_others(mux, MUX_NOBODY);
-    }
-    put(mux, MUX_NOBODY, text, length);
-    mux->output->keep(text, length);
-}
-
-static void flush_message(struct mux *mux)
-{
-    if (mux->message[mux->message_length - 1] != '\n')
-        mux->message[mux->message_length++] = '\n';
-    show_message(mux, mux->message, mux->message_length);
-    mux->message_length = 0;
-}
-
-// Lines come in pieces; a line that comes in one piece need not wait for another CPU's.
-static void write_message(struct printer *printer, const char *text, size_t length)
-{
-    struct mux *mux = CONTAINER_OF(printer, struct mux, printer);
-    if (!length)
-        return;
-    spin_lock(&mux->lock);
-    if (text[length - 1] == '\n' && !mux->message_length) {
-        show_message(mux, text, length);
-        length = 0;
-    }
-    for (size_t i = 0; i < length; i++) {
-        mux->message[mux->message_length++] = text[i];
-        if (text[i] == '\n' || mux->message_length + 1 == sizeof(mux->message))
-            flush_message(mux);
-    }
-    spin_unlock(&mux->lock);
-}
-
 void mux_init(struct mux *mux, const struct mux_output *output)
 {
     memset(mux, 0, sizeof(*mux));
     mux->output = output;
-    mux->printer.write = write_message;
     mux->is_together = true;
     mux->owner = mux->focus = mux->last = MUX_NOBODY;
 }
@@ -319,8 +270,8 @@ void mux_write_monitor(struct mux *mux, const char *text, size_t length)
     if (!length)
         return;
     spin_lock(&mux->lock);
-    end_line_of_others(mux, MUX_MONITOR);
-    put(mux, MUX_MONITOR, text, length);
+    mux_end_line_of_others(mux, MUX_MONITOR);
+    mux_put(mux, MUX_MONITOR, text, length);
     spin_unlock(&mux->lock);
 }
 
@@ -328,8 +279,10 @@ void mux_write_monitor(struct mux *mux, const char *text, size_t length)
 
 static void forget_backlog(struct mux *mux)
 {
-    for (unsigned slot = 0; slot < mux->count; slot++)
-        mux->channel[slot]->text.shown = mux->channel[slot]->text.written;
+    for (unsigned slot = 0; slot < mux->count; slot++) {
+        pass_over(ring_of(mux, slot));
+        mux->channel[slot]->shape = (struct guest_text){0};
+    }
 }
 
 static void announce(struct mux *mux, unsigned number, const char *name)
@@ -338,8 +291,8 @@ static void announce(struct mux *mux, unsigned number, const char *name)
     size_t length = number ? format_text(text, sizeof(text), "--- %u: %.32s (Ctrl-A h helps) ---\n",
                                          number, name)
                            : format_text(text, sizeof(text), "--- %s (Ctrl-A h helps) ---\n", name);
-    end_line_of_others(mux, MUX_NOBODY);
-    put(mux, MUX_NOBODY, text, length);
+    mux_end_line_of_others(mux, MUX_NOBODY);
+    mux_put(mux, MUX_NOBODY, text, length);
 }
 
 void mux_choose(struct mux *mux, unsigned focus)
@@ -356,9 +309,10 @@ void mux_choose(struct mux *mux, unsigned focus)
     }
     mux->last = focus;
     announce(mux, focus + 1, mux->channel[focus]->name);
-    struct mux_ring *text = &mux->channel[focus]->text;
-    text->shown = oldest_line(text);
-    text->replay_end = text->written;
+    struct ring *text = ring_of(mux, focus);
+    mux->channel[focus]->replay_end = text->written;
+    text->read = oldest_line(text);
+    mux->pieces = PIECES;
     (void)show(mux, focus);
 }
 

@@ -18,37 +18,16 @@ static unsigned neighbour(const struct mux *mux, unsigned steps)
     return mux->count ? (from + steps) % mux->count : MUX_NOBODY;
 }
 
-// While all VMs are shown, an escape sequence is most likely the terminal's answer to one of them,
-// and nobody's typing. True: the byte belongs to one.
-static bool is_answer(struct mux *mux, uint8_t byte)
-{
-    switch (mux->sequence) {
-    case 0:
-        mux->sequence = byte == 0x1b;
-        return mux->sequence == 1;
-    case 1:
-        mux->sequence = byte == '[' ? 2 : 0;
-        return mux->sequence == 2;
-    default:
-        if (byte < 0x20 || byte >= 0x40)
-            mux->sequence = 0;
-        return byte >= 0x20;
-    }
-}
-
 static enum mux_action input(struct mux *mux, uint8_t byte)
 {
     if (mux->focus == MUX_MONITOR)
         return MUX_TO_MONITOR;
     if (mux->focus >= MUX_CHANNELS)
         return MUX_NOTHING;
-    if (mux->is_together && mux->count > 1) {
-        if (is_answer(mux, byte))
-            return MUX_NOTHING;
+    if (mux->is_together && mux->count > 1)
         mux_choose(mux, mux->focus);
-    }
     mux->is_together = false;
-    return ring_put(&mux->channel[mux->focus]->typed, byte) ? MUX_INPUT : MUX_FULL;
+    return ring_put(&mux->channel[mux->focus]->console.typed, byte) ? MUX_INPUT : MUX_FULL;
 }
 
 static enum mux_action command(struct mux *mux, uint8_t byte)
@@ -104,16 +83,5 @@ enum mux_action mux_type(struct mux *mux, uint8_t byte)
 
 bool mux_is_full(const struct mux *mux)
 {
-    return mux->focus < MUX_CHANNELS && ring_free(&mux->channel[mux->focus]->typed) == 0;
-}
-
-int mux_peek(struct mux *mux, unsigned slot)
-{
-    struct ring *typed = mux->channel[slot] ? &mux->channel[slot]->typed : NULL;
-    return typed ? ring_peek(typed) : -1;
-}
-
-void mux_take(struct mux *mux, unsigned slot)
-{
-    (void)ring_get(&mux->channel[slot]->typed);
+    return mux->focus < MUX_CHANNELS && ring_free(&mux->channel[mux->focus]->console.typed) == 0;
 }

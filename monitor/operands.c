@@ -1,4 +1,4 @@
-// Operands in words. Called by monitor/trace.c. SDM: "Operand Addressing".
+// Operands in args. Called by monitor/trace.c. SDM: "Operand Addressing".
 
 #include "monitor/operands.h"
 

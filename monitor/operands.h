@@ -1,7 +1,7 @@
 // The operands of a decoded instruction, as an assembler has them.
 #pragma once
 
-#include "vm/decode.h"
+#include "vm/emulate/emulate.h"
 
 #define OPERANDS_SIZE 80
 

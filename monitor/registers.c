@@ -9,7 +9,8 @@ static void print_general(struct printer *to, const struct vcpu *vcpu)
     static const uint8_t order[16] = {RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP,
                                       R8,  R9,  R10, R11, R12, R13, R14, R15};
     for (unsigned i = 0; i < 16; i++)
-        print_to(to, "%s=%016lx%s", names[order[i]], vcpu->gpr[order[i]], i % 4 == 3 ? "\n" : " ");
+        print_to(to, "%s=%016lx%s", names[order[i]], vcpu->gpr[order[i]],
+                 i % 3 == 2 || i == 15 ? "\n" : " ");
 }
 
 static void print_flags(struct printer *to, const struct vcpu *vcpu)
@@ -32,8 +33,8 @@ static void print_segments(struct printer *to, const struct vcpu *vcpu)
     static const char names[SEGMENTS][4] = {"ES ", "CS ", "SS ", "DS ", "FS ", "GS ", "LDT", "TR "};
     for (unsigned i = 0; i < SEGMENTS; i++) {
         const struct segment *segment = &vcpu->segment[i];
-        print_to(to, "%s=%04x %016lx %08x %05x%s", names[i], segment->selector, segment->base,
-                 segment->limit, segment->access, i % 2 ? "\n" : "  ");
+        print_to(to, "%s=%04x %016lx %08x %05x\n", names[i], segment->selector, segment->base,
+                 segment->limit, segment->access);
     }
     print_to(to, "GDT=%016lx %04x IDT=%016lx %04x\n", vcpu->gdtr.base, vcpu->gdtr.limit,
              vcpu->idtr.base, vcpu->idtr.limit);
@@ -51,8 +52,8 @@ void registers_print(struct printer *to, const struct vcpu *vcpu)
 void registers_print_more(struct printer *to, const struct vcpu *vcpu)
 {
     for (unsigned i = 0; i < 4; i++)
-        print_to(to, "DR%u=%016lx ", i, vcpu->dr[i]);
-    print_to(to, "\nDR6=%016lx DR7=%016lx XCR0=%016lx\n", vcpu->dr6, vcpu->dr7, vcpu->xcr0);
+        print_to(to, "DR%u=%016lx%s", i, vcpu->dr[i], i % 2 ? "\n" : " ");
+    print_to(to, "DR6=%016lx DR7=%016lx XCR0=%lx\n", vcpu->dr6, vcpu->dr7, vcpu->xcr0);
     print_to(to, "PAT=%016lx KERNEL_GS_BASE=%016lx\n", vcpu->pat, vcpu->live.kernel_gs_base);
     print_to(to, "LSTAR=%016lx TSC_OFFSET=%016lx\n", vcpu->live.lstar, vcpu->tsc_offset);
 }

@@ -4,7 +4,7 @@
 #include "monitor/summary.h"
 
 #include "monitor/registers.h"
-#include "vm/linear.h"
+#include "vm/emulate/linear.h"
 #include "vm/stats.h"
 
 static struct exit_counter total_of(const struct vm *vm, unsigned reason)
@@ -54,21 +54,22 @@ void summary_state(struct printer *to, const struct vm *vm)
     registers_print(to, vcpu);
 }
 
-void summary_print(struct printer *to, const struct vm *vm)
+void summary_end(struct printer *to, const struct vm *vm)
 {
-    print_to(to, "\ncorbel: VM %s ended: %s", vm->config.name, stop_reason_text(vm->stop_reason));
+    print_to(to, "corbel: VM %s ended: %s", vm->traits.name, stop_reason_text(vm->stop_reason));
     if (vm->stop_code)
         print_to(to, " (%#x)", vm->stop_code);
     print_to(to, "\n");
-    summary_state(to, vm);
-    if (vm->config.exit_stats != EXIT_STATS_OFF)
-        summary_exits(to, vm);
-    print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
-             vm->unclaimed_ports, vm->unclaimed_mmio, vm->unknown_msrs);
 }
 
-void summary_times(struct printer *to, const struct vm *vm, uint64_t life, const uint64_t *received)
+void summary_figures(struct printer *to, const struct vm *vm, uint64_t life,
+                     const uint64_t *received)
 {
+    if (vm->traits.exit_stats == EXIT_STATS_PRINT)
+        summary_exits(to, vm);
+    print_to(to, "unclaimed: %lu port, %lu MMIO accesses; %lu accesses to unknown MSRs\n",
+             access_counts_total(&vm->unclaimed_ports), access_counts_total(&vm->unclaimed_mmio),
+             access_counts_total(&vm->unknown_msrs));
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         uint64_t ran = received[i] / 1000, lived = MAX(life / 1000, 1), share = ran * 1000 / lived;
         print_to(to, "vCPU %u: ran %lu.%03lu of %lu.%03lu ms: %lu.%lu%% of a CPU\n", i, ran / 1000,

@@ -3,6 +3,7 @@
 
 #include "monitor/trace.h"
 
+#include "monitor/msr_names.h"
 #include "monitor/operands.h"
 
 #define FEW_BYTES      8
@@ -28,13 +29,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 static const char *const gpr_name[16] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
                                          "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
 
-static const char *const exception_name[32] = {
-    [VECTOR_DE] = "#DE", [VECTOR_DB] = "#DB", [VECTOR_NMI] = "NMI", [VECTOR_BP] = "#BP",
-    [VECTOR_OF] = "#OF", [VECTOR_BR] = "#BR", [VECTOR_UD] = "#UD",  [VECTOR_NM] = "#NM",
-    [VECTOR_DF] = "#DF", [VECTOR_TS] = "#TS", [VECTOR_NP] = "#NP",  [VECTOR_SS] = "#SS",
-    [VECTOR_GP] = "#GP", [VECTOR_PF] = "#PF", [VECTOR_MF] = "#MF",  [VECTOR_AC] = "#AC",
-    [VECTOR_MC] = "#MC", [VECTOR_XM] = "#XM", [VECTOR_VE] = "#VE",  [VECTOR_CP] = "#CP",
-};
+#define EXCEPTION_NAME(name, text, vector) [vector] = "#" #name,
+static const char *const exception_name[32] = {VM_EXCEPTIONS(EXCEPTION_NAME)[VECTOR_NMI] = "NMI"};
 
 static void add_exception(struct text *text, unsigned vector)
 {
@@ -199,6 +195,28 @@ static void add_event(struct text *text, const struct watch_entry *entry)
         add(text, ", address %#lx", entry->qualification);
 }
 
+// What went through a port, if it was a register's.
+static void add_port(struct text *text, const struct watch_entry *entry)
+{
+    unsigned size = (entry->qualification & 7) + 1;
+    add(text, "port %#lx", entry->qualification >> 16 & 0xffff);
+    if (entry->qualification & BIT(4))
+        add(text, ", %u byte(s)", size);
+    else if (entry->verdict.kind == VERDICT_NEXT)
+        add(text, " %s %#0*lx", entry->qualification & BIT(3) ? "->" : "<-", (int)size * 2 + 2,
+            entry->value & size_mask(size));
+}
+
+static void add_msr(struct text *text, const struct watch_entry *entry)
+{
+    const char *name = msr_name((uint32_t)entry->rcx);
+    add(text, "MSR %#x", (uint32_t)entry->rcx);
+    if (name)
+        add(text, " %s", name);
+    if (entry->reason == EXIT_WRMSR || entry->verdict.kind == VERDICT_NEXT)
+        add(text, " %s %#lx", entry->reason == EXIT_RDMSR ? "->" : "<-", entry->value);
+}
+
 static void add_words(struct text *text, const struct watch_entry *entry)
 {
     static const char *const by[4] = {"CALL", "IRET", "JMP", "a gate"};
@@ -220,12 +238,11 @@ static void add_words(struct text *text, const struct watch_entry *entry)
         add(text, "number %#lx", entry->rax);
         break;
     case EXIT_IO:
-        add(text, "port %#lx, %lu byte(s)", entry->qualification >> 16 & 0xffff,
-            (entry->qualification & 7) + 1);
+        add_port(text, entry);
         break;
     case EXIT_RDMSR:
     case EXIT_WRMSR:
-        add(text, "MSR %#x", (uint32_t)entry->rcx);
+        add_msr(text, entry);
         break;
     case EXIT_INVLPG:
         add(text, "linear %#lx", entry->qualification);
@@ -277,8 +294,9 @@ static void add_verdict(struct text *text, verdict_t verdict)
 size_t trace_format(char line[TRACE_LINE], const struct vcpu *vcpu, const struct watch_entry *entry)
 {
     struct text text = {line, TRACE_LINE - 1, 0};
-    add(&text, "[%s:%u] %lx %s: ", vcpu->vm->config.name, vcpu->id, entry->rip,
-        exit_table[entry->reason].name);
+    uint64_t since = clock_ns(&vcpu->vm->clock, entry->tsc);
+    add(&text, "[%s:%u] %lu.%06lu %lx %s: ", vcpu->vm->traits.name, vcpu->id, since / SECOND,
+        since / 1000 % 1000000, entry->rip, exit_table[entry->reason].name);
     add_mnemonic(&text, entry);
     add_code(&text, entry);
     add(&text, ": ");
@@ -300,7 +318,7 @@ static void attend(struct printer *to, const struct vcpu *vcpu, struct trace_bud
     uint64_t noted = atomic_load_explicit(&watch->noted, memory_order_acquire);
     while (watch->shown < noted && budget->left) {
         if (noted - watch->shown >= WATCH_ENTRIES || !watch_read(watch, watch->shown, &entry)) {
-            print_to(to, "[%s:%u] %lu exits not shown\n", vcpu->vm->config.name, vcpu->id,
+            print_to(to, "[%s:%u] %lu exits not shown\n", vcpu->vm->traits.name, vcpu->id,
                      noted - watch->shown);
             watch->shown = noted;
         } else {

@@ -96,6 +96,15 @@ static void check_shadow(void)
         : "rax", "rbx", "rcx", "rdx", "r12", "r13", "cc", "memory");
     check(step_rip[0] == behind && step_dr6[0] == (DR6_CLEAR | DR6_BS),
           "MOV SS holds the step back, the CPUID behind it does not");
+
+    step_count = 0;
+    __asm__ volatile("lea 1f(%%rip), %%r12; mov %%ss, %%ebx; pushf; orl $0x100, (%%rsp); popf; "
+                     "mov %%ebx, %%ss; .byte 0xf1; 1: pushf; andl $~0x100, (%%rsp); popf; "
+                     "mov %%r12, %0"
+                     : "=m"(behind)
+                     :
+                     : "rbx", "r12", "cc", "memory");
+    check(step_rip[0] == behind && step_dr6[0] == DR6_CLEAR, "INT1 behind MOV SS and TF");
 }
 
 static volatile uint32_t watched;

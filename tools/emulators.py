@@ -1,4 +1,5 @@
 """The emulators that tools/run knows. Each is a child process whose first serial port is a pseudo-terminal of ours."""
+import contextlib
 import ctypes
 import os
 import re
@@ -13,19 +14,23 @@ OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
 BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 BOCHS_VGABIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
 PR_SET_PDEATHSIG = 1
+# Bochs' clock and instructions a second, for --clock. Unsynchronized, a halted CPU skips to its next event: an idle guest's clock
+# runs eight times too fast. `slowdown` waits; after a time in which the host was too slow it runs 1.5 times as fast until it has
+# caught up (`realtime` at full speed), so a second has no more instructions there than a host can do.
+CLOCK = {"exact": ("none", 100000000), "real": ("slowdown", 50000000)}
 
 # `sound`: with no sound card Debian's build may die in its mixer thread; the dummy has none.
 BOCHSRC = """\
 config_interface: textconfig
 display_library: rfb, options="timeout=0"
-cpu: model={model}, count={cpus}, ips=100000000, reset_on_triple_fault=0{extra}
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0{extra}
 memory: guest={memory}, host={memory}
 romimage: file={bios}, options=fastboot
 vgaromimage: file={vgabios}
 pci: enabled=1, chipset=i440fx
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 {medium}
-clock: sync=none, time0={time}
+clock: sync={sync}, time0={time}
 com1: enabled=1, mode=term, dev={serial}
 {com2}
 port_e9_hack: enabled=1
@@ -80,6 +85,8 @@ class Machine:
         self.options = options
         self.directory = directory
         self.process = None
+        self.output = os.path.join(directory, "emulator.txt")
+        self.words = os.path.join(directory, "corbel.txt")  # what is written to port E9h
         try:
             self.serial, self.slave = os.openpty()
         except OSError as error:
@@ -92,7 +99,9 @@ class Machine:
 
     def start(self):
         prctl = ctypes.CDLL(None).prctl
-        with open(os.path.join(self.directory, "emulator.txt"), "wb") as output:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.words)  # of a run before
+        with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
                 self.command(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
@@ -113,20 +122,30 @@ class Machine:
         os.close(self.slave)
         os.close(self.serial)
 
-    def last_word(self):
-        with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as output:
-            lines = [line.strip() for line in output if line.strip()]
-        return lines[-1] if lines else f"exit status {self.process.returncode}"
+    def complaint(self):
+        """What the emulator itself said last; empty if nothing."""
+        with open(self.output, encoding="utf-8", errors="replace") as output:
+            return ([""] + [line.strip() for line in output if line.strip()])[-1]
+
+    def how_it_ended(self):
+        status, complaint = self.process.poll(), self.complaint()
+        how = ("was ended by this tool" if status is None else f"was killed by {signal.Signals(-status).name}" if status < 0
+               else f"ended with status {status}")
+        return f"{self.process.args[0]} {how}" + (f" and said: {complaint}" if complaint else "")
 
 
 class Bochs(Machine):
     attempts = 5
 
+    def __init__(self, options, directory):
+        super().__init__(options, directory)
+        self.words = self.output  # Bochs has the port on its standard output
+
     def running(self):
         if super().running():
             return True
         # Two that look for a free port for their displays at the same moment may both find none.
-        if self.attempts == 0 or "RFB could not bind" not in self.last_word():
+        if self.attempts == 0 or "RFB could not bind" not in self.complaint():
             return False
         self.attempts -= 1
         self.start()
@@ -159,7 +178,8 @@ class Bochs(Machine):
                 vgabios=BOCHS_VGABIOS, medium=medium, serial=self.port,
                 extra="".join(f", {pair}" for pair in self.options.bochs), com2=self.second_port(),
                 # The same image gives the same run, unless a person sits there.
-                time=1700000000 if self.options.batch else "utc"))
+                time=1700000000 if self.options.batch else "utc",
+                sync=CLOCK[self.options.clock][0], ips=CLOCK[self.options.clock][1]))
         # Debian's build has a debugger, which waits at the start and after each reset.
         with open(os.path.join(self.directory, "commands"), "w", encoding="ascii") as commands:
             commands.write("c\n" * 100)
@@ -178,17 +198,18 @@ class Bochs(Machine):
             return "com2: enabled=0"
         return f'com2: enabled=1, mode={"term" if is_terminal(path) else "file"}, dev="{os.path.abspath(path)}"'
 
-    def last_word(self):
+    def complaint(self):
         try:
             with open(os.path.join(self.directory, "bochs.log"), encoding="utf-8", errors="replace") as log:
                 panics = [line.strip() for line in log if ">>PANIC<<" in line]
         except FileNotFoundError:
             panics = []
         if panics:
-            return panics[-1]
-        with open(os.path.join(self.directory, "emulator.txt"), encoding="utf-8", errors="replace") as output:
+            few = "too many registered timers" in panics[-1]
+            return panics[-1] + (f" (so many CPUs, {self.options.cpus}, are more than it has timers for: try --cpus 16)" if few else "")
+        with open(self.output, encoding="utf-8", errors="replace") as output:
             said = re.search(r"exiting with the following message:\s*(.*)", output.read())
-        return said.group(1) if said else super().last_word()
+        return said.group(1) if said else ""
 
 
 class Qemu(Machine):
@@ -212,7 +233,7 @@ class Qemu(Machine):
         command = ["qemu-system-x86_64", *self.accelerator, "-cpu", options.cpu or self.default_cpu,
                    "-machine", "q35" if options.uefi else "pc", "-smp", str(options.cpus), "-m", str(options.memory),
                    "-display", "none", "-vga", "std", "-nic", "none", "-no-reboot", "-serial", self.port,
-                   "-monitor", "unix:monitor,server=on,wait=off"]
+                   "-monitor", "unix:monitor,server=on,wait=off", "-debugcon", "file:corbel.txt"]
         if options.com2:
             command += ["-serial", options.com2 if is_terminal(options.com2) else f"file:{os.path.abspath(options.com2)}"]
         if options.uefi:

@@ -71,8 +71,8 @@ static void put_back(struct vcpu *vcpu, struct event event)
     if (type_of(event) == EVENT_EXTERNAL) {
         vcpu->events.interrupt_held = true;
         vcpu->events.held_vector = (uint8_t)(event.info & EVENT_VECTOR);
-    } else if (type_of(event) == EVENT_NMI) {
-        event_queue_nmi(vcpu);
+    } else if (type_of(event) == EVENT_NMI && vcpu->events.nmi_queued < 2) {
+        vcpu->events.nmi_queued++;
     }
 }
 
@@ -116,12 +116,6 @@ bool event_raise(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t err
 
 // ---- NMIs ----
 
-void event_queue_nmi(struct vcpu *vcpu)
-{
-    if (vcpu->events.nmi_queued < 2)
-        vcpu->events.nmi_queued++;
-}
-
 static inline bool interrupts_open(const struct vcpu *vcpu)
 {
     return (vcpu->rflags & RFLAGS_IF) && !vcpu_trap_waits(vcpu) &&
@@ -132,6 +126,13 @@ static bool nmis_blocked(const struct vcpu *vcpu)
 {
     return vcpu->events.has_virtual_nmi ? (vcpu->interruptibility & BLOCKING_BY_NMI) != 0
                                         : vcpu->events.nmi_blocked;
+}
+
+void event_queue_nmi(struct vcpu *vcpu)
+{
+    bool is_taken = nmis_blocked(vcpu) || type_of(vcpu->events.pending) == EVENT_NMI;
+    if (vcpu->events.nmi_queued < (is_taken ? 1 : 2))
+        vcpu->events.nmi_queued++;
 }
 
 // The CPU counts an NMI as taken from when its delivery began; if that was interrupted, it is not.
@@ -150,10 +151,7 @@ static bool take_nmi(struct vcpu *vcpu, struct entry_plan *plan)
         return false;
     vcpu->events.nmi_queued--;
     plan->inject.info = MAKE_INFO(EVENT_NMI, VECTOR_NMI);
-    if (vcpu->interruptibility & BLOCKING_BY_STI) { // some CPUs refuse the entry with it
-        vcpu->interruptibility &= ~BLOCKING_BY_STI;
-        vcpu->dirty |= STATE_FLOW;
-    }
+    vcpu_end_shadow(vcpu); // of STI: some CPUs refuse the entry with it
     return true;
 }
 
@@ -184,10 +182,17 @@ static void take_interrupt(struct vcpu *vcpu, struct entry_plan *plan)
 
 // ---- the choice ----
 
+// Delivery ends the shadow of STI and MOV SS, and entries are refused for one without the single
+// step that it holds back. What MOV SS holds back comes behind INT n and INT1, whose interrupted
+// delivery goes on. SDM: "Pending Debug Exceptions" of VM entry.
 static void take_pending(struct vcpu *vcpu, struct entry_plan *plan)
 {
     plan->inject = vcpu->events.pending;
     vcpu->events.pending = (struct event){0};
+    enum event_type type = type_of(plan->inject);
+    if (!(vcpu->interruptibility & BLOCKING_BY_MOV_SS) ||
+        (type != EVENT_SOFTWARE_INTERRUPT && type != EVENT_PRIVILEGED_EXCEPTION))
+        vcpu_end_shadow(vcpu);
     if ((plan->inject.info & EVENT_HAS_ERROR) && !(vcpu->cr0 & CR0_PE)) {
         plan->inject.info &= ~EVENT_HAS_ERROR; // real mode pushes none
         plan->inject.error = 0;
@@ -276,19 +281,9 @@ void event_choose(struct vcpu *vcpu)
 
 bool event_wakes(struct vcpu *vcpu)
 {
-    uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
-    if (requests & REQUEST_INIT)
-        return true;
-    switch ((enum activity)vcpu->activity) {
-    case ACTIVITY_WAIT_FOR_SIPI:
-        return (requests & REQUEST_SIPI) != 0;
-    case ACTIVITY_STOPPED:
+    if (vcpu->activity != ACTIVITY_HALTED)
         return false;
-    case ACTIVITY_ACTIVE:
-    case ACTIVITY_HALTED:
-        break;
-    }
-    if (vcpu->events.pending.info || vcpu->unhalted || (requests & (REQUEST_NMI | REQUEST_UNHALT)))
+    if (vcpu->events.pending.info || vcpu->unhalted)
         return true;
     if (!vcpu->events.has_virtual_nmi) // HLT, too, is a sign that the last NMI's handler has ended
         vcpu->events.nmi_blocked = false;
@@ -297,4 +292,13 @@ bool event_wakes(struct vcpu *vcpu)
     lapic_take_back(vcpu);
     // STI's shadow ends with the HLT itself.
     return (vcpu->rflags & RFLAGS_IF) && interrupt_waits(vcpu);
+}
+
+void event_wait(struct vcpu *vcpu)
+{
+    uint32_t callers = REQUEST_SCHEDULE | REQUEST_TIMER | REQUEST_SIGNAL;
+    if (vcpu->activity == ACTIVITY_HALTED)
+        callers |= REQUEST_UNHALT | REQUEST_MACHINE_CHECK |
+                   (vcpu->rflags & RFLAGS_IF ? (uint32_t)REQUEST_EVENT : 0);
+    vcpu->callers = callers;
 }

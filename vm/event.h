@@ -41,7 +41,7 @@ struct entry_plan {
 struct events {
     struct event pending;   // must go in at the next entry: an interrupted delivery or an exception
     struct entry_plan plan; // `inject` until it is known to be delivered
-    uint8_t nmi_queued;     // 0 to 2: one being taken, one latched behind it
+    uint8_t nmi_queued;     // 0 to 2: one to be taken, one latched behind it
     bool nmi_returned;      // an NMI's delivery was interrupted: it does not block NMIs yet
     bool nmi_blocked;       // software's own idea, used where the CPU has no virtual NMIs
     bool has_virtual_nmi;   // the CPU has them; set once, before the first entry
@@ -96,9 +96,15 @@ static inline uint32_t event_needs(const struct events *events)
     return STATE_FLOW | (events->pending.info & EVENT_HAS_ERROR ? STATE_CONTROL : 0);
 }
 
-// Queues an NMI: one may wait behind the one that is being taken.
+// Queues an NMI: one may wait behind the one that is being taken, or whose handler runs. Needs
+// STATE_FLOW.
 void event_queue_nmi(struct vcpu *vcpu);
 
-// Whether a halted vCPU has something that wakes it: an NMI, INIT, SIPI or an interrupt that is not
-// masked. Needs STATE_FLOW.
+// Whether the vCPU is halted and has something that wakes it: an exception, an NMI, a kick or an
+// interrupt that is not masked. Requests must have been taken: those that come now end its wait
+// anyway. Needs STATE_FLOW.
 bool event_wakes(struct vcpu *vcpu);
+
+// It begins to wait: notes which requests may end that, for vcpu_is_called(). Needs STATE_FLOW if
+// it is halted.
+void event_wait(struct vcpu *vcpu);

@@ -1,7 +1,7 @@
 // An interrupt line from a device to an interrupt controller, wired in drivers/virt/board.c.
 #pragma once
 
-#include "lib/bits.h"
+#include "lib/fields.h"
 
 struct irq_line {
     void (*set)(void *controller, unsigned input, bool level); // NULL: not connected
@@ -9,6 +9,8 @@ struct irq_line {
     unsigned input;
     bool level; // as last set
 };
+
+extern const struct field irq_line_fields[];
 
 // Drives the line; the controller hears of changes only. Called under the lock of the device that
 // owns the line.

@@ -4,7 +4,6 @@
 
 #include "vm/kvmclock.h"
 
-#include "lib/string.h"
 #include "vm/vm.h"
 
 #define SYSTEM_TIME_ENABLE BIT(0)
@@ -31,11 +30,11 @@ struct wall_page {
 };
 _Static_assert(sizeof(struct wall_page) == 12, "guests see this");
 
-// Everything behind the version.
-static void publish(void *at, const void *page, size_t size)
+// Everything behind the version. False: not RAM.
+static bool publish(const struct vcpu *vcpu, uint64_t at, const void *page, size_t size)
 {
-    gmem_publish(at, (uint8_t *)at + sizeof(uint32_t), (const uint8_t *)page + sizeof(uint32_t),
-                 size - sizeof(uint32_t));
+    return gmem_publish(&vcpu->vm->memory, gpa(at), gpa(at + sizeof(uint32_t)),
+                        (const uint8_t *)page + sizeof(uint32_t), size - sizeof(uint32_t));
 }
 
 // The clock's 32.32 factor as a 0.32 one and a shift.
@@ -46,41 +45,39 @@ static void set_scale(struct clock_page *page, uint64_t ns_per_tsc)
     page->tsc_to_system_mul = (uint32_t)(shift < 0 ? ns_per_tsc << -shift : ns_per_tsc >> shift);
 }
 
-void kvmclock_update(struct vcpu *vcpu)
+// False: not RAM.
+static bool update(const struct vcpu *vcpu, uint64_t value)
 {
-    if (!(vcpu->msr.kvmclock_system & SYSTEM_TIME_ENABLE))
-        return;
     const struct vm *vm = vcpu->vm;
-    void *at = gmem_at(&vm->memory, gpa(vcpu->msr.kvmclock_system & ~SYSTEM_TIME_FLAGS),
-                       sizeof(struct clock_page));
-    if (!at)
-        return;
+    if (!(value & SYSTEM_TIME_ENABLE))
+        return true;
     struct clock_page page = {
         .tsc_timestamp = vm->clock.epoch + vcpu->tsc_offset,
         .flags = FLAG_TSC_STABLE,
     };
     set_scale(&page, vm->clock.ns_per_tsc);
-    publish(at, &page, sizeof(page));
+    return publish(vcpu, value & ~SYSTEM_TIME_FLAGS, &page, sizeof(page));
+}
+
+void kvmclock_update(struct vcpu *vcpu)
+{
+    (void)update(vcpu, vcpu->msr.kvmclock_system);
 }
 
 bool kvmclock_set_system(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    if ((value & SYSTEM_TIME_ENABLE) &&
-        !gmem_at(&vcpu->vm->memory, gpa(value & ~SYSTEM_TIME_FLAGS), sizeof(struct clock_page)))
+    if (!update(vcpu, value))
         return false;
     vcpu->msr.kvmclock_system = value;
-    kvmclock_update(vcpu);
     return true;
 }
 
 bool kvmclock_set_wall(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
     struct vm *vm = vcpu->vm;
-    void *at = gmem_at(&vm->memory, gpa(value), sizeof(struct wall_page));
-    if (!at)
-        return false;
     struct wall_page page = {.seconds = (uint32_t)vm->host->wall_clock(vm)};
+    if (!publish(vcpu, value, &page, sizeof(page)))
+        return false;
     vcpu->msr.kvmclock_wall = value;
-    publish(at, &page, sizeof(page));
     return true;
 }

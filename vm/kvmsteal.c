@@ -3,6 +3,7 @@
 
 #include "vm/kvmsteal.h"
 
+#include "lib/panic.h"
 #include "vm/vm.h"
 
 #define STEAL_ENABLE   BIT(0)
@@ -21,38 +22,55 @@ struct steal_page {
 _Static_assert(sizeof(struct steal_page) == 64, "guests see this");
 _Static_assert(offsetof(struct steal_page, preempted) == 16, "guests see this");
 
-static struct steal_page *page_of(const struct vcpu *vcpu, uint64_t value)
+static gpa_t place_in(uint64_t value, size_t offset)
 {
-    if (!(value & STEAL_ENABLE))
-        return NULL;
-    return gmem_at(&vcpu->vm->memory, gpa(value & ~(STEAL_ENABLE | STEAL_RESERVED)),
-                   sizeof(struct steal_page));
+    return gpa((value & ~(STEAL_ENABLE | STEAL_RESERVED)) + offset);
+}
+
+static bool is_in_ram(const struct vcpu *vcpu, uint64_t value)
+{
+    return gmem_is_ram(&vcpu->vm->memory, place_in(value, 0), sizeof(struct steal_page));
 }
 
 void kvmsteal_runs(struct vcpu *vcpu)
 {
-    struct steal_page *page = page_of(vcpu, vcpu->msr.kvm_steal);
-    if (!page)
+    const struct gmem *memory = &vcpu->vm->memory;
+    uint64_t value = vcpu->msr.kvm_steal;
+    gpa_t preempted = place_in(value, offsetof(struct steal_page, preempted));
+    if (!(value & STEAL_ENABLE))
         return;
-    if (__atomic_exchange_n(&page->preempted, 0, __ATOMIC_SEQ_CST) & FLUSH_TLB)
+    if (gmem_clear_bits(memory, preempted, UINT8_MAX) & FLUSH_TLB)
         vcpu_note(vcpu, REQUEST_FLUSH_TLB);
-    uint64_t steal = vcpu->stolen - vcpu->stolen_before;
-    gmem_publish(&page->version, &page->steal, &steal, sizeof(steal));
+    // Where the page went back and does not come again, the VM is paused soon: it is told later.
+    (void)!gmem_publish(memory, place_in(value, offsetof(struct steal_page, version)),
+                        place_in(value, 0), &vcpu->stolen, sizeof(vcpu->stolen));
 }
 
 void kvmsteal_leaves(struct vcpu *vcpu)
 {
-    struct steal_page *page = page_of(vcpu, vcpu->msr.kvm_steal);
-    if (page)
-        __atomic_fetch_or(&page->preempted, PREEMPTED, __ATOMIC_SEQ_CST);
+    uint64_t value = vcpu->msr.kvm_steal;
+    if (value & STEAL_ENABLE)
+        gmem_set_bits(&vcpu->vm->memory, place_in(value, offsetof(struct steal_page, preempted)),
+                      PREEMPTED);
+}
+
+static bool is_good(const struct vcpu *vcpu, uint64_t value)
+{
+    return !(value & STEAL_RESERVED) && (!(value & STEAL_ENABLE) || is_in_ram(vcpu, value));
+}
+
+void kvmsteal_loaded(struct vcpu *vcpu)
+{
+    if (!is_good(vcpu, vcpu->msr.kvm_steal))
+        vcpu->msr.kvm_steal = 0;
 }
 
 bool kvmsteal_set(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now)
 {
-    if ((value & STEAL_RESERVED) || ((value & STEAL_ENABLE) && !page_of(vcpu, value)))
+    if (!is_good(vcpu, value))
         return false;
     vcpu->msr.kvm_steal = value;
-    vcpu->stolen_before = vcpu->stolen;
+    vcpu->stolen = 0;
     kvmsteal_runs(vcpu);
     return true;
 }

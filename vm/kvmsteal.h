@@ -14,6 +14,9 @@ struct vcpu;
 // here on. False: they are not RAM, or a reserved bit is set.
 MUST_CHECK bool kvmsteal_set(struct vcpu *vcpu, uint32_t index, uint64_t value, uint64_t now);
 
+// Another state was loaded: without a record that is RAM there is none.
+void kvmsteal_loaded(struct vcpu *vcpu);
+
 // The CPU that is about to run the vCPU says so; vcpu->stolen is up to date. Asks for a flush of
 // its TLB if somebody wanted one meanwhile. Before requests are served.
 void kvmsteal_runs(struct vcpu *vcpu);

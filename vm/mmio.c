@@ -11,6 +11,5 @@ void vm_mmio_access(struct vcpu *vcpu, struct access *access)
     }
     if (bus_access(&vm->mmio, access))
         return;
-    atomic_fetch_add_explicit(&vm->unclaimed_mmio, 1, memory_order_relaxed);
-    tally_count(&vm->mmio_tally, access->offset);
+    access_counts_add(&vm->unclaimed_mmio, access->offset);
 }

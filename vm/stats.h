@@ -5,10 +5,17 @@
 #include "lib/bits.h"
 #include "vm/exit.h"
 
-#define STATS_OTHER                                                                                \
-    EXIT_REASONS // root operation that no exit asked for: requests, timers, the first entry
+// root operation that no exit asked for: requests, timers, the first entry
+#define STATS_OTHER   EXIT_REASONS
 #define STATS_REASONS (EXIT_REASONS + 1)
 #define STATS_BUCKETS 32 // bucket n counts exits of 2^n to 2^(n+1)-1 cycles
+
+// What a leaf of exit statistics tells: EAX for exits, EBX:ECX for cycles.
+#define STATS_LEAF_FIRST     0x4ffffffcU
+#define STATS_LEAVES         4
+#define STATS_LEAF_EXITS     1
+#define STATS_LEAF_CYCLES    2
+#define STATS_LEAF_BY_REASON 4 // of the exit reason in ECX; else of all reasons
 
 // What is known of a reason, or of several together.
 struct exit_counter {

@@ -8,8 +8,8 @@
 #include "vm/address.h"
 #include "vm/event.h"
 #include "vm/exit.h"
-#include "vm/lapic.h"
-#include "vm/msr.h"
+#include "vm/apic/lapic.h"
+#include "vm/cpu/msr.h"
 #include "vm/stats.h"
 
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
@@ -102,6 +102,7 @@ struct table_register { // GDTR, IDTR
 #define PENDING_DEBUG_BREAKPOINT BIT(12) // one of bits 3:0 was enabled
 #define PENDING_DEBUG_BS         BIT(14)
 
+#define DEBUGCTL_LBR BIT(0) // record last branches
 #define DEBUGCTL_BTF BIT(1) // single-step on branches
 
 enum activity {
@@ -118,12 +119,11 @@ enum vcpu_request {
     REQUEST_TIMER = BIT32(1),     // a deadline of the local APIC or a device changed
     REQUEST_FLUSH_TLB = BIT32(2), // INVVPID for this vCPU
     REQUEST_FLUSH_EPT = BIT32(3), // INVEPT for this VM
-    REQUEST_NMI = BIT32(4),       // an NMI was sent to it
-    REQUEST_INIT = BIT32(5),
-    REQUEST_SIPI = BIT32(6),     // vector in sipi_vector
-    REQUEST_SCHEDULE = BIT32(7), // leave the loop: pause, stop, migrate, or a better one waits
-    REQUEST_CLOCK = BIT32(8),    // write the paravirtual clock page anew
-    REQUEST_UNHALT = BIT32(9),   // its HLT, or the next one, is over: a kick by hypercall
+    REQUEST_SIGNAL = BIT32(4),    // look at `signals`
+    REQUEST_PML = BIT32(5),       // the CPU's list of written pages is full
+    REQUEST_SCHEDULE = BIT32(7),  // leave the loop: pause, stop, migrate, or a better one waits
+    REQUEST_CLOCK = BIT32(8),     // write the paravirtual clock page anew
+    REQUEST_UNHALT = BIT32(9),    // its HLT, or the next one, is over: a kick by hypercall
     REQUEST_PREDICTION_BARRIER = BIT32(10), // an IBPB, for a guest that cannot do it itself
     REQUEST_FLUSH_L1D = BIT32(11),          // likewise
     REQUEST_WATCH = BIT32(12),              // its next exit is watched (vmx/run.c)
@@ -150,8 +150,7 @@ struct vcpu {
     uint64_t cr4;
     uint64_t efer;
 
-    // STATE_SEGMENTS
-    struct segment segment[SEGMENTS];
+    // STATE_SEGMENTS, with segment[] at the end
     struct table_register gdtr;
     struct table_register idtr;
     uint32_t cpl; // also STATE_MODE
@@ -178,28 +177,35 @@ struct vcpu {
     uint64_t xcr0;
     uint64_t cr4_mirror; // CR4.OSXSAVE and PKE, which CPUID shows: see vcpu_mirror_cr4()
     bool cr2_dirty;
-    bool unhalted;       // the next HLT is over at once
-    uint8_t activity;    // enum activity
-    uint8_t sipi_vector; // with REQUEST_SIPI
-    uint16_t id;         // index in the VM
+    bool unhalted;    // the next HLT is over at once
+    uint8_t activity; // enum activity
+    uint16_t id;      // index in the VM
     uint32_t apic_id;
+    _Atomic uint32_t signals; // INIT, SIPI and NMIs sent since it last looked (vm/vcpu.c)
+    _Atomic uint32_t callers; // requests that may end its waiting, 0: it does not
 
     struct vm *vm;
     struct events events;
     struct lapic lapic;
     struct msr_state msr;
     uint64_t tsc_offset;    // guest TSC = host TSC + tsc_offset
-    uint64_t stolen;        // nanoseconds that it could run and did not, up to now
-    uint64_t stolen_before; // of them, those before the guest asked (vm/kvmsteal.h)
+    uint64_t stolen;        // nanoseconds that it could run and did not, since the guest asked
     void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
+    struct watch *watch;    // vm/watch.h; NULL unless `dirty` has STATE_WATCH
+    struct mce_error error; // memory that this exit, a machine check, found broken
+    _Atomic uint64_t posted_error; // of vm/cpu/mce.h
+
+    // Arrays of structs come last, without a gap: a test asks the compiler for the padding before.
+    _Alignas(32) struct segment segment[SEGMENTS];
     struct exit_stats stats;
-    struct watch *watch;           // vm/watch.h; NULL unless `dirty` has STATE_WATCH
-    struct mce_error error;        // memory that this exit, a machine check, found broken
-    _Atomic uint64_t posted_error; // of vm/mce.h
 };
 
 // Sets request bits and makes the CPU that runs the vCPU look at them soon. Any CPU may call it.
 void vcpu_request(struct vcpu *vcpu, uint32_t requests);
+
+// Whether it was asked for something, since it began to wait, that may end that. The others can
+// wait as well: what wakes nobody is to cost the vCPU's neighbours nothing. Any CPU may call it.
+bool vcpu_is_called(const struct vcpu *vcpu);
 
 // Sets bits in its own loop's request word: no kick. Only the CPU that runs the vCPU may call it.
 static inline void vcpu_note(struct vcpu *vcpu, uint32_t requests)
@@ -213,15 +219,38 @@ static inline void vcpu_note(struct vcpu *vcpu, uint32_t requests)
 // is active, the others wait for a SIPI.
 void vcpu_reset(struct vcpu *vcpu, bool is_init);
 
+extern const struct field vcpu_fields[]; // vm/vcpu_fields.c
+
+// Writes the vCPU's section (lib/fields.h) to `to`, if it fits in `room` bytes. Returns its length
+// in any case. The vCPU does not run, STATE_ALL is fetched, and the guest's memory comes later:
+// interrupts that are on their way arrive, and their end may be noted there.
+size_t vcpu_save_state(struct vcpu *vcpu, uint8_t *to, size_t room);
+
+// Reads the vCPU's section, and moves the input behind it. Only if `commit` is the vCPU changed:
+// the caller has the same bytes looked at before, and afterwards, when memory is there, calls
+// vcpu_loaded(), which makes anew what follows from the rest, and of what no CPU would take the
+// value after power-on. A register that no VM entry takes ends the VM at its entry. Time goes on
+// where it was: the caller moves tsc_offset (and calls lapic_tsc_changed()) if the clock is
+// another.
+MUST_CHECK status_t vcpu_load_state(struct vcpu *vcpu, struct section_input *input, bool commit,
+                                    struct explanation *why);
+void vcpu_loaded(struct vcpu *vcpu);
+
 // A start-up IPI: runs from vector * 4 KiB in real mode. Ignored unless it was waited for.
 void vcpu_sipi(struct vcpu *vcpu, uint8_t vector);
 
-// Turns request bits that the loop has taken into state: machine checks, INIT, SIPI, then NMI;
-// other bits are ignored. Needs STATE_CONTROL if one of the first two is among them.
+// Sends a vCPU an INIT, a start-up IPI or an NMI: what it finds when it looks is what it would have
+// become, had it taken each at once. Any CPU may call them.
+void vcpu_send_init(struct vcpu *vcpu);
+void vcpu_send_sipi(struct vcpu *vcpu, uint8_t vector);
+void vcpu_send_nmi(struct vcpu *vcpu);
+
+// Turns request bits that the loop has taken into state: machine checks, then signals; other bits
+// are ignored. Needs STATE_FLOW and STATE_CONTROL if one of the two is among them.
 void vcpu_take_requests(struct vcpu *vcpu, uint32_t requests);
 
 // Keeps the bits of CR4 that CPUID mirrors, so that CPUID needs no VMCS access. Guests cannot
-// change them without an exit (vm/cr.h); whoever else sets vcpu->cr4 calls this after it.
+// change them without an exit (vm/cpu/cr.h); whoever else sets vcpu->cr4 calls this after it.
 static inline void vcpu_mirror_cr4(struct vcpu *vcpu)
 {
     vcpu->cr4_mirror = vcpu->cr4 & (CR4_OSXSAVE | CR4_PKE);
@@ -254,6 +283,15 @@ static inline bool vcpu_trap_waits(const struct vcpu *vcpu)
 static inline bool vcpu_trap_is_unknown(const struct vcpu *vcpu)
 {
     return (vcpu->rflags & RFLAGS_TF) && !(vcpu->fetched & STATE_DEBUG);
+}
+
+// The instruction in the shadow of STI or MOV SS is over, and the shadow with it. Needs STATE_FLOW.
+static inline void vcpu_end_shadow(struct vcpu *vcpu)
+{
+    if (!(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)))
+        return;
+    vcpu->interruptibility &= ~(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    vcpu->dirty |= STATE_FLOW;
 }
 
 // Raises #PF: sets CR2 (the one thing that a fault verdict changes) and returns the verdict.

@@ -15,25 +15,25 @@ enum verdict_kind {
     VERDICT_NEED,  // call again with these groups of guest state fetched
 };
 
-// Why a VM ended.
-enum stop_reason {
-    STOP_NONE = 0,
-    STOP_POWEROFF,      // the guest switched itself off
-    STOP_RESET,         // the guest asked for a reset
-    STOP_TRIPLE_FAULT,  // shutdown state
-    STOP_KILLED,        // the operator ended it
-    STOP_DEBUG_EXIT,    // the guest wrote its exit code to the test device
-    STOP_GUEST_PANIC,   // the guest reported its own panic
-    STOP_ENTRY_FAILED,  // VM entry refused the guest's state
-    STOP_UNKNOWN_EXIT,  // an exit reason without emulation
-    STOP_UNEMULATED,    // an instruction that the emulator does not know
-    STOP_BAD_MEMORY,    // the guest's kernel executes or walks page tables where there is no memory
-    STOP_MACHINE_CHECK, // hardware error while the guest ran
-    STOP_BUG,           // our bug, confined to this VM
-    STOP_REASONS,
-};
-
-// The reason in words, for the summary ("powered off", "triple fault").
+// Why a VM ended, and how that is said in the summary.
+// clang-format off
+#define VM_STOPS(STOP) \
+    STOP(NONE, "running") \
+    STOP(POWEROFF, "powered off") \
+    STOP(RESET, "reset") \
+    STOP(TRIPLE_FAULT, "triple fault") \
+    STOP(KILLED, "killed") \
+    STOP(DEBUG_EXIT, "debug exit") /* the guest wrote its exit code to the test device */ \
+    STOP(GUEST_PANIC, "guest panic") \
+    STOP(ENTRY_FAILED, "VM entry failed") \
+    STOP(UNKNOWN_EXIT, "unknown exit") \
+    STOP(UNEMULATED, "instruction not emulated") \
+    STOP(BAD_MEMORY, "no memory there") /* its kernel executes or walks page tables there */ \
+    STOP(MACHINE_CHECK, "machine check") /* hardware error while the guest ran */ \
+    STOP(BUG, "bug in Corbel") /* our bug, confined to this VM */
+// clang-format on
+#define STOP_ENUMERATOR(name, text) STOP_##name,
+enum stop_reason { VM_STOPS(STOP_ENUMERATOR) STOP_REASONS };
 const char *stop_reason_text(enum stop_reason reason);
 
 typedef struct {
@@ -41,33 +41,36 @@ typedef struct {
     uint8_t detail;    // NEXT, WAIT, YIELD: length, 0 for the VMCS's; FAULT: vector; STOP: reason
     uint8_t has_error; // FAULT: whether an error code is pushed
     uint8_t reserved;
-    uint32_t value; // FAULT: error code; STOP: code of the reason; NEED: groups; YIELD: 0, or 1 + a
-                    // vCPU's id; NEXT: 1 if it blocks like MOV SS
+    // FAULT: error code; STOP: code of the reason; NEED: groups; YIELD: 0, or 1 + a vCPU's id;
+    // NEXT: 1 if it blocks like MOV SS
+    uint32_t value;
 } verdict_t;
 _Static_assert(sizeof(verdict_t) == 8, "a verdict returns in RAX");
 
-enum exception {
-    VECTOR_DE = 0,
-    VECTOR_DB = 1,
-    VECTOR_NMI = 2,
-    VECTOR_BP = 3,
-    VECTOR_OF = 4,
-    VECTOR_BR = 5,
-    VECTOR_UD = 6,
-    VECTOR_NM = 7,
-    VECTOR_DF = 8,
-    VECTOR_TS = 10,
-    VECTOR_NP = 11,
-    VECTOR_SS = 12,
-    VECTOR_GP = 13,
-    VECTOR_PF = 14,
-    VECTOR_MF = 16,
-    VECTOR_AC = 17,
-    VECTOR_MC = 18,
-    VECTOR_XM = 19,
-    VECTOR_VE = 20,
-    VECTOR_CP = 21,
-};
+// clang-format off
+#define VM_EXCEPTIONS(EXCEPTION) \
+    EXCEPTION(DE, "de", 0) \
+    EXCEPTION(DB, "db", 1) \
+    EXCEPTION(BP, "bp", 3) \
+    EXCEPTION(OF, "of", 4) \
+    EXCEPTION(BR, "br", 5) \
+    EXCEPTION(UD, "ud", 6) \
+    EXCEPTION(NM, "nm", 7) \
+    EXCEPTION(DF, "df", 8) \
+    EXCEPTION(TS, "ts", 10) \
+    EXCEPTION(NP, "np", 11) \
+    EXCEPTION(SS, "ss", 12) \
+    EXCEPTION(GP, "gp", 13) \
+    EXCEPTION(PF, "pf", 14) \
+    EXCEPTION(MF, "mf", 16) \
+    EXCEPTION(AC, "ac", 17) \
+    EXCEPTION(MC, "mc", 18) \
+    EXCEPTION(XM, "xm", 19) \
+    EXCEPTION(VE, "ve", 20) \
+    EXCEPTION(CP, "cp", 21)
+// clang-format on
+#define EXCEPTION_ENUMERATOR(name, text, vector) VECTOR_##name = (vector),
+enum exception { VM_EXCEPTIONS(EXCEPTION_ENUMERATOR) VECTOR_NMI = 2 };
 
 static inline verdict_t next(void)
 {
@@ -151,4 +154,11 @@ static inline verdict_t fault_gp(uint32_t error)
 static inline verdict_t fault_ss(uint32_t error)
 {
     return fault_code(VECTOR_SS, error);
+}
+
+// What a function that returns false returns, with the verdict that says why.
+static inline bool fail_with(verdict_t *fault, verdict_t why)
+{
+    *fault = why;
+    return false;
 }

@@ -1,19 +1,10 @@
 // The services of a VM to its handlers and devices: its end, its buses with their unclaimed
-// addresses, its earliest device deadline, and requests to its vCPUs. Called from exits, devices
-// and the operator's side.
+// addresses, its earliest device deadline. Called from exits, devices and the operator's side.
 #include "vm/vm.h"
 
-#define LONG_LIFE_NS UINT64_C(10000000000)
+#include "lib/string.h"
 
-void vcpu_request(struct vcpu *vcpu, uint32_t requests)
-{
-    // What was written before the request is seen by the loop that takes it. While one is left, the
-    // loop is in root or was kicked already: many senders must not keep its CPU busy with NMIs. A
-    // CPU that takes posted interrupts is notified of them in the guest, and leaves theirs.
-    uint32_t before = atomic_fetch_or(&vcpu->requests, requests);
-    if ((requests & ~before) || atomic_load(&vcpu->lapic.posts_notify))
-        vcpu->vm->host->kick(vcpu);
-}
+#define LONG_LIFE_NS UINT64_C(10000000000)
 
 bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
 {
@@ -26,7 +17,7 @@ bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code)
     return true;
 }
 
-bool vm_is_told(const struct vm *vm, uint64_t tsc)
+bool vm_end_is_logged(const struct vm *vm, uint64_t tsc)
 {
     return !vm->is_quiet || clock_ns(&vm->clock, tsc) >= LONG_LIFE_NS;
 }
@@ -35,8 +26,7 @@ void vm_unclaimed_port(struct vm *vm, struct access *access)
 {
     if (!access->write)
         access->value = size_mask(access->size);
-    atomic_fetch_add_explicit(&vm->unclaimed_ports, 1, memory_order_relaxed);
-    tally_count(&vm->port_tally, access->offset);
+    access_counts_add(&vm->unclaimed_ports, access->offset);
 }
 
 void vm_port_access(struct vm *vm, struct access *access)
@@ -45,18 +35,33 @@ void vm_port_access(struct vm *vm, struct access *access)
         vm_unclaimed_port(vm, access);
 }
 
-bool vm_lower_deadline(struct vm *vm, uint64_t deadline)
+// A device wants its tick earlier than any other: vCPU 0, whose loop runs the ticks, looks at it.
+static void request_tick(struct deadlines *deadlines)
 {
-    uint64_t present = atomic_load(&vm->device_deadline);
-    do {
-        if (present <= deadline)
-            return false;
-    } while (!atomic_compare_exchange_weak(&vm->device_deadline, &present, deadline));
-    return true;
+    struct vm *vm = CONTAINER_OF(deadlines, struct vm, deadlines);
+    if (vm->vcpu_count)
+        vcpu_request(vm->vcpu[0], REQUEST_TIMER);
 }
 
-void vm_request_tick(struct vm *vm, uint64_t deadline)
+void vm_plug(struct vm *vm, struct vdev *device, const struct vdev_class *class)
 {
-    if (vm_lower_deadline(vm, deadline) && vm->vcpu_count)
-        vcpu_request(vm->vcpu[0], REQUEST_TIMER);
+    memset(device, 0, class->size);
+    device->class = class;
+    device->name = class->name;
+    device->vm = vm;
+    device->deadlines = &vm->deadlines;
+    atomic_store(&device->deadline.at, NEVER);
+    vm->deadlines.earlier = request_tick;
+    vdev_reset(device);
+}
+
+void vm_tick_devices(struct vm *vm, uint64_t now)
+{
+    // Each at most once: what is due again already waits for the next call.
+    for (unsigned left = DEADLINES; left > 0; left--) {
+        struct deadline *due = deadlines_take(&vm->deadlines, now);
+        if (!due)
+            return;
+        vdev_tick(CONTAINER_OF(due, struct vdev, deadline), now);
+    }
 }

@@ -3,14 +3,17 @@
 
 #include "vm/bus.h"
 #include "vm/clock.h"
-#include "vm/config.h"
-#include "vm/cpuid.h"
+#include "vm/console.h"
+#include "vm/cpu/cpuid.h"
 #include "vm/gmem.h"
 #include "vm/irq.h"
-#include "vm/tally.h"
+#include "vm/access_counts.h"
+#include "vm/traits.h"
 #include "vm/vcpu.h"
 
 #define VM_VCPUS 64
+
+enum vm_line { LINE_COM1, LINE_COM2, LINE_VIRTIO, LINE_AGENT, VM_CONSOLES };
 
 struct vm;
 
@@ -22,21 +25,32 @@ struct vm_host {
     // Its posted-interrupt descriptor has something new, and a request is set: the CPU that runs it
     // in the guest is notified (unless that is `outstanding` already), otherwise as kick.
     void (*notify)(struct vcpu *vcpu, bool outstanding);
-    // A byte from the guest's serial port `port` (0..3) or its debug port (4). False: no room now,
-    // offer it again after uart_room() (board.h).
-    bool (*console_write)(struct vm *vm, unsigned port, uint8_t byte);
-    // The guest met an EPT violation on RAM: makes the page accessible as the exit qualification
-    // asks, or knows that it already is. False: it cannot be. NULL: RAM is always mapped in full.
+    // The guest met an EPT violation on RAM, or reading ROM: makes the page accessible as the exit
+    // qualification asks, or knows that it already is. False: it cannot be. NULL: RAM is always
+    // mapped in full.
     bool (*memory_fault)(struct vcpu *vcpu, gpa_t at, uint64_t qualification);
     // Takes a page of RAM out of the nested page tables until it is touched again. NULL: cannot.
     void (*memory_drop)(struct vm *vm, gpa_t at);
-    // Copies a part of a boot module, which stays, to RAM before the VM runs. False: it is to be
-    // copied now. NULL: as if false.
-    bool (*copy_later)(struct vm *vm, gpa_t to, const void *from, uint64_t size);
-    // The wall clock at VM time 0, seconds since 1970.
+    // What of the ROM is hidden has changed: no CPU of the VM reads it any more from its next entry
+    // on. NULL: it is never mapped.
+    void (*memory_hide)(struct vm *vm);
+    // Gives pages of RAM back to the machine: they are zeros when they are touched again. Returns
+    // how many of `count` it has looked at; if not all, memory_settle() comes first, which does a
+    // piece of what is left to do: false: nothing is. NULL: cannot.
+    uint64_t (*memory_give)(struct vm *vm, gpa_t at, uint64_t count);
+    bool (*memory_settle)(struct vm *vm);
+    // Begins the log of written pages of RAM, or ends it. And whether this page
+    // was written since it began or was last asked for. NULL: cannot.
+    void (*memory_log)(struct vm *vm, bool on);
+    bool (*memory_written)(struct vm *vm, gpa_t at);
+    // Copies a part of a boot module to RAM that was claimed: others may run meanwhile. NULL: the
+    // loader copies.
+    void (*copy_file)(struct vm *vm, gpa_t to, const void *from, uint64_t size);
+    // Random numbers of the host's. Returns how many bytes of those there are; a VM without a
+    // virtio_rng never asks.
+    size_t (*entropy)(uint8_t *to, size_t bytes);
+    // The wall clock at VM time 0, seconds since 1970; before, that of its loading.
     uint64_t (*wall_clock)(struct vm *vm);
-    // One line of our own log about this VM.
-    void (*log)(struct vm *vm, const char *text);
 };
 
 // The interrupt controllers outside the CPU, as the CPU sees them.
@@ -44,6 +58,7 @@ struct vm_irqchip {
     // The 8259 pair's INTR output; and the acknowledge cycle that returns its vector.
     bool (*pic_pending)(void *pic);
     uint8_t (*pic_acknowledge)(void *pic);
+    bool (*pic_line)(void *pic); // INTR as LINT0 pins see it, which do not acknowledge
     void *pic;
     // The local APICs' EOI broadcast for a level-triggered vector.
     void (*ioapic_eoi)(void *ioapic, uint8_t vector);
@@ -51,9 +66,10 @@ struct vm_irqchip {
 };
 
 struct vm {
-    struct vm_config config;
-    unsigned id;   // from 1
-    bool is_quiet; // one of many lives: what ends it soon is not told
+    struct vm_traits traits;
+    struct uuid generation; // another one when it goes on from an older state of itself
+    unsigned id;            // from 1
+    bool is_quiet;          // one of many lives: what ends it soon is not told
     unsigned vcpu_count;
     struct vcpu *vcpu[VM_VCPUS];
     struct gmem memory;
@@ -63,26 +79,30 @@ struct vm {
     struct cpuid_policy cpuid;
     struct vm_irqchip irqchip;
     const struct vm_host *host;
-    void *board; // struct board of drivers/virt/board.h
-    // Lets the devices do what is due at `now` and sets device_deadline anew (board_tick()).
-    void (*tick_devices)(struct vm *vm, uint64_t now);
-    void *machine; // the machine half's own part: EPT, VPIDs
+    struct vm_console *console[VM_CONSOLES]; // by enum vm_line; NULL: what is printed is dropped
+    void *board;                             // struct board of drivers/virt/board.h
+    void *vmx;                               // the machine half's own part: EPT, VPIDs
 
     // Set once by vm_stop(), read by every CPU that runs a vCPU of this VM.
-    _Atomic uint32_t stop_reason;     // enum stop_reason
-    _Atomic uint32_t stop_code;       // port value, exit reason, ...: what goes with the reason
-    struct vcpu *stopped_by;          // whose exit it was, with all state fetched; NULL: nobody's
-    _Atomic uint64_t device_deadline; // VM time at which a device wants its tick
+    _Atomic uint32_t stop_reason; // enum stop_reason
+    _Atomic uint32_t stop_code;   // port value, exit reason, ...: what goes with the reason
+    struct vcpu *stopped_by;      // whose exit it was, with all state fetched; NULL: nobody's
+    struct deadlines deadlines;   // of the devices
 
-    _Atomic uint32_t arbitration; // the vCPU that won the last lowest-priority message (vm/ipi.c)
+    _Atomic uint32_t
+        arbitration; // the vCPU that won the last lowest-priority message (vm/apic/ipi.c)
 
-    _Atomic uint64_t unclaimed_ports; // accesses that nobody answered, by bus
-    _Atomic uint64_t unclaimed_mmio;
-    _Atomic uint64_t unknown_msrs;
-    struct tally port_tally; // the same by address, for the operator's list
-    struct tally mmio_tally;
-    struct tally msr_tally;
+    struct access_counts unclaimed_ports; // accesses that nobody answered
+    struct access_counts unclaimed_mmio;
+    struct access_counts unknown_msrs;
+    _Atomic uint32_t exertions; // accesses that a device did much for: vm_exert()
 };
+
+// An access makes its device do much, as a DMA does: who repeats accesses ends his piece of work.
+static inline void vm_exert(struct vm *vm)
+{
+    atomic_fetch_add_explicit(&vm->exertions, 1, memory_order_relaxed);
+}
 
 // VM time at the exit, nanoseconds.
 static inline uint64_t exit_now(const struct vcpu *vcpu, const struct exit *exit)
@@ -96,7 +116,7 @@ bool vm_stop(struct vm *vm, enum stop_reason reason, uint32_t code);
 
 // Whether what ends it at this host TSC is worth lines. Some VMs start anew a thousand times a
 // second.
-bool vm_is_told(const struct vm *vm, uint64_t tsc);
+bool vm_end_is_logged(const struct vm *vm, uint64_t tsc);
 
 // Routes one access from a guest; unanswered ones are counted and listed. Reads that nobody answers
 // are all ones.
@@ -107,10 +127,10 @@ void vm_mmio_access(struct vcpu *vcpu,
 // What becomes of an access to a port that nobody claims.
 void vm_unclaimed_port(struct vm *vm, struct access *access);
 
-// Lowers vm->device_deadline (VM time) to `deadline`. False: it is not later already. Any CPU may
-// call it.
-bool vm_lower_deadline(struct vm *vm, uint64_t deadline);
+// Puts a device of a class into the VM, at `device`, which begins a struct of class->size bytes: it
+// is zeroed and reset, its name is the class's. Before the first entry.
+void vm_plug(struct vm *vm, struct vdev *device, const struct vdev_class *class);
 
-// A device wants its tick at `deadline`: lowers vm->device_deadline and, if that changed it, has
-// vCPU 0, whose loop runs the ticks, look at it (REQUEST_TIMER). Any CPU may call it.
-void vm_request_tick(struct vm *vm, uint64_t deadline);
+// Lets the devices do what is due at `now` (VM time). Any CPU may call it; cheap when nothing is
+// due.
+void vm_tick_devices(struct vm *vm, uint64_t now);

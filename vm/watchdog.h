@@ -1,5 +1,5 @@
 // Whether a VM shows life: an exit that it asked for itself, or a vCPU whose RIP gets anywhere.
-// Looked at about once a second (boot/watchdog.c); judged here.
+// Looked at about once a second (control/watchdog.c); judged here.
 #pragma once
 
 #include "vm/vm.h"

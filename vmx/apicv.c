@@ -1,41 +1,40 @@
-// APIC virtualization. See apicv.h; the state itself is in vm/lapic.h, in a page that the CPU and
-// the software local APIC share.
+// APIC virtualization. See apicv.h; the state itself is in vm/apic/lapic.h, in a page that the CPU
+// and the software local APIC share.
 
 #include "vmx/apicv.h"
 
 #include "lib/string.h"
-#include "mm/frames.h"
+#include "mm/tables/frames.h"
 #include "vmx/instructions.h"
-#include "vmx/ram.h"
-#include "vmx/setup.h"
+#include "vmx/ram_flush.h"
 
 // The MSRs that the CPU answers in x2APIC mode, and only then: with another mode's bitmap the guest
 // would reach the host's own APIC.
 static void open_x2apic(uint8_t *bitmap)
 {
-    bool delivers = machine_uses(FEATURE_VIRTUAL_INTERRUPTS);
+    bool delivers = vmx_uses(FEATURE_VIRTUAL_INTERRUPTS);
     for (unsigned i = 0; i <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST; i++)
-        if (machine_uses(FEATURE_APIC_REGISTER) && lapic_may_read_page(i, delivers))
-            setup_pass_msr(bitmap, MSR_X2APIC_FIRST + i, false);
-    setup_pass_msr(bitmap, MSR_X2APIC_FIRST + LAPIC_TPR / 16, false);
-    setup_pass_msr(bitmap, MSR_X2APIC_FIRST + LAPIC_TPR / 16, true);
+        if (vmx_uses(FEATURE_APIC_REGISTER) && lapic_may_read_page(i, delivers))
+            msr_bitmap_pass(bitmap, MSR_X2APIC_FIRST + i, false);
+    msr_bitmap_pass(bitmap, MSR_X2APIC_FIRST + LAPIC_TPR / 16, false);
+    msr_bitmap_pass(bitmap, MSR_X2APIC_FIRST + LAPIC_TPR / 16, true);
     if (!delivers)
         return;
-    setup_pass_msr(bitmap, MSR_X2APIC_FIRST + LAPIC_EOI / 16, true);
-    setup_pass_msr(bitmap, MSR_X2APIC_FIRST + LAPIC_SELF_IPI / 16, true);
+    msr_bitmap_pass(bitmap, MSR_X2APIC_FIRST + LAPIC_EOI / 16, true);
+    msr_bitmap_pass(bitmap, MSR_X2APIC_FIRST + LAPIC_SELF_IPI / 16, true);
 }
 
 status_t apicv_setup_vm(struct vmx_vm *vm, struct explanation *why)
 {
-    if (machine_uses(FEATURE_X2APIC_VIRT)) {
-        vm->x2apic_bitmap = frame_allocate();
+    if (vmx_uses(FEATURE_X2APIC_VIRT)) {
+        vm->x2apic_bitmap = frame_allocate(vm->vm->id);
         if (!vm->x2apic_bitmap)
             return explain(why, STATUS_NO_MEMORY, "no memory for the MSR bitmap of x2APIC mode");
         memcpy(vm->x2apic_bitmap, vm->msr_bitmap, PAGE_SIZE);
         open_x2apic(vm->x2apic_bitmap);
     }
-    if (machine_uses(FEATURE_APIC_ACCESS)) {
-        vm->apic_access = frame_allocate();
+    if (vmx_uses(FEATURE_APIC_ACCESS)) {
+        vm->apic_access = frame_allocate(vm->vm->id);
         if (!vm->apic_access)
             return explain(why, STATUS_NO_MEMORY, "no memory for the APIC-access page");
         memset(vm->apic_access, 0, PAGE_SIZE);
@@ -46,9 +45,9 @@ status_t apicv_setup_vm(struct vmx_vm *vm, struct explanation *why)
 void apicv_release_vm(struct vmx_vm *vm)
 {
     if (vm->x2apic_bitmap)
-        frame_free(vm->x2apic_bitmap);
+        frame_free(vm->x2apic_bitmap, vm->vm->id);
     if (vm->apic_access)
-        frame_free(vm->apic_access);
+        frame_free(vm->apic_access, vm->vm->id);
 }
 
 // ---- the APIC-access page ----
@@ -65,24 +64,23 @@ static bool all_at_default(const struct vm *vm)
 // there; else nothing is, and those that have are served by EPT violations.
 static void map_page(struct vmx_vcpu *vcpu)
 {
-    struct vmx_vm *machine = vcpu->vm;
-    struct vm *vm = machine->vm;
-    gpa_t at = gpa(APIC_BASE_DEFAULT);
-    if (!machine->apic_access)
+    struct vmx_vm *vmx = vcpu->vm;
+    struct vm *vm = vmx->vm;
+    if (!vmx->apic_access)
         return;
-    spin_lock(&machine->ept_lock);
+    spin_lock(&vmx->ept_lock);
     bool wanted = all_at_default(vm);
-    status_t done = STATUS_OK;
-    if (wanted && !machine->apic_mapped)
-        done = ept_map(&machine->ept, at, hpa((uintptr_t)machine->apic_access), PAGE_SIZE,
-                       EPT_RAM & ~EPT_EXECUTE);
-    if (!wanted && machine->apic_mapped) {
-        done = ept_unmap(&machine->ept, at, PAGE_SIZE);
+    bool done = true;
+    if (wanted && !vmx->apic_mapped)
+        done = page_table_map(&vmx->ept, APIC_BASE_DEFAULT, (uintptr_t)vmx->apic_access, PAGE_SIZE,
+                              EPT_RAM & ~EPT_EXECUTE);
+    if (!wanted && vmx->apic_mapped) {
+        done = page_table_change(&vmx->ept, APIC_BASE_DEFAULT, PAGE_SIZE, 0, 0);
         ram_changed(vm);
     }
-    if (done == STATUS_OK) // without a frame for the tables it stays as it is
-        machine->apic_mapped = wanted;
-    spin_unlock(&machine->ept_lock);
+    if (done) // without a frame for the tables it stays as it is
+        vmx->apic_mapped = wanted;
+    spin_unlock(&vmx->ept_lock);
 }
 
 // ---- the controls of a vCPU ----
@@ -92,11 +90,11 @@ void apicv_follow(struct vmx_vcpu *v)
     struct vcpu *vcpu = &v->guest;
     bool x2apic = lapic_in_x2apic(vcpu);
     uint64_t controls =
-        choice_apic(&machine_choice, lapic_enabled(vcpu), x2apic, lapic_accepts(vcpu));
+        vmcs_config_apic(&host_vmcs_config, lapic_enabled(vcpu), x2apic, lapic_accepts(vcpu));
     uint64_t changed = controls ^ v->apic_controls;
     v->apic_controls = controls;
     v->virtual_delivery = (controls & SECONDARY_VIRTUAL_INTERRUPT_DELIVERY) != 0;
-    bool posted = v->virtual_delivery && machine_uses(FEATURE_POSTED_INTERRUPTS);
+    bool posted = v->virtual_delivery && vmx_uses(FEATURE_POSTED_INTERRUPTS);
 
     lapic_settle(vcpu);
     vcpu->lapic.read_by_cpu = (controls & SECONDARY_APIC_REGISTER) && !x2apic;
@@ -106,9 +104,9 @@ void apicv_follow(struct vmx_vcpu *v)
     vmwrite(VMCS_MSR_BITMAPS,
             (uintptr_t)(controls & SECONDARY_VIRTUALIZE_X2APIC ? v->vm->x2apic_bitmap
                                                                : v->vm->msr_bitmap));
-    if (machine_uses(FEATURE_APIC_ACCESS))
+    if (vmx_uses(FEATURE_APIC_ACCESS))
         vmwrite(VMCS_APIC_ACCESS_ADDRESS, (uintptr_t)v->vm->apic_access);
-    if (machine_uses(FEATURE_POSTED_INTERRUPTS)) {
+    if (vmx_uses(FEATURE_POSTED_INTERRUPTS)) {
         vmwrite(VMCS_POSTED_INTERRUPT_VECTOR, VECTOR_POSTED);
         vmwrite(VMCS_POSTED_INTERRUPT_DESCRIPTOR, (uintptr_t)&vcpu->lapic.page->posted);
     }

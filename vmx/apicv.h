@@ -3,7 +3,7 @@
 // Virtual Interrupts".
 #pragma once
 
-#include "vmx/machine.h"
+#include "vmx/vmx.h"
 
 // The pages that a VM needs, after its EPT and its MSR bitmap were made.
 MUST_CHECK status_t apicv_setup_vm(struct vmx_vm *vm, struct explanation *why);

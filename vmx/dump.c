@@ -1,44 +1,13 @@
-// Dumps of guest state, a line at a time into the VM's log.
+// Dumps of guest state, into the log.
 
 #include "vmx/dump.h"
 
 #include "arch/x86_64/tsc.h"
-#include "lib/panic.h"
-#include "lib/print.h"
-#include "vmx/check.h"
+#include "lib/log.h"
+#include "vmx/check/check.h"
 #include "vmx/instructions.h"
-#include "vmx/state.h"
-
-#ifdef COUNT
-uint32_t vmx_accesses;
-#endif
-
-void vmx_access_failed(const char *instruction, uint32_t field)
-{
-    panic("%s of VMCS field %#x failed", instruction, field);
-}
-
-// Lines come in pieces; the VM's log takes them whole.
-struct line_printer {
-    struct printer printer;
-    struct vm *vm;
-    char text[200];
-    size_t length;
-};
-
-static void line_write(struct printer *printer, const char *text, size_t length)
-{
-    struct line_printer *line = CONTAINER_OF(printer, struct line_printer, printer);
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '\n' || line->length + 1 == sizeof(line->text)) {
-            line->text[line->length] = 0;
-            line->vm->host->log(line->vm, line->text);
-            line->length = 0;
-        }
-        if (text[i] != '\n')
-            line->text[line->length++] = text[i];
-    }
-}
+#include "vmx/policy/fields.h"
+#include "vmx/context.h"
 
 static uint64_t read_field(void *context, uint32_t field)
 {
@@ -47,38 +16,51 @@ static uint64_t read_field(void *context, uint32_t field)
     return value;
 }
 
-static unsigned check_current(struct vmx_vcpu *v, struct line_printer *line)
+static unsigned check_current(struct vmx_vcpu *v, struct printer *to)
 {
     struct check check = {
-        .capabilities = &machine_capabilities,
+        .capabilities = &host_capabilities,
         .read = read_field,
         .virtual_apic = (const uint8_t *)v->guest.lapic.page,
-        .to = &line->printer,
+        .to = to,
     };
     return check_entry(&check);
 }
 
 void dump_check_first(struct vmx_vcpu *v)
 {
-    struct line_printer line = {.printer = {line_write}, .vm = v->guest.vm};
+    struct printer *to = LOG_PRINTER_OF(LOG_ERROR, v->guest.vm->traits.name);
     if (v->checked)
         return;
     v->checked = true;
-    if (check_current(v, &line))
-        print_to(&line.printer, "a CPU of silicon would refuse this VM entry\n");
+    if (check_current(v, to))
+        print_to(to, "a CPU of silicon would refuse this VM entry\n");
 }
 
 void dump_entry_failure(struct vmx_vcpu *v, uint32_t reason)
 {
-    struct line_printer line = {.printer = {line_write}, .vm = v->guest.vm};
-    if (!vm_is_told(v->guest.vm, rdtsc()))
+    struct printer *to = LOG_PRINTER_OF(LOG_ERROR, v->guest.vm->traits.name);
+    if (!vm_end_is_logged(v->guest.vm, rdtsc()))
         return;
     if (reason >= EXIT_REASONS && !(reason & BIT32(31)))
-        print_to(&line.printer, "VM entry failed: VM-instruction error %lu\n",
+        print_to(to, "VM entry failed: VM-instruction error %lu\n",
                  read_field(NULL, VMCS_INSTRUCTION_ERROR));
     else
-        print_to(&line.printer, "VM entry failed: exit reason %#x, qualification %lu\n", reason,
+        print_to(to, "VM entry failed: exit reason %#x, qualification %lu\n", reason,
                  read_field(NULL, VMCS_EXIT_QUALIFICATION));
-    if (check_current(v, &line) == 0)
-        print_to(&line.printer, "the VM-entry checker finds nothing wrong\n");
+    if (check_current(v, to) == 0)
+        print_to(to, "the VM-entry checker finds nothing wrong\n");
+}
+
+void dump_vmcs(struct printer *to, struct vcpu *vcpu)
+{
+    struct vmx_vcpu *v = vmx_vcpu(vcpu);
+    vcpu_load(v);
+    for (unsigned i = 0; i < fields_count; i++) {
+        uint64_t value;
+        uint32_t field = fields_table[i].encoding;
+        if (vmread_safe(field, &value))
+            print_to(to, "%-46s %0*lx\n", fields_table[i].name, (int)fields_digits(field), value);
+    }
+    vcpu_unload(v);
 }

@@ -9,10 +9,10 @@ section .text
 global vmx_resume
 global vmx_launch
 global vmx_exit
-global vmx_resume_guarded
-global vmx_launch_guarded
-global vmx_exit_guarded
-global guard_fill_rsb
+global vmx_resume_mitigated
+global vmx_launch_mitigated
+global vmx_exit_mitigated
+global mitigations_fill_rsb
 global vmx_windows
 
 ; Every register but RBX and RSP.
@@ -56,7 +56,8 @@ global vmx_windows
 %endmacro
 
 ; These are the values of vmx_vcpu.enter: called from run.c with the vCPU, this CPU's current one, in RBX and every other
-; register but RSP given up. They return with it in RBX again, an enum enter_result in EAX, and ZF set if that is ENTER_EXITED.
+; register but RSP given up. They return with it in RBX again. A VM exit clears RFLAGS: CF is set if there was none, and
+; EAX is an enum enter_result then.
 ; From the look at the requests to the entry an NMI must not be lost: one that comes in that window resumes at
 ; vmx_not_entered (arch/x86_64/traps.h), with the guest untouched. The windows are listed in vmx_windows.
 %macro ENTER 2
@@ -83,16 +84,15 @@ vmx_not_entered:
 not_entered:
     mov rbx, [gs:CPU_VMX]
     mov rbx, [rbx + VMX_CURRENT]
-    test eax, eax
+    stc
     ret
 
 align 16
 vmx_exit:
     LEAVE_GUEST
-    xor eax, eax                        ; ENTER_EXITED
     ret
 
-; ---- the same where speculation has to be guarded: vmx/speculation.h ----
+; ---- the same where speculation has to be mitigated: vmx/policy/speculation.h ----
 
 ; IA32_SPEC_CTRL := the low half at %1. Takes RAX, RCX, RDX.
 %macro WRITE_SPEC_CTRL 1
@@ -103,17 +103,17 @@ vmx_exit:
 %endmacro
 
 ; VERW is the last to touch memory: MOV leaves the flags alone.
-%macro ENTER_GUARDED 2
+%macro ENTER_MITIGATED 2
 %1:
     mov [rbx + VCPU_HOST_RSP], rsp
 %1_window:
     cmp dword [rbx + VCPU_REQUESTS], 0
     jne vmx_not_entered
-    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_IBRS
     jz %%ibrs_done
     WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL]
 %%ibrs_done:
-    test dword [rbx + VCPU_GUARDS], GUARD_VERW
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_VERW
     LOAD_REGISTERS
     mov rbx, [rbx + 8 * 3]
     jz %%verw_done
@@ -122,25 +122,25 @@ vmx_exit:
     %2
 %1_window_end:
     mov esi, ENTER_FAILED
-    jmp not_entered_guarded
+    jmp not_entered_mitigated
 %endmacro
 
 align 16
-ENTER_GUARDED vmx_resume_guarded, vmresume
+ENTER_MITIGATED vmx_resume_mitigated, vmresume
 align 16
-ENTER_GUARDED vmx_launch_guarded, vmlaunch
+ENTER_MITIGATED vmx_launch_mitigated, vmlaunch
 
-vmx_not_entered_guarded:
+vmx_not_entered_mitigated:
     mov esi, ENTER_REQUESTED
-not_entered_guarded:
+not_entered_mitigated:
     mov rbx, [gs:CPU_VMX]
     mov rbx, [rbx + VMX_CURRENT]
-    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_IBRS
     jz .ibrs_done
     WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL_HOST]
 .ibrs_done:
     mov eax, esi
-    test eax, eax
+    stc
     ret
 
 ; A return address that is no guest's, and a trap for what runs ahead to it.
@@ -159,28 +159,28 @@ not_entered_guarded:
 
 ; The return stack comes first, then IBRS, then the branch history; no return and no indirect branch before all are done.
 align 16
-vmx_exit_guarded:
+vmx_exit_mitigated:
     LEAVE_GUEST
-    test dword [rbx + VCPU_GUARDS], GUARD_RSB_FILL
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_RSB_FILL
     jz .rsb_done
     FILL_RSB
 .rsb_done:
-    test dword [rbx + VCPU_GUARDS], GUARD_RSB_ONE
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_RSB_ONE
     jz .rsb_one_done
     RSB_ENTRY
     add rsp, 8
 .rsb_one_done:
-    test dword [rbx + VCPU_GUARDS], GUARD_IBRS
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_IBRS
     jz .ibrs_done
     WRITE_SPEC_CTRL [rbx + VCPU_SPEC_CTRL_HOST]
 .ibrs_done:
-    test dword [rbx + VCPU_GUARDS], GUARD_BHB
+    test dword [rbx + VCPU_MITIGATIONS], MITIGATION_BHB
     jz .history_done
     mov ecx, 5
     call clear_history
 .history_done:
     lfence
-    xor eax, eax
+    clc
     ret
 
 ; Taken branches until nothing of a guest's is left in the history: ECX rounds, each a call deeper.
@@ -199,8 +199,8 @@ clear_history:
 .end:
     ret
 
-; void guard_fill_rsb(void)
-guard_fill_rsb:
+; void mitigations_fill_rsb(void)
+mitigations_fill_rsb:
     FILL_RSB
     ret
 
@@ -209,6 +209,6 @@ align 8
 vmx_windows:                            ; struct nmi_window[4]
     dq vmx_resume_window, vmx_resume_window_end, vmx_not_entered
     dq vmx_launch_window, vmx_launch_window_end, vmx_not_entered
-    dq vmx_resume_guarded_window, vmx_resume_guarded_window_end, vmx_not_entered_guarded
-    dq vmx_launch_guarded_window, vmx_launch_guarded_window_end, vmx_not_entered_guarded
+    dq vmx_resume_mitigated_window, vmx_resume_mitigated_window_end, vmx_not_entered_mitigated
+    dq vmx_launch_mitigated_window, vmx_launch_mitigated_window_end, vmx_not_entered_mitigated
 data_selector: dw SELECTOR_DATA         ; of VERW: writable, or it clears nothing

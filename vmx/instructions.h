@@ -4,7 +4,7 @@
 #pragma once
 
 #include "vm/address.h"
-#include "vmx/vmcs.h"
+#include "vmx/policy/vmcs.h"
 
 __attribute__((noreturn, cold)) void vmx_access_failed(const char *instruction, uint32_t field);
 
@@ -55,6 +55,12 @@ static inline void vmwrite_known(enum vmcs_field field, uint64_t value)
 {
     COUNT_ACCESS(1000);
     __asm__ volatile("vmwrite %0, %1" : : "r"(value), "r"((uint64_t)field) : "cc", "memory");
+}
+
+static inline void vmwrite_from(enum vmcs_field field, const uint64_t *value)
+{
+    COUNT_ACCESS(1000);
+    __asm__ volatile("vmwrite %0, %1" : : "m"(*value), "r"((uint64_t)field) : "cc", "memory");
 }
 
 static inline uint32_t vmread32(enum vmcs_field field)

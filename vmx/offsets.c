@@ -3,8 +3,8 @@
 #include <stddef.h>
 
 #include "arch/x86_64/registers.h"
-#include "vmx/machine.h"
-#include "vmx/speculation.h"
+#include "vmx/vmx.h"
+#include "vmx/policy/speculation.h"
 
 #define OFFSET(name, value) __asm__ volatile("\n->" #name " %c0" : : "i"(value))
 
@@ -14,7 +14,7 @@ void offsets(void)
 {
     OFFSET(VCPU_REQUESTS, offsetof(struct vcpu, requests));
     OFFSET(VCPU_HOST_RSP, offsetof(struct vmx_vcpu, host_rsp));
-    OFFSET(VCPU_GUARDS, offsetof(struct vmx_vcpu, guards));
+    OFFSET(VCPU_MITIGATIONS, offsetof(struct vmx_vcpu, mitigations));
     OFFSET(VCPU_SPEC_CTRL, offsetof(struct vmx_vcpu, guest.live.spec_ctrl));
     OFFSET(VCPU_SPEC_CTRL_HOST, offsetof(struct vmx_vcpu, spec_ctrl_host));
     OFFSET(CPU_VMX, offsetof(struct cpu, vmx));
@@ -23,13 +23,12 @@ void offsets(void)
     OFFSET(ENTER_FAILED, ENTER_FAILED);
     OFFSET(MSR_SPEC_CTRL, MSR_SPEC_CTRL);
     OFFSET(SELECTOR_DATA, SELECTOR_DATA);
-    OFFSET(GUARD_VERW, GUARD_VERW);
-    OFFSET(GUARD_IBRS, GUARD_IBRS);
-    OFFSET(GUARD_RSB_FILL, GUARD_RSB_FILL);
-    OFFSET(GUARD_RSB_ONE, GUARD_RSB_ONE);
-    OFFSET(GUARD_BHB, GUARD_BHB);
+    OFFSET(MITIGATION_VERW, MITIGATION_VERW);
+    OFFSET(MITIGATION_IBRS, MITIGATION_IBRS);
+    OFFSET(MITIGATION_RSB_FILL, MITIGATION_RSB_FILL);
+    OFFSET(MITIGATION_RSB_ONE, MITIGATION_RSB_ONE);
+    OFFSET(MITIGATION_BHB, MITIGATION_BHB);
 }
 
-_Static_assert(ENTER_EXITED == 0, "enter.asm tells it by ZF");
 _Static_assert(offsetof(struct vmx_vcpu, guest.gpr) == 0,
                "enter.asm finds the registers at the start");

@@ -2,66 +2,16 @@
 
 #include "vmx/requests.h"
 
-#include "arch/x86_64/apic.h"
 #include "arch/x86_64/registers.h"
-#include "arch/x86_64/tsc.h"
 #include "exits/io.h"
-#include "vm/debug.h"
+#include "vm/cpu/debug.h"
 #include "vm/kvmclock.h"
 #include "vmx/apicv.h"
 #include "vmx/instructions.h"
+#include "vmx/ram.h"
 #include "vmx/state.h"
+#include "vmx/timer.h"
 #include "vmx/tlb.h"
-
-// The earliest moment, in VM time, at which this vCPU's local APIC or (vCPU 0 looks after them) a
-// device wants a tick.
-static uint64_t next_tick(struct vcpu *vcpu)
-{
-    uint64_t deadline = vcpu->lapic.deadline;
-    if (vcpu->id == 0)
-        deadline = MIN(deadline, vcpu->vm->device_deadline);
-    return deadline;
-}
-
-// For v->deadline.
-static inline void arm_preemption_timer(struct vmx_vcpu *v, uint64_t tsc)
-{
-    uint64_t left = v->deadline > tsc ? (v->deadline - tsc) >> v->timer_rate : 0;
-    vmwrite(VMCS_PREEMPTION_TIMER_VALUE, MIN(left, UINT32_MAX));
-    v->timer_slack = v->timer_slack_full;
-}
-
-// A deadline that has passed is served before the guest is entered: requests of others may call
-// entry after entry off, and a slice must end all the same.
-void requests_rearm_timer(struct vmx_vcpu *v)
-{
-    uint64_t tsc = rdtsc();
-    if (tsc >= v->deadline)
-        vcpu_note(&v->guest, REQUEST_TIMER);
-    else if (__builtin_expect(machine_uses(FEATURE_PREEMPTION_TIMER), true))
-        arm_preemption_timer(v, tsc);
-}
-
-// Ticks what is due and arms the timer for what comes next. False: the slice is over.
-static bool serve_timers(struct vmx_vcpu *v)
-{
-    struct vcpu *vcpu = &v->guest;
-    struct vm *vm = vcpu->vm;
-    uint64_t tsc = rdtsc(), now = clock_ns(&vm->clock, tsc);
-    if (vcpu->lapic.deadline <= now)
-        lapic_tick(vcpu, now);
-    if (vcpu->id == 0 && vm->device_deadline <= now)
-        vm->tick_devices(vm, now);
-    if (tsc >= v->slice_end)
-        return false;
-    uint64_t deadline = clock_tsc(&vm->clock, next_tick(vcpu));
-    v->deadline = MIN(v->slice_end, deadline);
-    if (machine_uses(FEATURE_PREEMPTION_TIMER))
-        arm_preemption_timer(v, tsc);
-    else
-        apic_timer_arm(v->deadline);
-    return true;
-}
 
 void requests_set_primary(struct vmx_vcpu *v, uint32_t primary)
 {
@@ -96,14 +46,14 @@ static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
     // Without virtual NMIs the end of an NMI's handler cannot be seen: an interrupt window is the
     // nearest moment.
     if (nmi)
-        primary |= machine_uses(FEATURE_VIRTUAL_NMIS) ? PRIMARY_NMI_WINDOW_EXITING
-                                                      : PRIMARY_INTERRUPT_WINDOW_EXITING;
+        primary |= vmx_uses(FEATURE_VIRTUAL_NMIS) ? PRIMARY_NMI_WINDOW_EXITING
+                                                  : PRIMARY_INTERRUPT_WINDOW_EXITING;
     requests_set_primary(v, primary);
 }
 
 static void set_threshold(struct vmx_vcpu *v)
 {
-    if (!machine_uses(FEATURE_TPR_SHADOW))
+    if (!vmx_uses(FEATURE_TPR_SHADOW))
         return;
     uint8_t threshold = lapic_is_empty(&v->guest.lapic) ? 0 : lapic_tpr_threshold(&v->guest);
     if (threshold != v->tpr_threshold) {
@@ -141,8 +91,6 @@ static void inject(struct vmx_vcpu *v)
 __attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
 {
     struct vcpu *vcpu = &v->guest;
-    if (vcpu->activity != ACTIVITY_HALTED)
-        return false;
     state_fetch(v, STATE_FLOW);
     if (!event_wakes(vcpu))
         return false;
@@ -156,9 +104,9 @@ __attribute__((noinline)) static bool wake(struct vmx_vcpu *v)
 __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t requests)
 {
     struct vcpu *vcpu = &v->guest;
-    if (requests &
-        (REQUEST_NMI | REQUEST_INIT | REQUEST_SIPI | REQUEST_UNHALT | REQUEST_MACHINE_CHECK)) {
-        state_fetch(v, requests & (REQUEST_INIT | REQUEST_MACHINE_CHECK) ? STATE_CONTROL : 0);
+    if (requests & (REQUEST_SIGNAL | REQUEST_UNHALT | REQUEST_MACHINE_CHECK)) {
+        if (requests & (REQUEST_SIGNAL | REQUEST_MACHINE_CHECK))
+            state_fetch(v, STATE_FLOW | STATE_CONTROL);
         vcpu_take_requests(vcpu, requests);
         vcpu_note(vcpu, REQUEST_EVENT);
     }
@@ -166,8 +114,14 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
         apicv_follow(v);
     if (requests & REQUEST_FLUSH_TLB)
         tlb_flush_vpid(v);
-    if (requests & REQUEST_FLUSH_EPT)
+    if (requests & REQUEST_FLUSH_EPT) {
         tlb_flush_ept(v);
+        write_cr3(v->vm->view); // what left the VM left that, too
+    }
+    if (requests & REQUEST_PML) {
+        ram_collect(vcpu->vm);
+        vmwrite(VMCS_GUEST_PML_INDEX, PML_ENTRIES - 1);
+    }
     if (requests & REQUEST_PREDICTION_BARRIER)
         wrmsr(MSR_PRED_CMD, 1);
     if (requests & REQUEST_FLUSH_L1D)
@@ -182,15 +136,17 @@ __attribute__((noinline)) static enum run_end serve_others(struct vmx_vcpu *v, u
     struct vcpu *vcpu = &v->guest;
     if (requests & ~(uint32_t)(REQUEST_EVENT | REQUEST_TIMER | REQUEST_SCHEDULE))
         serve_rare(v, requests);
-    if ((requests & REQUEST_TIMER) && !serve_timers(v)) {
+    if (requests & REQUEST_SCHEDULE) {
+        v->slice_end = MIN(v->slice_end, v->slice_least);
+        requests |= REQUEST_TIMER;
+    }
+    if ((requests & REQUEST_TIMER) && !timer_serve(v)) {
         vcpu_note(vcpu, (requests & REQUEST_EVENT) | REQUEST_TIMER);
         return RUN_SLICE;
     }
-    if (vcpu->activity != ACTIVITY_ACTIVE && !wake(v))
+    if (vcpu->activity != ACTIVITY_ACTIVE && !wake(v)) {
+        event_wait(vcpu);
         return RUN_WAITING;
-    if (requests & REQUEST_SCHEDULE) {
-        vcpu_note(vcpu, REQUEST_EVENT | REQUEST_TIMER);
-        return RUN_SLICE;
     }
     return RUN_CONTINUE;
 }
@@ -221,10 +177,7 @@ enum run_end requests_serve(struct vmx_vcpu *v, bool called_off)
         write_cr2(vcpu->cr2);
         vcpu->cr2_dirty = false;
     }
+    if (v->hold)
+        timer_hold_entry(v);
     return RUN_CONTINUE;
-}
-
-uint64_t vcpu_next_deadline(struct vmx_vcpu *v)
-{
-    return clock_tsc(&v->guest.vm->clock, next_tick(&v->guest));
 }

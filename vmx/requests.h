@@ -17,7 +17,3 @@ void requests_set_primary(struct vmx_vcpu *vcpu, uint32_t primary);
 // at here, so that the hot path need not. When DR7 was seen without any, MOV DR exits again.
 __attribute__((cold)) void requests_follow_breakpoints(struct vmx_vcpu *vcpu,
                                                        const struct exit *exit);
-
-// The preemption timer counts only while the guest runs: sets it right after a long time in root
-// operation, or sees that the deadline has passed.
-__attribute__((cold)) void requests_rearm_timer(struct vmx_vcpu *vcpu);

@@ -3,16 +3,10 @@
 #include "vmx/root.h"
 
 #include "arch/x86_64/registers.h"
-#include "arch/x86_64/traps.h"
-#include "mm/frames.h"
-#include "vmx/guard.h"
+#include "mm/tables/frames.h"
+#include "vmx/mitigations.h"
 #include "vmx/instructions.h"
 #include "vmx/tlb.h"
-
-struct vmx_cpu vmx_cpus[CPUS];
-struct vmx_capabilities machine_capabilities;
-struct vmx_choice machine_choice;
-uint64_t host_tsc_hz;
 
 static void unlock_feature_control(struct vmx_raw *raw)
 {
@@ -55,13 +49,13 @@ status_t root_enter(struct explanation *why)
 {
     struct cpu *cpu = this_cpu();
     struct vmx_cpu *vmx = &vmx_cpus[cpu->index];
-    uint32_t *region = frame_allocate();
+    uint32_t *region = frame_allocate(FRAMES_CORBEL);
     if (!region)
         return explain(why, STATUS_NO_MEMORY, "CPU %u: no memory for VMXON", cpu->index);
     vmx->cpu = cpu;
     cpu->vmx = vmx;
-    region[0] = (uint32_t)(vmx_msr(&machine_capabilities, MSR_VMX_BASIC) & BASIC_REVISION);
-    const struct control_range *cr0 = &machine_capabilities.cr0, *cr4 = &machine_capabilities.cr4;
+    region[0] = (uint32_t)(vmx_msr(&host_capabilities, MSR_VMX_BASIC) & BASIC_REVISION);
+    const struct control_range *cr0 = &host_capabilities.cr0, *cr4 = &host_capabilities.cr4;
     write_cr0((read_cr0() | cr0->must) & cr0->may);
     write_cr4((read_cr4() | cr4->must | CR4_VMXE) & cr4->may);
     hpa_t address = hpa((uintptr_t)region);
@@ -69,7 +63,7 @@ status_t root_enter(struct explanation *why)
         return explain(why, STATUS_INVALID, "CPU %u: VMXON failed: is VMX already in use there?",
                        cpu->index);
     tlb_flush_all();
-    guard_start(vmx);
+    mitigations_start(vmx);
     return STATUS_OK;
 }
 

@@ -2,7 +2,7 @@
 // Operation".
 #pragma once
 
-#include "vmx/machine.h"
+#include "vmx/vmx.h"
 
 // Reads this CPU's capability MSRs; where IA32_FEATURE_CONTROL is not locked, VMX is enabled there
 // first.

@@ -6,20 +6,21 @@
 #include "arch/x86_64/registers.h"
 #include "arch/x86_64/traps.h"
 #include "arch/x86_64/tsc.h"
-#include "lib/panic.h"
+#include "vm/emulate/linear.h"
 #include "vm/watch.h"
+#include "vmx/context.h"
 #include "vmx/dump.h"
 #include "vmx/instructions.h"
-#include "vmx/recovery.h"
+#include "vmx/ram.h"
 #include "vmx/requests.h"
-#include "vmx/setup.h"
 #include "vmx/state.h"
+#include "vmx/timer.h"
 
 extern const struct nmi_window vmx_windows[4]; // enter.asm
 
 #define COLD __attribute__((cold, noinline))
 
-#define EXIT_ENTRY_FAILURE  BIT32(31)
+#define BUS_LOCK_COST       100000 // ns
 #define INTERRUPTION_VECTOR UINT32_C(0xff)
 
 void run_init(void)
@@ -79,25 +80,25 @@ static inline void fetch_instruction(struct vcpu *vcpu)
     vcpu->fetched = STATE_FLOW | ALWAYS_VALID;
 }
 
-// RIP went past a multiple of 4 GiB: outside 64-bit mode it wraps there.
-COLD static uint64_t wrap(struct vcpu *vcpu, uint64_t rip)
+// RIP may have gone past a multiple of 4 GiB: outside 64-bit mode it wraps there.
+COLD static void wrap(struct vcpu *vcpu)
 {
     state_fetch(vmx_vcpu(vcpu), STATE_CONTROL | STATE_MODE);
-    return vcpu_in_64bit(vcpu) ? rip : (uint32_t)rip;
+    if (!vcpu_in_64bit(vcpu))
+        vcpu->rip = (uint32_t)vcpu->rip;
 }
 
 // Steps over the instruction that exited: `length` from the VMCS or the decoder. STATE_FLOW is
 // valid. The new RIP goes to the VMCS at once, even if a handler's changes are written back later.
 static inline void step_over(struct vcpu *vcpu, uint64_t length)
 {
-    uint64_t rip = vcpu->rip + length;
-    if ((uint32_t)rip < (uint32_t)length)
-        rip = wrap(vcpu, rip);
-    vcpu->rip = rip;
+    vcpu->rip += length;
+    if ((uint32_t)vcpu->rip < INSTRUCTION_MAX)
+        wrap(vcpu);
     if ((vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) ||
         (vcpu->rflags & (RFLAGS_TF | RFLAGS_RF)))
         state_end_instruction(vcpu);
-    vmwrite_known(VMCS_GUEST_RIP, rip);
+    vmwrite_from(VMCS_GUEST_RIP, &vcpu->rip);
 }
 
 // The same by a decoded length, perhaps of a MOV SS.
@@ -122,6 +123,15 @@ COLD static void end_vm(struct vmx_vcpu *v, enum stop_reason reason, uint32_t co
         v->guest.vm->stopped_by = &v->guest;
 }
 
+// A locked access that the bus is locked for stalls every CPU: its VM pays for that, and its slice
+// ends.
+static void charge_bus_lock(struct vmx_vcpu *v)
+{
+    v->sched.debt += BUS_LOCK_COST;
+    v->slice_end = 0;
+    vcpu_note(&v->guest, REQUEST_TIMER);
+}
+
 // Host events never leave this file: they are served before anybody looks at the guest. True:
 // served.
 static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
@@ -141,15 +151,15 @@ static bool serve_host_event(struct vmx_vcpu *v, uint32_t reason)
     if (reason == EXIT_EXCEPTION_NMI) {
         uint32_t info = vmread32(VMCS_EXIT_INTERRUPTION_INFORMATION);
         if (FIELD_GET(EVENT_TYPE, info) == EVENT_NMI) {
-            nmi_unblock();                           // a kick: the requests say why
-            if (!machine_uses(FEATURE_VIRTUAL_NMIS)) // else Bochs holds back the next one
+            nmi_unblock();                       // a kick: the requests say why
+            if (!vmx_uses(FEATURE_VIRTUAL_NMIS)) // else Bochs holds back the next one
                 vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
                         vmread32(VMCS_GUEST_INTERRUPTIBILITY) & ~BLOCKING_BY_NMI);
             this_cpu()->charge = CHARGE_NONE;
             return true;
         }
         if ((info & INTERRUPTION_VECTOR) == VECTOR_MC)
-            (void)recovery_serve(&v->guest); // the handler tells the guest
+            (void)ram_machine_check(&v->guest); // the handler tells the guest
     }
     return false;
 }
@@ -229,25 +239,40 @@ COLD static void entry_failed(struct vmx_vcpu *v, const struct exit *exit)
 {
     uint32_t reason = exit ? exit->reason : STATS_OTHER;
     if (exit && (reason & ~EXIT_ENTRY_FAILURE) == EXIT_ENTRY_MACHINE_CHECK &&
-        !recovery_serve(&v->guest))
+        !ram_machine_check(&v->guest))
         return; // it is made again
     dump_entry_failure(v, reason);
     end_vm(v, STOP_ENTRY_FAILED, reason & 0xffff);
 }
 
-// The world switch (enter.asm) gives back none of the registers. True: the guest ran until an exit;
-// else *result says why not.
-static inline bool enter(struct vmx_vcpu **v, enum enter_result *result)
+// The exit reason has bits beside the basic reason: what they say. Returns the basic reason, or
+// EXIT_REASONS if the entry failed.
+COLD static uint64_t look_at_flags(struct vmx_vcpu *v, struct exit *exit)
 {
-    __asm__ goto("call *%c[enter](%%rbx)\n\tjne %l[not_entered]"
-                 : "=a"(*result), "+b"(*v)
+    uint32_t reason = exit->reason & ~EXIT_BUS_LOCKED;
+    if (reason < EXIT_REASONS) {
+        charge_bus_lock(v);
+        return exit->reason = reason;
+    }
+    entry_failed(v, exit);
+    return EXIT_REASONS;
+}
+
+// The world switch (enter.asm) gives back none of the registers.
+static inline enum enter_result enter(struct vmx_vcpu **v)
+{
+    enum enter_result result;
+    __asm__ goto("call *%c[enter](%%rbx)\n\tjc %l[not_entered]"
+                 : "=a"(result), "+b"(*v)
                  : [enter] "i"(offsetof(struct vmx_vcpu, enter))
                  : "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
                    "r15", "cc", "memory"
                  : not_entered);
-    return true;
+    return ENTER_EXITED;
 not_entered:
-    return false;
+    if (result == ENTER_EXITED)
+        __builtin_unreachable();
+    return result;
 }
 
 // Root operation begins.
@@ -260,7 +285,7 @@ static inline void stamp(struct exit *exit)
 // The guest of a watched vCPU has exited; what happened, before anything is done about it.
 COLD static void watch_exit(struct vmx_vcpu *v, uint64_t tsc)
 {
-    uint32_t reason = vmread32(VMCS_EXIT_REASON);
+    uint32_t reason = vmread32(VMCS_EXIT_REASON) & ~EXIT_BUS_LOCKED;
     struct watch *watch = v->guest.watch;
     if (reason >= EXIT_REASONS)
         return;
@@ -287,7 +312,7 @@ COLD static void leave_slowly(struct vmx_vcpu *v, uint64_t at, const struct exit
     state_write_back(v);
     if (!v->guest.watch || at == STATS_AT(STATS_OTHER))
         return;
-    watch_end(v->guest.watch, (uint32_t)rdtsc() - exit->tsc_low);
+    watch_end(v->guest.watch, &v->guest, (uint32_t)rdtsc() - exit->tsc_low);
     vcpu_note(&v->guest, REQUEST_WATCH);
 }
 
@@ -299,20 +324,20 @@ static inline void leave(struct vmx_vcpu *v, uint64_t at, const struct exit *exi
     uint32_t cycles = (uint32_t)rdtsc() - exit->tsc_low, cost = vmx_cost(cycles);
     v->timer_slack -= cycles;
     if (v->timer_slack < 0)
-        requests_rearm_timer(v);
+        timer_rearm(v);
     stats_count(&v->guest.stats, at, cost);
 }
 
 // The first entry since the VMCS was cleared.
-static bool first_entry(struct vmx_vcpu **v, enum enter_result *result)
+COLD static enum enter_result first_entry(struct vmx_vcpu *v)
 {
-    dump_check_first(*v);
-    if ((*v)->vm->fails_entry)
-        setup_spoil(*v);
-    bool exited = enter(v, result);
-    (*v)->launched = exited && !(vmread32(VMCS_EXIT_REASON) & EXIT_ENTRY_FAILURE);
-    setup_enter(*v);
-    return exited;
+    dump_check_first(v);
+    if (v->vm->fails_entry)
+        context_spoil(v);
+    enum enter_result result = enter(&v);
+    v->launched = result == ENTER_EXITED && !(vmread32(VMCS_EXIT_REASON) & EXIT_ENTRY_FAILURE);
+    context_choose_entry(v);
+    return result;
 }
 
 enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
@@ -320,15 +345,17 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
     struct exit exit = {0};
     uint64_t at = STATS_AT(STATS_OTHER); // where the time is counted
     enum run_end end;
-
     stamp(&exit);
     v->slice_end = slice_end;
+    v->deadline = 0;                     // nothing is armed
+    v->guest.callers = 0;                // it does not wait
     vcpu_note(&v->guest, REQUEST_TIMER); // so that a first entry goes by first_entry()
+    if (v->vm->restores)
+        ram_restore(v);
     for (;;) {
         leave(v, at, &exit);
-        enum enter_result result;
-        bool exited = enter(&v, &result);
-        for (bool called_off = false; !exited; called_off = true) {
+        enum enter_result result = enter(&v);
+        for (bool called_off = false; result != ENTER_EXITED; called_off = true) {
             stamp(&exit);
             at = STATS_AT(STATS_OTHER);
             if (result == ENTER_FAILED)
@@ -336,16 +363,15 @@ enum run_end vcpu_run(struct vmx_vcpu *v, uint64_t slice_end)
             if ((end = requests_serve(v, called_off)) != RUN_CONTINUE)
                 goto out;
             leave(v, at, &exit);
-            exited = v->launched ? enter(&v, &result) : first_entry(&v, &result);
-            if (exited && v->guest.watch)
+            result = v->launched ? enter(&v) : first_entry(v);
+            if (result == ENTER_EXITED && v->guest.watch)
                 watch_exit(v, rdtsc());
         }
         stamp(&exit);
         uint64_t reason = vmread_known(VMCS_EXIT_REASON);
         exit.reason = (uint32_t)reason;
-        if (reason >= EXIT_REASONS) { // a failed entry has bit 31 set
+        if (reason >= EXIT_REASONS && (reason = look_at_flags(v, &exit)) >= EXIT_REASONS) {
             at = STATS_AT(STATS_OTHER);
-            entry_failed(v, &exit);
             continue;
         }
         at = STATS_AT(reason);

@@ -1,7 +1,7 @@
 // The loop of one vCPU on one CPU.
 #pragma once
 
-#include "vmx/machine.h"
+#include "vmx/vmx.h"
 
 enum run_end {
     RUN_SLICE,   // its time is up, or the CPU is wanted for something else
@@ -13,9 +13,6 @@ enum run_end {
 // Runs the vCPU (loaded on this CPU, interrupts off) until `slice_end` (host TSC) or one of the
 // other ends.
 enum run_end vcpu_run(struct vmx_vcpu *vcpu, uint64_t slice_end);
-
-// The host TSC at which a vCPU that waits wants to be looked at again (NEVER: only by an event).
-uint64_t vcpu_next_deadline(struct vmx_vcpu *vcpu);
 
 // Registers the entry's window with the NMI handler. Once.
 void run_init(void);

@@ -3,28 +3,21 @@
 #include "vmx/state.h"
 
 #include "arch/x86_64/registers.h"
-#include "lib/panic.h"
-#include "vm/cr.h"
-#include "vm/debug.h"
+#include "vm/cpu/debug.h"
 #include "vmx/instructions.h"
-#include "vmx/speculation.h"
+#include "vmx/policy/guest_state.h"
+#include "vmx/policy/speculation.h"
 
-// The VMCS keeps selector, limit, access rights and base of the eight segments in arrays of this
-// order.
-static void fetch_segments(struct vcpu *vcpu)
+static void fetch_fields(struct vcpu *vcpu, const struct guest_field *field, unsigned count)
 {
-    for (unsigned i = 0; i < SEGMENTS; i++) {
-        struct segment *segment = &vcpu->segment[i];
-        segment->selector = (uint16_t)vmread(VMCS_GUEST_SELECTOR(i));
-        segment->limit = vmread32(VMCS_GUEST_LIMIT(i));
-        segment->access = vmread32(VMCS_GUEST_ACCESS_RIGHTS(i));
-        segment->base = vmread(VMCS_GUEST_BASE(i));
-    }
-    vcpu->gdtr =
-        (struct table_register){vmread(VMCS_GUEST_GDTR_BASE), vmread32(VMCS_GUEST_GDTR_LIMIT)};
-    vcpu->idtr =
-        (struct table_register){vmread(VMCS_GUEST_IDTR_BASE), vmread32(VMCS_GUEST_IDTR_LIMIT)};
-    vcpu->cpl = FIELD_GET(AR_DPL, vcpu->segment[SS].access);
+    for (; count > 0; count--, field++)
+        guest_field_set(vcpu, field, vmread((enum vmcs_field)field->encoding));
+}
+
+static void write_fields(const struct vcpu *vcpu, const struct guest_field *field, unsigned count)
+{
+    for (; count > 0; count--, field++)
+        vmwrite((enum vmcs_field)field->encoding, guest_field_get(vcpu, field));
 }
 
 // What most handlers want of the segments. Where Corbel is nested, these two are shadowed; each of
@@ -35,26 +28,11 @@ static void fetch_mode(struct vcpu *vcpu)
     vcpu->cpl = FIELD_GET(AR_DPL, vmread32(VMCS_GUEST_ACCESS_RIGHTS(SS)));
 }
 
-static void write_segments(const struct vcpu *vcpu)
-{
-    for (unsigned i = 0; i < SEGMENTS; i++) {
-        const struct segment *segment = &vcpu->segment[i];
-        vmwrite(VMCS_GUEST_SELECTOR(i), segment->selector);
-        vmwrite(VMCS_GUEST_LIMIT(i), segment->limit);
-        vmwrite(VMCS_GUEST_ACCESS_RIGHTS(i), segment->access);
-        vmwrite(VMCS_GUEST_BASE(i), segment->base);
-    }
-    vmwrite(VMCS_GUEST_GDTR_BASE, vcpu->gdtr.base);
-    vmwrite(VMCS_GUEST_GDTR_LIMIT, vcpu->gdtr.limit);
-    vmwrite(VMCS_GUEST_IDTR_BASE, vcpu->idtr.base);
-    vmwrite(VMCS_GUEST_IDTR_LIMIT, vcpu->idtr.limit);
-}
-
 // Bits that we own are in the shadow as the guest last wrote them; the others are in the register.
 // Of EFER, whose writes exit, only LMA changes without us: with CR0.PG.
 static void fetch_control(struct vcpu *vcpu)
 {
-    uint64_t cr0_mask = cr0_owned(vcpu->vm), cr4_mask = cr4_owned(vcpu->vm);
+    uint64_t cr0_mask = vmx_cr0_owned(), cr4_mask = cr4_owned(vcpu->vm);
     vcpu->cr0 = (vmread(VMCS_GUEST_CR0) & ~cr0_mask) | (vmread(VMCS_CR0_READ_SHADOW) & cr0_mask);
     vcpu->cr4 = (vmread(VMCS_GUEST_CR4) & ~cr4_mask) | (vmread(VMCS_CR4_READ_SHADOW) & cr4_mask);
     vcpu->cr3 = vmread(VMCS_GUEST_CR3);
@@ -73,26 +51,6 @@ static void write_control(struct vcpu *vcpu)
     vmwrite(VMCS_GUEST_EFER, vcpu->efer);
     vmwrite(VMCS_ENTRY_CONTROLS, vmx_vcpu(vcpu)->vm->word[WORD_VMENTRY] |
                                      (vcpu->efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0));
-}
-
-static void fetch_system(struct vcpu *vcpu)
-{
-    vcpu->sysenter_cs = vmread(VMCS_GUEST_SYSENTER_CS);
-    vcpu->sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
-    vcpu->sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
-    vcpu->pat = vmread(VMCS_GUEST_PAT);
-    for (unsigned i = 0; i < 4; i++)
-        vcpu->pdpte[i] = vmread(VMCS_GUEST_PDPTE_0 + 2 * i);
-}
-
-static void write_system(const struct vcpu *vcpu)
-{
-    vmwrite(VMCS_GUEST_SYSENTER_CS, vcpu->sysenter_cs);
-    vmwrite(VMCS_GUEST_SYSENTER_ESP, vcpu->sysenter_esp);
-    vmwrite(VMCS_GUEST_SYSENTER_EIP, vcpu->sysenter_eip);
-    vmwrite(VMCS_GUEST_PAT, vcpu->pat);
-    for (unsigned i = 0; i < 4; i++)
-        vmwrite(VMCS_GUEST_PDPTE_0 + 2 * i, vcpu->pdpte[i]);
 }
 
 static void fetch_debug_registers(struct vcpu *vcpu)
@@ -120,9 +78,9 @@ static void fetch_live_msrs(struct msr_live *live)
     live->cstar = rdmsr(MSR_CSTAR);
     live->fmask = rdmsr(MSR_FMASK);
     live->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    if (machine_uses(FEATURE_RDTSCP))
+    if (vmx_uses(FEATURE_RDTSCP))
         live->tsc_aux = rdmsr(MSR_TSC_AUX);
-    if (machine_uses(FEATURE_XSAVES))
+    if (vmx_uses(FEATURE_XSAVES))
         live->xss = rdmsr(MSR_XSS);
 }
 
@@ -134,13 +92,13 @@ static void write_live_msrs(const struct vmx_vcpu *v)
     wrmsr(MSR_CSTAR, live->cstar);
     wrmsr(MSR_FMASK, live->fmask);
     wrmsr(MSR_KERNEL_GS_BASE, live->kernel_gs_base);
-    if (machine_uses(FEATURE_RDTSCP))
+    if (vmx_uses(FEATURE_RDTSCP))
         wrmsr(MSR_TSC_AUX, live->tsc_aux);
-    if (machine_uses(FEATURE_XSAVES))
+    if (vmx_uses(FEATURE_XSAVES))
         wrmsr(MSR_XSS, live->xss);
     // The guest's writes exit: what Corbel wants set stays set in the guest too, and no exit has to
     // set it. Where that is too slow for guests the world switch writes both values.
-    if ((v->guards & (GUARD_SPEC_CTRL | GUARD_IBRS)) == GUARD_SPEC_CTRL)
+    if ((v->mitigations & (MITIGATION_SPEC_CTRL | MITIGATION_IBRS)) == MITIGATION_SPEC_CTRL)
         wrmsr(MSR_SPEC_CTRL, live->spec_ctrl | v->spec_ctrl_host);
 }
 
@@ -168,20 +126,6 @@ static void write_fpu(struct vmx_vcpu *vcpu)
     xsetbv(0, vcpu->guest.xcr0);
 }
 
-static void fetch_debug(struct vcpu *vcpu)
-{
-    vcpu->dr7 = vmread(VMCS_GUEST_DR7);
-    vcpu->debugctl = vmread(VMCS_GUEST_DEBUGCTL);
-    vcpu->pending_debug = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
-}
-
-static void write_debug(const struct vcpu *vcpu)
-{
-    vmwrite(VMCS_GUEST_DR7, vcpu->dr7);
-    vmwrite(VMCS_GUEST_DEBUGCTL, vcpu->debugctl);
-    vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, vcpu->pending_debug);
-}
-
 void state_fetch(struct vmx_vcpu *v, uint32_t groups)
 {
     struct vcpu *vcpu = &v->guest;
@@ -196,14 +140,15 @@ void state_fetch(struct vmx_vcpu *v, uint32_t groups)
         vcpu->gpr[RSP] = vmread(VMCS_GUEST_RSP);
     if (wanted & STATE_CONTROL)
         fetch_control(vcpu);
-    if (wanted & STATE_SEGMENTS)
-        fetch_segments(vcpu);
-    else if ((wanted & STATE_MODE) && !(have & STATE_SEGMENTS))
+    if (wanted & STATE_SEGMENTS) {
+        fetch_fields(vcpu, guest_segments, GUEST_SEGMENT_FIELDS);
+        vcpu->cpl = FIELD_GET(AR_DPL, vcpu->segment[SS].access);
+    } else if ((wanted & STATE_MODE) && !(have & STATE_SEGMENTS))
         fetch_mode(vcpu);
     if (wanted & STATE_DEBUG)
-        fetch_debug(vcpu);
+        fetch_fields(vcpu, guest_debug, GUEST_DEBUG_FIELDS);
     if (wanted & STATE_SYSTEM)
-        fetch_system(vcpu);
+        fetch_fields(vcpu, guest_system, GUEST_SYSTEM_FIELDS);
     if (wanted & STATE_FPU)
         fetch_fpu(v);
     if (wanted & STATE_DR)
@@ -227,11 +172,11 @@ void state_write_back(struct vmx_vcpu *v)
     if (dirty & STATE_CONTROL)
         write_control(vcpu);
     if (dirty & STATE_SEGMENTS)
-        write_segments(vcpu);
+        write_fields(vcpu, guest_segments, GUEST_SEGMENT_FIELDS);
     if (dirty & STATE_DEBUG)
-        write_debug(vcpu);
+        write_fields(vcpu, guest_debug, GUEST_DEBUG_FIELDS);
     if (dirty & STATE_SYSTEM)
-        write_system(vcpu);
+        write_fields(vcpu, guest_system, GUEST_SYSTEM_FIELDS);
     if (dirty & STATE_TSC)
         vmwrite(VMCS_TSC_OFFSET, vcpu->tsc_offset);
     if (dirty & STATE_XCR0 && v->xcr0_host)

@@ -1,7 +1,7 @@
 // Guest state between the VMCS, the CPU's registers and struct vcpu, by the groups of vm/exit.h.
 #pragma once
 
-#include "vmx/machine.h"
+#include "vmx/vmx.h"
 
 #define ALWAYS_VALID (STATE_XCR0 | STATE_TSC) // no register holds them but struct vcpu
 

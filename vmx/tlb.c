@@ -19,24 +19,25 @@ static void flush_ept(enum invept_type type, uint64_t eptp)
 
 void tlb_flush_vpid(const struct vmx_vcpu *vcpu)
 {
-    if (machine_uses(FEATURE_INVVPID_SINGLE))
+    if (vmx_uses(FEATURE_INVVPID_SINGLE))
         flush_vpid(INVVPID_SINGLE, vcpu->vpid);
-    else if (machine_uses(FEATURE_VPID))
+    else if (vmx_uses(FEATURE_VPID))
         flush_vpid(INVVPID_ALL, 0);
 }
 
 void tlb_flush_ept(struct vmx_vcpu *vcpu)
 {
-    vcpu->ept_generation = vcpu->vm->ept.generation; // what changes from here on asks again
-    if (machine_uses(FEATURE_INVEPT_SINGLE))
+    uint64_t generation = vcpu->vm->ept.generation; // what changes from here on asks again
+    if (vmx_uses(FEATURE_INVEPT_SINGLE))
         flush_ept(INVEPT_SINGLE, vcpu->vm->eptp);
     else
         flush_ept(INVEPT_ALL, 0);
+    vcpu->ept_generation = generation;
 }
 
 void tlb_flush_all(void)
 {
     flush_ept(INVEPT_ALL, 0);
-    if (machine_uses(FEATURE_VPID))
+    if (vmx_uses(FEATURE_VPID))
         flush_vpid(INVVPID_ALL, 0);
 }

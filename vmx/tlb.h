@@ -2,7 +2,7 @@
 // "Guidelines for Use of the INVEPT Instruction"; docs/silicon.md has the list of the places.
 #pragma once
 
-#include "vmx/machine.h"
+#include "vmx/vmx.h"
 
 // On this CPU: what it kept for this vCPU's VPID; and for the VM's nested page tables.
 void tlb_flush_vpid(const struct vmx_vcpu *vcpu);

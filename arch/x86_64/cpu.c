@@ -4,7 +4,6 @@
 
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/registers.h"
-#include "arch/x86_64/traps.h"
 
 struct cpu cpus[CPUS];
 unsigned cpu_count = 1;
@@ -12,8 +11,9 @@ unsigned cpu_count = 1;
 #define GDT_CODE UINT64_C(0x00af9b000000ffff)
 #define GDT_DATA UINT64_C(0x00cf93000000ffff)
 
-// PAT: WB, WT, UC-, UC as after reset, and WC in the fifth place (PTE.PAT) for framebuffers.
-#define PAT_VALUE UINT64_C(0x0007040100070406)
+// PAT: as after reset, but WC in the second place (PTE.PWT), for framebuffers, and nowhere WT
+// there.
+#define PAT_VALUE UINT64_C(0x0007040600070106)
 
 unsigned cpu_online_count(void)
 {
@@ -60,7 +60,6 @@ void cpu_load_tables(struct cpu *cpu)
                      : "m"(gdtr), "i"(SELECTOR_CODE), "r"(SELECTOR_DATA), "r"(0), "r"(SELECTOR_TSS)
                      : "rax", "memory");
     wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
-    traps_load_idt();
 }
 
 #define MISC_ENABLE_LIMITS_CPUID BIT(22)
@@ -80,6 +79,9 @@ static void lift_limits(void)
     cpu_nx_was_off = cpu_nx_was_off || (misc & MISC_ENABLE_NO_NX);
 }
 
+#define MSR_TEST_CTRL           0x33
+#define TEST_CTRL_SPLIT_LOCK_AC BIT(29)
+
 // What would go on counting, tracing and hiding state while guests run, had firmware left it on.
 static void quiet(void)
 {
@@ -96,6 +98,8 @@ static void quiet(void)
     for (unsigned i = 0; i < ARRAY_LENGTH(msrs); i++)
         if (rdmsr_safe(msrs[i], &value) && value)
             (void)wrmsr_safe(msrs[i], 0);
+    if (rdmsr_safe(MSR_TEST_CTRL, &value) && (value & TEST_CTRL_SPLIT_LOCK_AC))
+        (void)wrmsr_safe(MSR_TEST_CTRL, value & ~TEST_CTRL_SPLIT_LOCK_AC);
 }
 
 void cpu_set_modes(void)

@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct tss) == 104, "the TSS is the manual's");
 
 enum { IST_NONE, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_STACKS = IST_MACHINE_CHECK };
 
-// What a CPU is suspected of by boot/host_watch.c.
+// What a CPU is suspected of by control/host_watch.c.
 enum charge { CHARGE_NONE, CHARGE_ASKED, CHARGE_STUCK };
 
 struct cpu {
@@ -42,13 +42,10 @@ struct cpu {
     uint32_t apic_id;
     uint64_t gdt[5];
     struct tss tss;
-    uint64_t stack_top;
-    uint64_t stack_guard; // page below the stack, not mapped
+    uint64_t stack_top; // of the stack that it is on: STACK_SIZE above a page that is not mapped
     _Atomic bool online;
     _Atomic uint32_t charge; // enum charge
     void *vmx;               // struct vmx_cpu
-    // Where a #GP of rdmsr_safe() and its kin goes on; 0 when none is expected.
-    uint64_t fixup;
 };
 
 extern struct cpu cpus[CPUS];

@@ -21,10 +21,6 @@
 #define MCG_HAS_CTL  BIT(8)
 #define MCG_HAS_LMCE BIT(27) // errors that reach the CPU alone that they hit
 #define MCG_CTL_LMCE BIT(0)
-#define STATUS_VALID BIT(63)
-#define STATUS_UC    BIT(61) // uncorrected
-#define STATUS_MISC  BIT(59)
-#define STATUS_ADDR  BIT(58)
 #define EDX_MCE      BIT32(7)
 #define EDX_MCA      BIT32(14)
 
@@ -36,7 +32,8 @@ static struct {
 static _Atomic unsigned kept_count, ended;
 
 static struct spinlock lock; // guards `corrected`, and a bank from its reading to its clearing
-static struct mca_tally corrected[32]; // by the banks' numbers; the last has the higher ones, too
+static struct mca_corrected
+    corrected[32]; // by the banks' numbers; the last has the higher ones, too
 
 static uint64_t capabilities(void)
 {
@@ -51,11 +48,11 @@ static bool read_bank(uint32_t number, uint64_t global, struct mca_bank *bank)
 {
     uint32_t at = MSR_MC_CTL + 4 * number;
     *bank = (struct mca_bank){.cpu = this_cpu()->index, .number = number, .global = global};
-    if (!rdmsr_safe(at + MC_STATUS, &bank->status) || !(bank->status & STATUS_VALID))
+    if (!rdmsr_safe(at + MC_STATUS, &bank->status) || !(bank->status & MCI_VALID))
         return false;
-    if (bank->status & STATUS_ADDR)
+    if (bank->status & MCI_ADDRESS)
         (void)rdmsr_safe(at + MC_ADDRESS, &bank->address);
-    if (bank->status & STATUS_MISC)
+    if (bank->status & MCI_MISC)
         (void)rdmsr_safe(at + MC_MISC, &bank->misc);
     return true;
 }
@@ -85,25 +82,19 @@ static void poll_bank(uint32_t number, uint64_t has)
     spin_lock(&lock);
     if (read_bank(number, 0, &bank) && mca_severity(&bank, has) == MCA_HARMLESS) {
         (void)wrmsr_safe(MSR_MC_CTL + 4 * number + MC_STATUS, 0);
-        if (bank.status & STATUS_UC)
+        if (bank.status & MCI_UNCORRECTED)
             keep(&bank);
         else
-            mca_count(&corrected[MIN(number, ARRAY_LENGTH(corrected) - 1)], &bank, has);
+            mca_corrected_add(&corrected[MIN(number, ARRAY_LENGTH(corrected) - 1)], &bank, has);
     }
     spin_unlock(&lock);
 }
 
-uint64_t machine_check_poll(uint64_t now, uint64_t period)
+void machine_check_poll(void)
 {
-    static uint64_t next[CPUS];
-    uint64_t *due = &next[this_cpu()->index];
-    if (now < *due)
-        return *due;
     uint64_t has = capabilities();
     for (uint32_t i = 0; i < (has & MCG_BANKS); i++)
         poll_bank(i, has);
-    *due = now + period;
-    return *due;
 }
 
 static bool next_corrected(struct mca_bank *told)
@@ -111,7 +102,7 @@ static bool next_corrected(struct mca_bank *told)
     bool found = false;
     spin_lock(&lock);
     for (unsigned i = 0; i < ARRAY_LENGTH(corrected) && !found; i++) {
-        found = mca_tell(&corrected[i]);
+        found = mca_corrected_is_due(&corrected[i]);
         *told = corrected[i].last;
     }
     spin_unlock(&lock);

@@ -1,10 +1,10 @@
 // Machine checks of the host: the banks are switched on at boot and read when one comes, and now
-// and then for errors that were corrected, which raise none. What they said is kept until CPU 0, or
-// a panic, tells it: a machine check may come where nothing can be printed. What to do about it is
-// decided in mca.c.
+// and then for errors that were corrected, which raise none. What they said is kept until somebody,
+// or a panic, tells it: a machine check may come where nothing can be printed. What to do about it
+// is decided in mca.c.
 #pragma once
 
-#include "arch/x86_64/mca.h"
+#include "arch/x86_64/policy/mca.h"
 
 // On each CPU: names the errors that are still there from before this boot (a machine that was
 // reset by one keeps it), clears them and lets all kinds be reported.
@@ -14,11 +14,10 @@ void machine_check_init(struct printer *to);
 // says what it used.
 enum mca_action machine_check_serve(bool in_guest, struct mca_bank *consumed);
 
-// On each CPU, between guests: looks for corrected errors if that is due. Returns the TSC at which
-// it will be again.
-uint64_t machine_check_poll(uint64_t now, uint64_t period);
+// On each CPU, now and then: looks for corrected errors.
+void machine_check_poll(void);
 
-// The next thing that was kept and not yet told. CPU 0 only.
+// The next thing that was kept and not yet told. One CPU at a time.
 bool machine_check_next(struct mca_bank *told);
 
 // How many CPUs have read their banks and go no further.

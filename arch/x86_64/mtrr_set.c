@@ -1,6 +1,6 @@
 // Reading and writing memory-type range registers. See mtrr.h.
 
-#include "arch/x86_64/mtrr.h"
+#include "arch/x86_64/policy/mtrr.h"
 
 #include "arch/x86_64/registers.h"
 

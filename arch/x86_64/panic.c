@@ -221,8 +221,8 @@ void panic_trap(const struct trap_frame *frame)
              name);
     print_symbol(output, frame->rip);
     print_to(output, "\n");
-    uint64_t below = cpu->stack_guard + 4096 - frame->rsp;
-    if (cpu->stack_guard && (below <= 4096 || read_cr2() - cpu->stack_guard < 4096))
+    uint64_t bottom = cpu->stack_top - STACK_SIZE;
+    if (cpu->stack_top && (bottom - frame->rsp <= 4096 || bottom - read_cr2() - 1 < 4096))
         print_to(output, "the stack of this CPU overflowed into its guard page\n");
     if (frame->vector == TRAP_MACHINE_CHECK)
         machine_check_print(output);

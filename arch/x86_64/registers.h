@@ -63,9 +63,35 @@ static inline void wrmsr(uint32_t index, uint64_t value)
                      : "memory");
 }
 
-// The same for MSRs that may not exist: false where the CPU answers with #GP.
-bool rdmsr_safe(uint32_t index, uint64_t *value);
-bool wrmsr_safe(uint32_t index, uint64_t value);
+// An instruction that may raise #GP, and where it then goes on: a row of the table that traps.c
+// looks into.
+#define FIXUP(instruction, refused)                                                                \
+    "1:\t" instruction "\n\t.pushsection .fixups, \"a\"\n\t"                                       \
+    ".long 1b - ., %l[" #refused "] - .\n\t.popsection"
+
+// The same for MSRs that may not exist: false, and 0 read, where the CPU answers with #GP.
+static inline bool rdmsr_safe(uint32_t index, uint64_t *value)
+{
+    uint32_t low, high;
+    __asm__ goto(FIXUP("rdmsr", refused) : "=a"(low), "=d"(high) : "c"(index) : : refused);
+    *value = (uint64_t)high << 32 | low;
+    return true;
+refused:
+    *value = 0;
+    return false;
+}
+
+static inline bool wrmsr_safe(uint32_t index, uint64_t value)
+{
+    __asm__ goto(FIXUP("wrmsr", refused)
+                 :
+                 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                 : "memory"
+                 : refused);
+    return true;
+refused:
+    return false;
+}
 
 struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;

@@ -11,10 +11,6 @@ global cpu_idle
 global idle_window_begin
 global idle_window_end
 global idle_window_resume
-global rdmsr_fixup
-global wrmsr_fixup
-global rdmsr_attempt
-global wrmsr_attempt
 
 %assign vector 0
 %rep 256
@@ -95,32 +91,6 @@ idle_window_begin:
 idle_window_end:
 idle_window_resume:
     cli
-    ret
-
-; int rdmsr_attempt(uint32_t index, uint64_t *value): 1, or 0 if it raised #GP
-rdmsr_attempt:
-    mov ecx, edi
-    rdmsr
-    shl rdx, 32
-    or rax, rdx
-    mov [rsi], rax
-    mov eax, 1
-    ret
-rdmsr_fixup:
-    xor eax, eax
-    ret
-
-; int wrmsr_attempt(uint32_t index, uint64_t value)
-wrmsr_attempt:
-    mov ecx, edi
-    mov eax, esi
-    mov rdx, rsi
-    shr rdx, 32
-    wrmsr
-    mov eax, 1
-    ret
-wrmsr_fixup:
-    xor eax, eax
     ret
 
 section .rodata

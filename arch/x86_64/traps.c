@@ -22,9 +22,11 @@ _Static_assert(sizeof(struct gate) == 16, "a gate is 16 bytes");
 
 extern const uint64_t trap_stubs[256];
 extern const uint8_t idle_window_begin[], idle_window_end[], idle_window_resume[];
-extern const uint8_t rdmsr_fixup[], wrmsr_fixup[];
-int rdmsr_attempt(uint32_t index, uint64_t *value);
-int wrmsr_attempt(uint32_t index, uint64_t value);
+// The rows of FIXUP() (registers.h), from the linker: distances from where they stand.
+extern const struct fixup {
+    int32_t rip, resume;
+} fixups_start[], fixups_end[];
+
 void trap_handle(struct trap_frame *frame);
 
 static struct gate idt[256];
@@ -108,12 +110,14 @@ static void handle_machine_check(const struct trap_frame *frame)
 
 static bool fix_up(struct trap_frame *frame)
 {
-    struct cpu *cpu = this_cpu();
-    if (frame->vector != TRAP_GP || !cpu->fixup)
+    if (frame->vector != TRAP_GP)
         return false;
-    frame->rip = cpu->fixup;
-    cpu->fixup = 0;
-    return true;
+    for (const struct fixup *row = fixups_start; row < fixups_end; row++)
+        if ((uintptr_t)&row->rip + (uint64_t)row->rip == frame->rip) {
+            frame->rip = (uintptr_t)&row->resume + (uint64_t)row->resume;
+            return true;
+        }
+    return false;
 }
 
 void trap_handle(struct trap_frame *frame)
@@ -126,24 +130,4 @@ void trap_handle(struct trap_frame *frame)
         handle_machine_check(frame);
     else if (!fix_up(frame))
         panic_trap(frame);
-}
-
-// A machine check between may look at MSRs itself: what was expected before is expected after.
-bool rdmsr_safe(uint32_t index, uint64_t *value)
-{
-    uint64_t outer = this_cpu()->fixup;
-    *value = 0;
-    this_cpu()->fixup = (uintptr_t)rdmsr_fixup;
-    bool exists = rdmsr_attempt(index, value);
-    this_cpu()->fixup = outer;
-    return exists;
-}
-
-bool wrmsr_safe(uint32_t index, uint64_t value)
-{
-    uint64_t outer = this_cpu()->fixup;
-    this_cpu()->fixup = (uintptr_t)wrmsr_fixup;
-    bool accepted = wrmsr_attempt(index, value);
-    this_cpu()->fixup = outer;
-    return accepted;
 }

@@ -1,39 +1,22 @@
 // The board's construction, its wiring, and the few ways into it that are not bus accesses. Called
-// while a VM is built, then by the loop of vCPU 0 (ticks) and by the console.
+// while a VM is built, then by the console, and for a state that is saved or loaded.
 #include "drivers/virt/board.h"
 
+#include "drivers/virt/board_pci.h"
+#include "lib/string.h"
 #include "vm/platform.h"
-
-// An ISA interrupt reaches both controllers; the guest masks the one that it does not use. Inputs
-// behind those are the I/O APIC's alone.
-static void set_isa_irq(void *controller, unsigned irq, bool level)
-{
-    struct board *board = controller;
-    if (irq < ISA_IRQS)
-        vpic_set(&board->pic, irq, level);
-    vioapic_set(&board->ioapic, irq == IRQ_PIT ? GSI_PIT : irq, level);
-}
-
-static struct irq_line isa_irq(struct board *board, unsigned irq)
-{
-    return (struct irq_line){.set = set_isa_irq, .controller = board, .input = irq};
-}
-
-static void add_device(struct board *board, struct vdev *device)
-{
-    board->device[board->device_count++] = device;
-}
 
 static void init_uarts(struct board *board, struct vm *vm)
 {
     static const char *const names[BOARD_UARTS] = {"COM1", "COM2"};
     static const uint8_t irqs[BOARD_UARTS] = {IRQ_COM1, IRQ_COM2};
-    board->uart_count = vm->config.uart2 ? 2 : 1;
+    board->uart_count = vm->traits.uart2 ? 2 : 1;
     for (unsigned i = 0; i < board->uart_count; i++) {
         struct vuart *uart = &board->uart[i];
-        vuart_init(uart, names[i], vm, i);
-        uart->irq = isa_irq(board, irqs[i]);
-        add_device(board, &uart->device);
+        board_plug(board, vm, &uart->device, &vuart_class);
+        uart->device.name = names[i];
+        uart->port = i;
+        board_connect(board, &uart->irq, irqs[i]);
     }
 }
 
@@ -47,63 +30,54 @@ static void set_memory_number(struct vrtc *rtc, unsigned at, unsigned bytes, uin
 // What firmware looks for in the clock's memory.
 static void init_rtc(struct board *board, struct vm *vm)
 {
-    uint64_t low = MIN(vm->config.memory, LOW_MEMORY_END);
+    uint64_t low = MIN(vm->traits.memory, vm_low_memory_end(&vm->traits));
     uint64_t extended = low - MIN(low, BIT(20)), above_16m = low - MIN(low, BIT(24));
     struct vrtc *rtc = &board->rtc;
-    vrtc_init(rtc, vm);
-    rtc->irq = isa_irq(board, IRQ_RTC);
+    board_plug(board, vm, &rtc->device, &vrtc_class);
+    board_connect(board, &rtc->irq, IRQ_RTC);
     set_memory_number(rtc, CMOS_BASE_MEMORY, 2, 640);
     set_memory_number(rtc, CMOS_EXTENDED_MEMORY, 2, extended >> 10);
     set_memory_number(rtc, CMOS_EXTENDED_AGAIN, 2, extended >> 10);
     set_memory_number(rtc, CMOS_MEMORY_16M, 2, above_16m >> 16);
-    set_memory_number(rtc, CMOS_MEMORY_4G, 3, (vm->config.memory - low) >> 16);
+    set_memory_number(rtc, CMOS_MEMORY_4G, 3, (vm->traits.memory - low) >> 16);
     set_memory_number(rtc, CMOS_CPUS, 1, vm->vcpu_count ? vm->vcpu_count - 1 : 0);
 }
 
 static status_t init_test_devices(struct board *board, struct vm *vm, uint8_t *memory,
                                   struct explanation *why)
 {
-    vtestdev_init(&board->testdev, vm, memory);
-    vfwcfg_init(&board->fwcfg, vm);
-    vpcitest_init(&board->pci_test);
+    board_plug(board, vm, &board->testdev.device, &vtestdev_class);
+    board_plug(board, vm, &board->testmem.device, &vtestmem_class);
+    board_plug(board, vm, &board->pci_test.device, &vpcitest_class);
+    board->testmem.bytes = memory;
     for (unsigned i = 0; i < VIOAPIC_PINS; i++)
         if (i != IRQ_CASCADE)
-            board->testdev.line[i] = isa_irq(board, i);
-    add_device(board, &board->testdev.device);
-    add_device(board, &board->testdev.memory);
-    add_device(board, &board->fwcfg.device);
-    add_device(board, &board->pci_test.device);
-    status_t status = vpci_add(&board->pci, PCI_TEST_SLOT, &board->pci_test.function, why);
-    if (status == STATUS_OK)
-        status = bus_insert(&vm->mmio, MMIO_TEST, MMIO_TEST_LENGTH, &board->testdev.memory, why);
+            board_connect(board, &board->testdev.line[i], i);
+    status_t status =
+        board_add_function(board, PCI_TEST_SLOT, &board->pci_test.function, NULL, why);
     return status != STATUS_OK
                ? status
-               : bus_insert_part(&vm->mmio, PCI_MMIO_START, PCI_MMIO_END - PCI_MMIO_START + 1, 0,
-                                 &board->pci.device, why);
+               : bus_insert(&vm->mmio, MMIO_TEST, MMIO_TEST_LENGTH, &board->testmem.device, why);
 }
 
 static void init_devices(struct board *board, struct vm *vm)
 {
-    vpic_init(&board->pic, vm);
-    vioapic_init(&board->ioapic, vm);
+    board_plug(board, vm, &board->pic.device, &vpic_class);
+    board_plug(board, vm, &board->ioapic.device, &vioapic_class);
     init_uarts(board, vm);
-    vpit_init(&board->pit, vm);
-    board->pit.irq = isa_irq(board, IRQ_PIT);
-    board->pit.irq.level = true; // it rests high; only the next rise is news
-    vpm_init(&board->pm, vm);
-    board->pm.sci = isa_irq(board, IRQ_SCI);
+    board_plug(board, vm, &board->pit.device, &vpit_class);
+    board_connect(board, &board->pit.irq, IRQ_PIT);
+    board_plug(board, vm, &board->pm.device, &vpm_class);
+    board_connect(board, &board->pm.sci, IRQ_SCI);
     init_rtc(board, vm);
-    vi8042_init(&board->keyboard_controller, vm);
-    board->keyboard_controller.keyboard_irq = isa_irq(board, IRQ_KEYBOARD);
-    board->keyboard_controller.mouse_irq = isa_irq(board, IRQ_MOUSE);
-    vpci_init(&board->pci, vm);
-    vchipset_init(&board->chipset, vm);
-    add_device(board, &board->pit.device);
-    add_device(board, &board->pm.device);
-    add_device(board, &board->rtc.device);
-    add_device(board, &board->keyboard_controller.device);
-    add_device(board, &board->pci.device);
-    add_device(board, &board->chipset.device);
+    board_plug(board, vm, &board->keyboard_controller.device, &vi8042_class);
+    board_connect(board, &board->keyboard_controller.keyboard_irq, IRQ_KEYBOARD);
+    board_connect(board, &board->keyboard_controller.mouse_irq, IRQ_MOUSE);
+    board_plug(board, vm, &board->pci.device, &vpci_class);
+    board_plug(board, vm, &board->chipset.device, &vchipset_class);
+    board_plug(board, vm, &board->generation.device, &vgenid_class);
+    if (vm->traits.firmware || vm->traits.testdev)
+        board_plug(board, vm, &board->fwcfg.device, &vfwcfg_class);
 }
 
 struct claim {
@@ -117,7 +91,7 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
 {
     struct vdev *chipset = &board->chipset.device;
     struct vdev *keyboard = &board->keyboard_controller.device;
-    bool for_tests = vm->config.testdev;
+    bool for_tests = vm->traits.testdev, for_firmware = for_tests || vm->traits.firmware;
     struct vdev *testdev = for_tests ? &board->testdev.device : NULL;
     const struct claim claims[] = {
         {PORT_PIC_MASTER, 2, 0, &board->pic.device},
@@ -130,7 +104,6 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
         {PORT_RTC, 4, PORT_RTC, &board->rtc.device},
         {PORT_PM1_EVENT, VPM_LENGTH, PORT_PM1_EVENT, &board->pm.device},
         {PORT_PCI_ADDRESS, 8, 0, &board->pci.device},
-        {PORT_PCI_WINDOW, 0x4000, 0, for_tests ? &board->pci.device : NULL},
         {PORT_DMA1, 16, 0, chipset},
         {PORT_DMA_PAGE, 16, 0, chipset},
         {PORT_SYSTEM_A, 1, 0, chipset},
@@ -138,11 +111,14 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
         {PORT_DELAY, 1, 0, chipset},
         {PORT_TEST_DATA, 4, 0, testdev},
         {PORT_PAGE_FLUSH, 4, 0, testdev},
-        {PORT_TEST_ALIAS, 4, 0, testdev},
+        {PORT_TEST_ALIAS, 1, 0, testdev}, // a wider access is split here
+        {PORT_DEBUG, 1, 0, for_tests ? &board->uart[0].device : NULL},
+        {PORT_DEBUG + 1, 2, 0, testdev},
+        {PORT_DIRTY_LOG, 4, 0, testdev},
         {PORT_TEST_LINES, VIOAPIC_PINS, 0, testdev},
         {PORT_DEBUG_EXIT, 4, 0, testdev},
         {PORT_SHUTDOWN, 1, 0, testdev},
-        {PORT_FW_CFG, 2, PORT_FW_CFG, for_tests ? &board->fwcfg.device : NULL},
+        {PORT_FW_CFG, VFWCFG_PORTS, PORT_FW_CFG, for_firmware ? &board->fwcfg.device : NULL},
         {PORT_COM1, VUART_PORTS, PORT_COM1, &board->uart[0].device},
         {PORT_COM2, VUART_PORTS, PORT_COM2, board->uart_count > 1 ? &board->uart[1].device : NULL},
     };
@@ -158,46 +134,99 @@ static status_t claim_ports(struct board *board, struct vm *vm, struct explanati
     return STATUS_OK;
 }
 
-status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
+// It takes the writes to all of the ROM.
+static status_t init_flash(struct board *board, struct vm *vm, uint64_t size,
+                           struct explanation *why)
+{
+    const struct gmem_rom *rom = &vm->memory.rom;
+    board_plug(board, vm, &board->flash.device, &vflash_class);
+    board->flash.size = size;
+    return bus_insert(&vm->mmio, rom->start.value, rom->size, &board->flash.device, why);
+}
+
+status_t board_build(struct board *board, struct vm *vm, const struct board_parts *parts,
                      struct explanation *why)
 {
-    *board = (struct board){.uart_count = 0};
+    *board = (struct board){.next_slot = PCI_FIRST_SLOT,
+                            .next_port = PORT_PCI_PLACES + 0x1000, // test functions are below
+                            .next_memory = PCI_MMIO_START};
     vm->board = board;
     vm->ports.name = "ports";
     vm->mmio.name = "MMIO";
-    atomic_store(&vm->device_deadline, NEVER);
+    vm->deadlines = (struct deadlines){.first = NEVER};
     init_devices(board, vm);
     status_t status =
-        vm->config.testdev ? init_test_devices(board, vm, test_memory, why) : STATUS_OK;
-    add_device(board, &board->pic.device);
-    add_device(board, &board->ioapic.device);
+        vm->traits.testdev ? init_test_devices(board, vm, parts->test_memory, why) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = board_add_virtio(board, vm, parts, why);
     if (status == STATUS_OK)
         status = claim_ports(board, vm, why);
     if (status == STATUS_OK)
         status = bus_insert(&vm->mmio, MMIO_IOAPIC, MMIO_IOAPIC_LENGTH, &board->ioapic.device, why);
+    if (status == STATUS_OK)
+        status = bus_insert(&vm->mmio, MMIO_GENERATION, PAGE_SIZE, &board->generation.device, why);
+    if (status == STATUS_OK && !vm->traits.firmware)
+        status = bus_insert_part(&vm->mmio, PCI_ECAM, PCI_ECAM_LENGTH, 0, &board->pci.device, why);
+    if (status == STATUS_OK && parts->flash)
+        status = init_flash(board, vm, parts->flash, why);
     if (status != STATUS_OK)
         return status;
-    bus_freeze(&vm->ports);
-    bus_freeze(&vm->mmio);
+    board_count_lines(board);
+    bus_index(&vm->ports);
+    bus_index(&vm->mmio);
     vm->irqchip = (struct vm_irqchip){.pic_pending = vpic_pending,
                                       .pic_acknowledge = vpic_acknowledge,
+                                      .pic_line = vpic_line,
                                       .pic = &board->pic,
                                       .ioapic_eoi = vioapic_eoi,
                                       .ioapic = &board->ioapic};
     return STATUS_OK;
 }
 
-void board_tick(struct vm *vm, uint64_t now)
+size_t board_save(struct vm *vm, uint8_t *to, size_t room)
 {
     struct board *board = vm->board;
-    if (now < atomic_load(&vm->device_deadline))
-        return;
-    // NEVER first: a device that another CPU accesses meanwhile lowers it, before or after its tick
-    // here.
-    atomic_store(&vm->device_deadline, NEVER);
+    size_t used = 0;
     for (unsigned i = 0; i < board->device_count; i++)
-        if (board->device[i]->tick)
-            vm_lower_deadline(vm, vdev_tick(board->device[i], now));
+        used += vdev_save(board->device[i], used < room ? to + used : NULL, room - MIN(room, used));
+    return used;
+}
+
+static status_t load_devices(struct board *board, struct section_input input, bool commit,
+                             struct explanation *why)
+{
+    for (unsigned i = 0; i < board->device_count; i++) {
+        status_t status = vdev_load(board->device[i], &input, commit, why);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return input.left == 0
+               ? STATUS_OK
+               : explain(why, STATUS_INVALID, "%zu bytes behind the last device", input.left);
+}
+
+status_t board_load(struct vm *vm, const uint8_t *from, size_t length, struct explanation *why)
+{
+    struct board *board = vm->board;
+    struct section_input input = {from, length};
+    status_t status = load_devices(board, input, false, why);
+    if (status == STATUS_OK)
+        status = load_devices(board, input, true, why);
+    if (status != STATUS_OK)
+        return status;
+    board_count_lines(board);
+    for (unsigned i = 0; i < board->device_count; i++)
+        vdev_loaded(board->device[i]);
+    return STATUS_OK;
+}
+
+// The virtio device at the end of a line, or NULL.
+static struct virtio_console *virtio_line(struct vm *vm, enum vm_line line)
+{
+    struct board *board = vm->board;
+    if (line == LINE_VIRTIO && vm->traits.virtio_console)
+        return &board->console;
+    return line == LINE_AGENT && vm->traits.guest_agent ? &board->agent : NULL;
 }
 
 bool board_uart_receive(struct vm *vm, unsigned port, unsigned byte)
@@ -206,12 +235,51 @@ bool board_uart_receive(struct vm *vm, unsigned port, unsigned byte)
     return port < board->uart_count && vuart_receive(&board->uart[port], byte);
 }
 
-bool board_uart_room(struct vm *vm)
+static size_t uart_receive_all(struct vm *vm, unsigned port, const uint8_t *bytes, size_t length)
+{
+    size_t done = 0;
+    while (done < length && board_uart_receive(vm, port, bytes[done]))
+        done++;
+    return done;
+}
+
+size_t board_receive(struct vm *vm, enum vm_line line, const uint8_t *bytes, size_t length)
+{
+    struct virtio_console *console = virtio_line(vm, line);
+    if (line == LINE_COM1 || line == LINE_COM2)
+        return uart_receive_all(vm, line, bytes, length);
+    return console ? virtio_console_receive(console, bytes, length) : 0;
+}
+
+bool board_line_is_open(struct vm *vm, enum vm_line line)
+{
+    const struct board *board = vm->board;
+    struct virtio_console *console = virtio_line(vm, line);
+    return console ? virtio_console_is_open(console) : line < board->uart_count;
+}
+
+void board_resize(struct vm *vm, uint16_t columns, uint16_t rows)
+{
+    if (virtio_line(vm, LINE_VIRTIO))
+        virtio_console_resize(virtio_line(vm, LINE_VIRTIO), columns, rows);
+}
+
+bool board_flush(struct vm *vm, bool runs)
 {
     struct board *board = vm->board;
     bool is_out = true;
     for (unsigned i = 0; i < board->uart_count; i++)
-        is_out = vuart_room(&board->uart[i]) && is_out;
+        is_out = vuart_flush(&board->uart[i]) && is_out;
+    for (enum vm_line line = LINE_VIRTIO; line < VM_CONSOLES; line++) {
+        struct virtio_console *console = virtio_line(vm, line);
+        if (!console)
+            continue;
+        virtio_console_flush(console);
+        if (!runs)
+            vdev_tick(&console->virtio.device, 0);
+        // What an agent says last nobody waits for.
+        is_out = (line == LINE_AGENT || virtio_console_is_idle(console)) && is_out;
+    }
     return is_out;
 }
 
@@ -219,4 +287,21 @@ bool board_power_button(struct vm *vm)
 {
     struct board *board = vm->board;
     return vpm_power_button(&board->pm);
+}
+
+void board_renew_generation(struct vm *vm, const struct uuid *generation)
+{
+    struct board *board = vm->board;
+    spin_lock(&board->generation.device.lock);
+    vm->generation = *generation;
+    vdev_unlock(&board->generation.device);
+    vpm_raise_event(&board->pm, GPE_GENERATION);
+}
+
+bool board_set_balloon(struct vm *vm, uint64_t bytes)
+{
+    struct board *board = vm->board;
+    if (vm->traits.balloon != BALLOON_OFF)
+        virtio_balloon_set(&board->balloon, bytes);
+    return vm->traits.balloon != BALLOON_OFF;
 }

@@ -3,63 +3,49 @@
 // through the VM's buses, its irqchip, and the functions below.
 #pragma once
 
-#include "vm/vm.h"
+#include "drivers/virt/board_wiring.h"
 
-#include "drivers/virt/vchipset.h"
-#include "drivers/virt/vfwcfg.h"
-#include "drivers/virt/vi8042.h"
-#include "drivers/virt/vioapic.h"
-#include "drivers/virt/vpci.h"
-#include "drivers/virt/vpcitest.h"
-#include "drivers/virt/vpic.h"
-#include "drivers/virt/vpit.h"
-#include "drivers/virt/vpm.h"
-#include "drivers/virt/vrtc.h"
-#include "drivers/virt/vtestdev.h"
-#include "drivers/virt/vuart.h"
-
-#define BOARD_UARTS   2 // COM2 only if the configuration says so
-#define BOARD_DEVICES 16
-
-struct board {
-    struct vpic pic;
-    struct vioapic ioapic;
-    struct vpit pit;
-    struct vpm pm;
-    struct vrtc rtc;
-    struct vi8042 keyboard_controller;
-    struct vpci pci;
-    struct vchipset chipset;
-    struct vtestdev testdev; // this and the next two only if the configuration has test devices
-    struct vfwcfg fwcfg;
-    struct vpcitest pci_test;
-    struct vuart uart[BOARD_UARTS];
-    unsigned uart_count;
-    unsigned device_count;
-    struct vdev *device[BOARD_DEVICES]; // all of them
-};
-
-// Builds the board that vm->config asks for: inserts its devices on vm->ports and vm->mmio, freezes
-// both, fills vm->irqchip, vm->board and vm->device_deadline. `board` is memory of the caller's
-// that lives as long as the VM, and so is `test_memory`, MMIO_TEST_LENGTH bytes of zeros, which
-// only the test devices need. vm->host and vm->config must be set. Any result but STATUS_OK is
-// explained.
-MUST_CHECK status_t board_build(struct board *board, struct vm *vm, uint8_t *test_memory,
+// Builds the board that vm->traits and `parts` ask for: inserts its devices on vm->ports and
+// vm->mmio, fills vm->irqchip, vm->board and vm->deadlines. `board` lives as long as the VM.
+// vm->host, vm->traits and vm->vcpu_count must be set. Any result but STATUS_OK is explained.
+MUST_CHECK status_t board_build(struct board *board, struct vm *vm, const struct board_parts *parts,
                                 struct explanation *why);
 
-// Lets the devices do what is due at `now` (VM time) and sets vm->device_deadline anew. Any CPU may
-// call it; cheap when nothing is due.
-void board_tick(struct vm *vm, uint64_t now);
+// The state of all devices, one section after another (vdev_save()), to `to` if it fits in `room`
+// bytes. Returns the length in any case. No vCPU of the VM runs meanwhile.
+size_t board_save(struct vm *vm, uint8_t *to, size_t room);
+
+// Makes the state of a board with the same devices this one's. It is not trusted: one that is not
+// whole, or has a value that no device could have, is explained and changes nothing.
+MUST_CHECK status_t board_load(struct vm *vm, const uint8_t *from, size_t length,
+                               struct explanation *why);
+
+// Bytes for the guest from one of its lines. Returns how many it took: none if it has no such line,
+// or nobody reads there. Offer the others again.
+size_t board_receive(struct vm *vm, enum vm_line line, const uint8_t *bytes, size_t length);
+
+// Whether the guest has that line, and somebody reads there: of a serial port, always.
+bool board_line_is_open(struct vm *vm, enum vm_line line);
+
+// The size of the terminal on the virtio console, if there is one, in characters.
+void board_resize(struct vm *vm, uint16_t columns, uint16_t rows);
 
 // Input for the guest's serial port `port` (0 to 3), a byte or VUART_BREAK, which Linux takes as
 // the SysRq key. False: there is no such port or its FIFO is full; offer it again after the guest
 // has read.
 MUST_CHECK bool board_uart_receive(struct vm *vm, unsigned port, unsigned byte);
 
-// Console output has room again: ports that were refused by vm->host->console_write() go on. True:
-// all that the guest wrote is out.
-bool board_uart_room(struct vm *vm);
+// A line has room again: what a port holds goes there, and the guest goes on. What does not run any
+// more does no work itself: that is done here, a piece a call. True: no port holds anything.
+bool board_flush(struct vm *vm, bool runs);
+
+// The guest is to have so many bytes of its memory. False: the VM has no balloon.
+MUST_CHECK bool board_set_balloon(struct vm *vm, uint64_t bytes);
 
 // The operator presses the power button: an ACPI guest shuts itself down. False: the guest has not
 // enabled the button's event, so nothing will happen.
 bool board_power_button(struct vm *vm);
+
+// The VM goes on from an older state, as a copy perhaps of one that goes on too: it has this
+// generation ID from now on, and its guest is told.
+void board_renew_generation(struct vm *vm, const struct uuid *generation);

@@ -1,4 +1,5 @@
-// What the interrupt controllers of a board hold. Called by the monitor's `info irq`.
+// What the devices of a board hold. Called by the monitor's `info irq`, `info pci` and
+// `info qtree`.
 
 #include "drivers/virt/board_report.h"
 
@@ -39,4 +40,58 @@ void board_report_irq(struct printer *to, struct vm *vm)
     const struct board *board = vm->board;
     report_pic(to, &board->pic);
     report_ioapic(to, &board->ioapic);
+}
+
+void board_report_devices(struct printer *to, struct vm *vm)
+{
+    const struct board *board = vm->board;
+    for (unsigned i = 0; i < board->device_count; i++) {
+        const struct vdev *device = board->device[i];
+        print_to(to, "dev: %s, \"%s\"\n", device->class->name, device->name);
+        fields_print(device->class->fields, device, to);
+    }
+}
+
+static void report_region(struct printer *to, const struct vpci_function *function, unsigned region)
+{
+    uint32_t mask = function->writable[VPCI_BASE + region], size = mask & -mask;
+    uint32_t base = function->value[VPCI_BASE + region];
+    if (!size)
+        return;
+    print_to(to, "      BAR%u: %s at %#x [%#x]%s.\n", region,
+             base & VPCI_BASE_IO ? "I/O" : "32 bit memory", base & mask, (base & mask) + size - 1,
+             function->placed[region] ? "" : ", not decoded");
+}
+
+static void report_function(struct printer *to, unsigned slot, const struct vpci_function *function)
+{
+    const uint32_t *value = function->value;
+    print_to(to, "  Bus  0, device %3u, function 0:\n", slot);
+    print_to(to, "    Class %04x: PCI device %04x:%04x\n", value[VPCI_CLASS] >> 16,
+             value[VPCI_ID] & 0xffff, value[VPCI_ID] >> 16);
+    if (value[VPCI_SUBSYSTEM])
+        print_to(to, "      PCI subsystem %04x:%04x\n", value[VPCI_SUBSYSTEM] & 0xffff,
+                 value[VPCI_SUBSYSTEM] >> 16);
+    if (value[VPCI_INTERRUPT] >> 8)
+        print_to(to, "      IRQ %u, pin A\n", value[VPCI_INTERRUPT] & 0xff);
+    for (unsigned i = 0; i < VPCI_REGIONS; i++)
+        report_region(to, function, i);
+    if (function->device)
+        print_to(to, "      id \"%s\"\n", function->device->name);
+}
+
+void board_report_pci(struct printer *to, struct vm *vm)
+{
+    const struct board *board = vm->board;
+    for (unsigned slot = 0; slot < VPCI_SLOTS; slot++)
+        if (board->pci.slot[slot])
+            report_function(to, slot, board->pci.slot[slot]);
+}
+
+bool board_report_balloon(struct vm *vm, struct balloon_report *report)
+{
+    struct board *board = vm->board;
+    if (vm->traits.balloon != BALLOON_OFF)
+        *report = virtio_balloon_report(&board->balloon);
+    return vm->traits.balloon != BALLOON_OFF;
 }

@@ -2,7 +2,7 @@
 // around a loop is exact. Each figure is the whole loop's, so the loop's own two or three
 // instructions are in it. Prints `cost NAME VALUE`.
 
-#include "tests/bench/choice.h"
+#include "tests/bench/costs.h"
 #include "tests/guests/lib/guest.h"
 
 #define BATCHES                                                                                    \
@@ -22,7 +22,10 @@
 #define LVT_TSC_DEADLINE   (2U << 17)
 #define VECTOR             0x80
 #define PORT_ELCR          0x4d0
+#define PORT_COM1          0x3f8
 #define PORT_NOTHING       0x2f40
+#define PORT_PM_TIMER      0x608
+#define MMIO_NOTHING       ((uint8_t *)0xd0000000)
 
 // The loop's body is one statement of assembly; operands are set up before it.
 #define MEASURE(name, ...)                                                                         \
@@ -38,11 +41,9 @@
         say("cost %s %lu\n", name, (unsigned long)(least / ROUNDS));                               \
     } while (0)
 
-extern volatile unsigned seen;
 volatile unsigned seen;
 
-// Takes the interrupt with an EOI and nothing else: trap_handlers[] would measure the guest.
-__attribute__((naked)) static void take(void)
+__attribute__((naked)) void take(void)
 {
     __asm__ volatile("push %rax\n\tpush %rcx\n\tpush %rdx\n\t"
                      "incl seen(%rip)\n\t"
@@ -55,7 +56,7 @@ struct __attribute__((packed)) idt_pointer {
     uint64_t base;
 };
 
-static void install(uint8_t vector, void (*handler)(void))
+void install(uint8_t vector, void (*handler)(void))
 {
     struct idt_pointer idt;
     __asm__ volatile("sidt %0" : "=m"(idt));
@@ -75,7 +76,10 @@ static void instructions(void)
     MEASURE("vmcall", __asm__ volatile("vmcall" : "=a"(a) : "a"(0x7fff)));
     MEASURE("io_device", (void)in8(PORT_ELCR));
     MEASURE("io_device_out", out8(PORT_ELCR, 0));
+    MEASURE("com1_out", out8(PORT_COM1, '\n'));
     MEASURE("io_unclaimed", (void)in32(PORT_NOTHING));
+    MEASURE("pm_timer", (void)in32(PORT_PM_TIMER));
+    MEASURE("mmio_unclaimed", (void)*(volatile uint8_t *)MMIO_NOTHING);
     MEASURE("rd_tsc_adjust", __asm__ volatile("rdmsr" : "=a"(a), "=d"(d) : "c"(MSR_TSC_ADJUST)));
     MEASURE("wr_tsc_adjust", __asm__ volatile("wrmsr" : : "c"(MSR_TSC_ADJUST), "a"(0), "d"(0)));
     __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
@@ -116,12 +120,85 @@ static void interrupts(void)
     say("interrupts taken: %u\n", seen);
 }
 
+// Repetitions on what is not there, on a device, and under a breakpoint, where each element is
+// checked anew. The longest of their exits stands in Corbel's own table.
+static void strings(void)
+{
+    static uint8_t ram[4096];
+#define REPEAT(instruction, from, to)                                                              \
+    __asm__ volatile("rep " instruction                                                            \
+                     : "=c"(count), "=S"(source), "=D"(target)                                     \
+                     : "0"(4096UL), "1"(from), "2"(to), "a"(0), "d"(PORT_NOTHING)                  \
+                     : "memory")
+    uint64_t count;
+    const uint8_t *source;
+    uint8_t *target;
+    for (unsigned armed = 0; armed < 2; armed++) {
+        REPEAT("movsb", MMIO_NOTHING, MMIO_NOTHING + 0x10001);
+        REPEAT("stosb", MMIO_NOTHING, MMIO_NOTHING);
+        REPEAT("movsb", ram, MMIO_NOTHING);
+        REPEAT("stosb", ram, (uint8_t *)MMIO_IOAPIC);
+        REPEAT("insb", ram, ram);
+        REPEAT("outsb", ram, ram);
+        __asm__ volatile("mov %0, %%dr0; mov %1, %%dr7" : : "r"(ram), "r"(0x20401UL)); // one write
+    }
+    __asm__ volatile("mov %0, %%dr7" : : "r"(0x400UL));
+}
+
+// How long after its time a TSC deadline's handler runs: asleep till then, or computing. One that
+// runs before it would cost more than can be.
+extern volatile uint64_t taken_at;
+volatile uint64_t taken_at;
+
+__attribute__((naked)) static void take_time(void)
+{
+    __asm__ volatile("push %rax\n\tpush %rcx\n\tpush %rdx\n\t"
+                     "rdtsc\n\tmov %eax, taken_at(%rip)\n\tmov %edx, 4 + taken_at(%rip)\n\t"
+                     "mov $0x80b, %ecx\n\txor %eax, %eax\n\txor %edx, %edx\n\twrmsr\n\t"
+                     "pop %rdx\n\tpop %rcx\n\tpop %rax\n\tiretq");
+}
+
+static void measure_lateness(const char *name, bool sleeps)
+{
+    uint64_t late[ROUNDS], most = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t deadline = read_tsc() + 20000 + 37 * i;
+        taken_at = 0;
+        write_msr(MSR_TSC_DEADLINE, deadline);
+        if (sleeps)
+            __asm__ volatile("sti; hlt; cli");
+        else
+            __asm__ volatile("sti; 1: cmpl $0, taken_at(%%rip); je 1b; cli" : : : "memory");
+        late[i] = taken_at - deadline;
+        most = late[i] > 1UL << 32 ? late[i] : most; // early
+    }
+    for (unsigned i = 1; i < ROUNDS; i++) // sorted
+        for (unsigned k = i; k > 0 && late[k] < late[k - 1]; k--) {
+            uint64_t greater = late[k - 1];
+            late[k - 1] = late[k];
+            late[k] = greater;
+        }
+    say("cost %s %lu\n", name, (unsigned long)(most ? most : late[ROUNDS / 2]));
+}
+
+static void deadlines(void)
+{
+    install(VECTOR, take_time);
+    measure_lateness("deadline_late", true);
+    measure_lateness("deadline_late_busy", false);
+}
+
 void guest_main(uint32_t magic, uint64_t information)
 {
     (void)magic;
     (void)information;
+    out8(PORT_PIC_MASTER + 1, 0xff); // the PIT runs
     instructions();
     interrupts();
     choice_measure();
+    deadlines();
+    disk_measure();
+    net_measure();
+    strings();
     guest_power_off();
 }

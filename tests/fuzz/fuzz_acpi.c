@@ -4,30 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/host/acpi.h"
+#include "drivers/host/acpi/acpi.h"
+#include "tests/fuzz/require.h"
 
 #define MEMORY_BASE 0x100000U
 
-struct machine {
+struct memory {
     const uint8_t *bytes;
     size_t size;
 };
 
 static struct acpi_info info;
 
-static void check(bool promise)
-{
-    if (!promise)
-        abort();
-}
-
 static const void *map(void *context, uint64_t physical, uint64_t length)
 {
-    const struct machine *machine = context;
-    if (physical < MEMORY_BASE || physical - MEMORY_BASE > machine->size ||
-        length > machine->size - (physical - MEMORY_BASE))
+    const struct memory *memory = context;
+    if (physical < MEMORY_BASE || physical - MEMORY_BASE > memory->size ||
+        length > memory->size - (physical - MEMORY_BASE))
         return NULL;
-    return machine->bytes + (physical - MEMORY_BASE);
+    return memory->bytes + (physical - MEMORY_BASE);
 }
 
 // Checksums are mostly right: the fuzzer's work is behind them. What is a table is known by its
@@ -70,19 +65,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *bytes = malloc(size - 36 + 1);
     memcpy(bytes, data + 36, size - 36);
     mend_tables(bytes, size - 36);
-    struct machine machine = {bytes, size - 36};
-    status_t status = acpi_parse(&info, rsdp, rsdp_size, map, &machine);
+    struct memory memory = {bytes, size - 36};
+    status_t status = acpi_parse(&info, rsdp, rsdp_size, map, &memory);
     free(bytes);
 
-    check(status == info.notes.status);
-    check(info.cpu_count <= ACPI_CPUS_MAX && info.ioapic_count <= ACPI_IOAPICS_MAX);
-    check(info.override_count <= ACPI_OVERRIDES_MAX);
+    require(status == info.notes.status);
+    require(info.cpu_count <= ACPI_CPUS_MAX && info.ioapic_count <= ACPI_IOAPICS_MAX);
+    require(info.override_count <= ACPI_OVERRIDES_MAX);
     for (uint32_t i = 0; i < info.cpu_count; i++) {
         for (uint32_t j = 0; j < i; j++)
-            check(info.apic_ids[i] != info.apic_ids[j]);
+            require(info.apic_ids[i] != info.apic_ids[j]);
     }
-    check(info.s5.pm1a <= 7 && info.s5.pm1b <= 7);
-    check(info.pm1a_control.space != ACPI_IO || info.pm1a_control.address <= 0xffff);
+    require(info.s5.pm1a <= 7 && info.s5.pm1b <= 7);
+    require(info.pm1a_control.space != ACPI_IO || info.pm1a_control.address <= 0xffff);
     for (uint8_t irq = 0; irq < 16; irq++)
         (void)acpi_isa_route(&info, irq);
     return 0;

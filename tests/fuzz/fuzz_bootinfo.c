@@ -4,25 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/bootinfo.h"
-#include "boot/options.h"
+#include "boot/info/bootinfo.h"
+#include "boot/info/options.h"
+#include "tests/fuzz/require.h"
 
 static struct boot_info info;
-
-static void check(bool promise)
-{
-    if (!promise)
-        abort();
-}
 
 static void check_memory(void)
 {
     for (uint32_t i = 0; i < info.memory_count; i++) {
         const struct memory_range *range = &info.memory[i];
-        check(range->start < range->end);
-        check(i == 0 || info.memory[i - 1].end <= range->start);
+        require(range->start < range->end);
+        require(i == 0 || info.memory[i - 1].end <= range->start);
         if (range->type == MEMORY_USABLE)
-            check(is_aligned(range->start, 4096) && is_aligned(range->end, 4096));
+            require(is_aligned(range->start, 4096) && is_aligned(range->end, 4096));
     }
 }
 
@@ -30,10 +25,10 @@ static void check_modules(void)
 {
     for (uint32_t i = 0; i < info.module_count; i++) {
         const struct boot_module *module = &info.modules[i];
-        check(bootinfo_is_usable(&info, module->start, module->end));
-        check(bootinfo_find_module(&info, module->name) == module);
+        require(bootinfo_is_usable(&info, module->start, module->end));
+        require(bootinfo_find_module(&info, module->name) == module);
         for (uint32_t j = 0; j < i; j++)
-            check(module->start >= info.modules[j].end || module->end <= info.modules[j].start);
+            require(module->start >= info.modules[j].end || module->end <= info.modules[j].start);
     }
 }
 
@@ -50,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     status_t status = bootinfo_parse(&info, bytes, size);
     free(bytes);
-    check(status == info.notes.status);
-    check(status != STATUS_OK || bootinfo_usable_bytes(&info) > 0);
+    require(status == info.notes.status);
+    require(status != STATUS_OK || info.memory_count > 0);
     check_memory();
     check_modules();
 
@@ -59,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct notes notes;
     notes_init(&notes);
     options_parse(&options, info.cmdline, &notes);
-    check(strnlen(options.features, OPTIONS_FEATURES_MAX) < OPTIONS_FEATURES_MAX);
-    check(notes.status == STATUS_OK);
+    require(strnlen(options.features, OPTIONS_FEATURES_MAX) < OPTIONS_FEATURES_MAX);
+    require(notes.status == STATUS_OK);
     return 0;
 }

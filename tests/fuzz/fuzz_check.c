@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tests/unit/vmcs_image.h"
-#include "vmx/fields.h"
+#include "vmx/policy/fields.h"
 
 struct lines {
     struct printer printer;
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct vmx_raw *const cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake,
                                                  &kvm_host};
-    typedef void start_state(struct vmcs_image *, const struct vmx_choice *);
+    typedef void start_state(struct vmcs_image *, const struct vmcs_config *);
     static start_state *const start[] = {image_long_mode, image_protected_mode, image_pae,
                                          image_real_mode, image_virtual_8086};
     static struct vmcs_image image;
@@ -44,9 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & 0x80) // a CPU with every control
         for (unsigned word = 0; word < CONTROL_WORDS; word++)
             cpu.control[word].may = UINT32_MAX;
-    struct vmx_choice choice;
-    choice_make(&choice, &cpu, choice_default(), 0);
-    start[data[1] % ARRAY_LENGTH(start)](&image, &choice);
+    struct vmcs_config config;
+    vmcs_config_make(&config, &cpu, vmcs_config_default(), 0);
+    start[data[1] % ARRAY_LENGTH(start)](&image, &config);
 
     for (size_t at = 2; at + 9 <= size; at += 9) {
         uint64_t value;

@@ -1,4 +1,4 @@
-// vm/decode.c against libzydis on any bytes: the first byte chooses the mode.
+// vm/emulate/decode.c against libzydis on any bytes: the first byte chooses the mode.
 
 #include <stdio.h>
 #include <stdlib.h>

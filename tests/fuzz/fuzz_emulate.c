@@ -1,5 +1,5 @@
-// vm/emulate.c with any state, memory and instruction. The input is that state, then RAM from 0
-// upwards. Its laws:
+// vm/emulate/emulate.c with any state, memory and instruction. The input is that state, then RAM
+// from 0 upwards. Its laws:
 //   a fault or a stop has changed nothing but CR2, save whole iterations of a string instruction;
 //   accessed and dirty flags apart, that holds for RAM too, and devices have seen no write;
 //   an instruction that is done has a length, and what it changed is marked.
@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "tests/unit/emulate.h"
-#include "vm/decode.h"
-#include "vm/linear.h"
+#include "vm/emulate/decode.h"
+#include "vm/emulate/linear.h"
 #include "vm/vm.h"
+#include "tests/ram.h"
 
 #define RAM_SIZE 0x6000
 #define TABLES   0x4000 // identity-mapped, 2 MiB pages, unless the input says otherwise
@@ -196,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         identity_tables();
     if (size > sizeof(input))
         memcpy(ram, data + sizeof(input), MIN(size - sizeof(input), TABLES));
-    vm.memory = (struct gmem){.count = 1, .region[0] = {gpa(0), RAM_SIZE, ram}};
+    ram_is(&vm.memory, ram, RAM_SIZE);
     set_state(&input);
     uint64_t at = vcpu.rip + (code_bits(&vcpu) == 64 ? 0 : vcpu.segment[CS].base);
     if (at < RAM_SIZE - sizeof(input.code))

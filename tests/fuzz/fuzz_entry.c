@@ -1,20 +1,21 @@
 // That no guest can make a VM entry fail: from any state that the VM-entry checker accepts, any
 // exit with any facts that a CPU can report, and whatever then waits for the vCPU, leads to a state
 // that it accepts again. With the state at power-on, which the checker has seen, that is a proof by
-// induction as far as the fuzzer reaches. What vmx/state.c and vmx/requests.c write, image_of()
-// writes here.
+// induction as far as the fuzzer reaches. What vmx/state.c and vmx/requests.c do, vmcs_state.c
+// does here.
 //
-// The input: which state to start from, the exit, changes of single fields (kept while the checker
-// accepts the state), the guest's memory.
+// The input: which CPU, which state to start from, the exit, changes of single fields (kept while
+// the checker accepts the state), the guest's memory or what tasks.c makes it of.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/tasks.h"
+#include "tests/fuzz/vmcs_state.h"
 #include "tests/fuzz/world.h"
-#include "tests/unit/vmcs_image.h"
-#include "vm/cr.h"
-#include "vmx/fields.h"
+#include "vm/cpu/cr.h"
+#include "vmx/policy/fields.h"
 
 #define RAM_SIZE 0x8000
 
@@ -25,18 +26,14 @@ struct input {
     uint64_t gpr[16];
 };
 
-struct __attribute__((packed)) change {
-    uint8_t field;
-    uint64_t value;
-};
-
 static struct vm vm;
 static struct vcpu vcpu;
 static struct lapic_page lapic_page;
 static uint8_t fpu_image[4096] __attribute__((aligned(64)));
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static struct vmx_capabilities cpu;
-static struct vmx_choice choice;
+static struct vmcs_config configs[3]; // the rule; without virtual NMIs; with interrupts by the CPU
+static const struct vmcs_config *config;
 static struct vmcs_image image;
 
 // ---- the checker ----
@@ -65,86 +62,6 @@ static bool is_accepted(bool is_told)
     return check.violations == 0;
 }
 
-// ---- between the VMCS and struct vcpu ----
-
-static void vcpu_of(const struct input *in)
-{
-    const uint64_t *v = image.value;
-    for (unsigned i = 0; i < SEGMENTS; i++)
-        vcpu.segment[i] = (struct segment){.selector = (uint16_t)v[VMCS_GUEST_SELECTOR(i)],
-                                           .limit = (uint32_t)v[VMCS_GUEST_LIMIT(i)],
-                                           .access = (uint32_t)v[VMCS_GUEST_ACCESS_RIGHTS(i)],
-                                           .base = v[VMCS_GUEST_BASE(i)]};
-    vcpu.gdtr =
-        (struct table_register){v[VMCS_GUEST_GDTR_BASE], (uint32_t)v[VMCS_GUEST_GDTR_LIMIT]};
-    vcpu.idtr =
-        (struct table_register){v[VMCS_GUEST_IDTR_BASE], (uint32_t)v[VMCS_GUEST_IDTR_LIMIT]};
-    vcpu.cpl = FIELD_GET(AR_DPL, vcpu.segment[SS].access);
-    // Of the bits that are ours the guest may have written either value.
-    vcpu.cr0 = v[VMCS_GUEST_CR0] & ~(in->shadow & 4 ? CR0_NE : 0);
-    vcpu.cr0 |= (in->shadow & 1 ? CR0_CD : 0) | ((in->shadow & 3) == 3 ? CR0_NW : 0);
-    vcpu.cr4 = v[VMCS_GUEST_CR4] & ~(CR4_VMXE | (in->shadow & 8 ? CR4_MCE : 0));
-    vcpu.cr3 = v[VMCS_GUEST_CR3];
-    vcpu.efer = v[VMCS_GUEST_EFER];
-    vcpu.rip = v[VMCS_GUEST_RIP];
-    vcpu.rflags = v[VMCS_GUEST_RFLAGS];
-    vcpu.interruptibility = v[VMCS_GUEST_INTERRUPTIBILITY];
-    vcpu.dr7 = v[VMCS_GUEST_DR7];
-    vcpu.debugctl = v[VMCS_GUEST_DEBUGCTL];
-    vcpu.pending_debug = v[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS];
-    vcpu.sysenter_cs = v[VMCS_GUEST_SYSENTER_CS];
-    vcpu.sysenter_esp = v[VMCS_GUEST_SYSENTER_ESP];
-    vcpu.sysenter_eip = v[VMCS_GUEST_SYSENTER_EIP];
-    vcpu.pat = v[VMCS_GUEST_PAT];
-    for (unsigned i = 0; i < 4; i++)
-        vcpu.pdpte[i] = v[VMCS_GUEST_PDPTE_0 + 2 * i];
-    vcpu_mirror_cr4(&vcpu);
-}
-
-static void image_of_segments(void)
-{
-    uint64_t *v = image.value;
-    const struct segment *segment = vcpu.segment;
-    for (unsigned i = 0; i < SEGMENTS; i++)
-        image_segment(&image, i, segment[i].selector, segment[i].base, segment[i].limit,
-                      segment[i].access);
-    v[VMCS_GUEST_GDTR_BASE] = vcpu.gdtr.base;
-    v[VMCS_GUEST_GDTR_LIMIT] = vcpu.gdtr.limit;
-    v[VMCS_GUEST_IDTR_BASE] = vcpu.idtr.base;
-    v[VMCS_GUEST_IDTR_LIMIT] = vcpu.idtr.limit;
-}
-
-static void image_of(void)
-{
-    uint64_t *v = image.value;
-    const struct entry_plan *plan = &vcpu.events.plan;
-    image_of_segments();
-    v[VMCS_GUEST_CR0] = (vcpu.cr0 & ~(CR0_CD | CR0_NW)) | CR0_NE | CR0_ET;
-    v[VMCS_GUEST_CR4] = vcpu.cr4 | CR4_VMXE | CR4_MCE;
-    v[VMCS_GUEST_CR3] = vcpu.cr3;
-    v[VMCS_GUEST_EFER] = vcpu.efer;
-    v[VMCS_ENTRY_CONTROLS] =
-        choice.word[WORD_VMENTRY] | (vcpu.efer & EFER_LMA ? VMENTRY_IA32E_GUEST : 0);
-    v[VMCS_GUEST_RIP] = vcpu.rip;
-    v[VMCS_GUEST_RFLAGS] = vcpu.rflags;
-    v[VMCS_GUEST_INTERRUPTIBILITY] = vcpu.interruptibility;
-    v[VMCS_GUEST_DR7] = vcpu.dr7;
-    v[VMCS_GUEST_DEBUGCTL] = vcpu.debugctl;
-    v[VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS] = vcpu.pending_debug;
-    v[VMCS_GUEST_SYSENTER_CS] = vcpu.sysenter_cs;
-    v[VMCS_GUEST_SYSENTER_ESP] = vcpu.sysenter_esp;
-    v[VMCS_GUEST_SYSENTER_EIP] = vcpu.sysenter_eip;
-    v[VMCS_GUEST_PAT] = vcpu.pat;
-    for (unsigned i = 0; i < 4; i++)
-        v[VMCS_GUEST_PDPTE_0 + 2 * i] = vcpu.pdpte[i];
-    v[VMCS_ENTRY_INTERRUPTION_INFORMATION] = plan->inject.info;
-    v[VMCS_ENTRY_EXCEPTION_ERROR_CODE] = plan->inject.error;
-    v[VMCS_ENTRY_INSTRUCTION_LENGTH] = plan->inject.length;
-    v[VMCS_PRIMARY_CONTROLS] = choice.word[WORD_PRIMARY] |
-                               (plan->interrupt_window ? PRIMARY_INTERRUPT_WINDOW_EXITING : 0) |
-                               (plan->nmi_window ? PRIMARY_NMI_WINDOW_EXITING : 0);
-}
-
 // ---- the world ----
 
 static void kick(struct vcpu *target)
@@ -158,17 +75,30 @@ static bool memory_fault(struct vcpu *of, gpa_t at, uint64_t qualification)
     return true;
 }
 
-static const struct vm_host host = {.kick = kick, .memory_fault = memory_fault};
+static uint64_t wall_clock(struct vm *of)
+{
+    (void)of;
+    return 1700000000;
+}
+
+static const struct vm_host host = {
+    .kick = kick, .memory_fault = memory_fault, .wall_clock = wall_clock};
 
 static void build(void)
 {
     world_build(&vm, &vcpu, &host, ram, RAM_SIZE);
-    bus_freeze(&vm.ports);
-    bus_freeze(&vm.mmio);
+    bus_index(&vm.ports);
+    bus_index(&vm.mmio);
     cpu = decoded(&bochs_skylake);
     cpu.cr4.may |= cr4_guest_allowed(&vm); // CPUID has told of these, and of LA57
     cpu.raw.linear_bits = 57;
-    choice_make(&choice, &cpu, choice_default(), 0);
+    uint32_t all = vmcs_config_default(), delivery = FEATURE(FEATURE_VIRTUAL_INTERRUPTS);
+    vmcs_config_make(&configs[0], &cpu, all & ~delivery, 0);
+    vmcs_config_make(&configs[1], &cpu, all & ~(delivery | FEATURE(FEATURE_VIRTUAL_NMIS)), 0);
+    vmcs_config_make(&configs[2], &cpu, all, 0);
+    if (vmcs_config_uses(&configs[1], FEATURE_VIRTUAL_NMIS) ||
+        !vmcs_config_uses(&configs[2], FEATURE_VIRTUAL_INTERRUPTS))
+        abort();
 }
 
 // ---- the state before ----
@@ -187,20 +117,48 @@ static bool is_guest_state(uint32_t field)
     return (field >> 10 & 3) == 2;
 }
 
-static const uint8_t *change_fields(const uint8_t *data, size_t *size, unsigned count)
+static void try_field(uint32_t field, uint64_t value)
 {
-    struct change change;
-    for (; count && *size >= sizeof(change); count--) {
-        memcpy(&change, data, sizeof(change));
-        data += sizeof(change);
-        *size -= sizeof(change);
-        uint32_t field = fields_table[change.field % fields_count].encoding;
-        uint64_t was = image.value[field];
-        image.value[field] = change.value & (UINT64_MAX >> (64 - 4 * fields_digits(field)));
-        if (!is_guest_state(field) || !is_accepted(false) || !is_reachable())
-            image.value[field] = was;
+    uint64_t was = image.value[field];
+    image.value[field] = value & (UINT64_MAX >> (64 - 4 * fields_digits(field)));
+    if (!is_guest_state(field) || !is_accepted(false) || !is_reachable())
+        image.value[field] = was;
+}
+
+static void change_fields(struct bytes *bytes, unsigned count)
+{
+    for (; count && bytes->size > 0; count--) {
+        unsigned which = (unsigned)bytes_take(bytes, 1);
+        try_field(fields_table[which % fields_count].encoding, bytes_take(bytes, 8));
     }
-    return data;
+}
+
+// Single steps in the shadow of STI or MOV SS: three fields that must agree.
+static void start_stepping(uint8_t shape)
+{
+    if (shape & 0x20)
+        try_field(VMCS_GUEST_RFLAGS, image.value[VMCS_GUEST_RFLAGS] | RFLAGS_TF | RFLAGS_IF);
+    if (shape & 0x20)
+        try_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
+    if (shape & 0x40)
+        try_field(VMCS_GUEST_INTERRUPTIBILITY, shape & 0x80 ? BLOCKING_BY_STI : BLOCKING_BY_MOV_SS);
+}
+
+// Back is the exit qualification of a task switch.
+static uint64_t start_with_tasks(struct bytes *bytes)
+{
+    bool pae = image.value[VMCS_GUEST_CR4] & CR4_PAE;
+    uint64_t qualification = tasks_build(ram, bytes, pae);
+    try_field(VMCS_GUEST_GDTR_BASE, TASKS_GDT);
+    try_field(VMCS_GUEST_BASE(TR), TASKS_OLD);
+    try_field(VMCS_GUEST_SELECTOR(TR), 8);
+    if (qualification & BIT(31)) // JMP and gates; paging is no matter of these
+        try_field(VMCS_GUEST_CR0, image.value[VMCS_GUEST_CR0] | CR0_PG);
+    try_field(VMCS_GUEST_CR4, image.value[VMCS_GUEST_CR4] | CR4_PSE);
+    try_field(VMCS_GUEST_CR3, TASKS_DIRECTORY);
+    for (uint32_t at = VMCS_GUEST_PDPTE_0; at <= VMCS_GUEST_PDPTE_3 && pae; at += 2)
+        try_field(at, TASKS_PAE_TABLE | 1);
+    return qualification;
 }
 
 // ---- the facts that a CPU can report ----
@@ -233,12 +191,14 @@ static uint32_t event_information(uint8_t type, uint8_t vector)
     }
 }
 
-// Instructions that fault in user code before they exit.
+// Instructions that fault in user code before they exit, and task switches where there are none.
 static bool can_exit(uint32_t reason)
 {
     switch (reason) {
     case EXIT_TRIPLE_FAULT: // ends the VM
         return false;
+    case EXIT_TASK_SWITCH:
+        return (vcpu.cr0 & CR0_PE) && !(vcpu.efer & EFER_LMA);
     case EXIT_CR_ACCESS:
     case EXIT_HLT:
     case EXIT_INVD:
@@ -273,6 +233,13 @@ static void shape_exit(struct exit *exit, const struct input *in)
     exit->interruption_info = event_information(2 + in->event_type % 4, in->vector);
     if ((exit->interruption_info & EVENT_TYPE) == EVENT_SOFTWARE_INTERRUPT << 8)
         exit->interruption_info = EVENT_VALID | EVENT_EXCEPTION << 8 | 1;
+    if (exit->reason == EXIT_EXCEPTION_NMI &&
+        (exit->interruption_info & EVENT_VECTOR) == VECTOR_MC && (in->waits & 0x10))
+        vcpu.error = (struct mce_error){exit->random | 1, exit->linear.value, exit->physical};
+    // A debug exception's exit takes what was pending; Bochs leaves it set.
+    if (exit->reason == EXIT_EXCEPTION_NMI &&
+        (exit->interruption_info & EVENT_VECTOR) == VECTOR_DB && !(in->shadow & 16))
+        vcpu.pending_debug = 0;
 }
 
 // ---- vmx/run.c ----
@@ -322,24 +289,40 @@ static bool handle(const struct exit *exit)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+// What waits for it meanwhile is served before the entry.
+static void serve(const struct input *in)
 {
-    typedef void start_state(struct vmcs_image *, const struct vmx_choice *);
-    static start_state *const start[] = {image_long_mode, image_protected_mode, image_pae,
-                                         image_real_mode, image_virtual_8086};
-    struct input in;
-    if (size < sizeof(in))
-        return 0;
-    if (!vm.host)
-        build();
-    memcpy(&in, data, sizeof(in));
-    data += sizeof(in), size -= sizeof(in);
-    start[in.start % ARRAY_LENGTH(start)](&image, &choice);
+    if (in->waits & 1)
+        vcpu_send_nmi(&vcpu);
+    if (in->waits & 2)
+        lapic_post(&vcpu, in->posted, in->waits & 0x20);
+    if (in->waits & 4)
+        vcpu_send_init(&vcpu);
+    if (in->waits & 8)
+        mce_post(&vcpu, gpa((uint64_t)in->posted << 12));
+    vcpu_take_requests(&vcpu, vcpu.requests);
+    if (!vmcs_config_uses(config, FEATURE_VIRTUAL_INTERRUPTS)) {
+        event_choose(&vcpu);
+        return;
+    }
+    uint32_t status = 0;
+    lapic_hand_over(&vcpu, &status);
+    event_choose_other(&vcpu);
+}
+
+static void start(const struct input *in)
+{
+    typedef void start_state(struct vmcs_image *, const struct vmcs_config *);
+    static start_state *const states[] = {image_long_mode, image_protected_mode, image_pae,
+                                          image_real_mode, image_virtual_8086};
+    config = &configs[in->start / 8 % ARRAY_LENGTH(configs)];
+    states[in->start % 8 % ARRAY_LENGTH(states)](&image, config);
     image.value[VMCS_GUEST_CR4] |= CR4_MCE;
     image.value[VMCS_GUEST_GDTR_LIMIT] = 0xffff;
-    data = change_fields(data, &size, in.changes % 16);
-    memset(ram, 0, sizeof(ram));
-    memcpy(ram, data, MIN(size, sizeof(ram)));
+    image.value[VMCS_APIC_ACCESS_ADDRESS] = 0x7000;
+    if (vmcs_config_uses(config, FEATURE_VIRTUAL_INTERRUPTS))
+        image.value[VMCS_SECONDARY_CONTROLS] |=
+            vmcs_config_apic(config, true, in->start & 0x40, true);
 
     memset(&vcpu, 0, sizeof(vcpu));
     vcpu.vm = &vm;
@@ -347,25 +330,46 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&lapic_page, 0, sizeof(lapic_page));
     lapic_init(&vcpu, &lapic_page);
     vcpu_reset(&vcpu, false);
-    memcpy(vcpu.gpr, in.gpr, sizeof(vcpu.gpr));
-    vcpu.events.has_virtual_nmi = true;
-    vcpu_of(&in);
+    lapic_set(&vcpu.lapic, LAPIC_SVR, 0x1ff);
+    memcpy(vcpu.gpr, in->gpr, sizeof(vcpu.gpr));
+    vcpu.events.has_virtual_nmi = vmcs_config_uses(config, FEATURE_VIRTUAL_NMIS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in;
+    if (size < sizeof(in))
+        return 0;
+    if (!vm.host)
+        build();
+    struct bytes bytes = bytes_of(data, size);
+    memcpy(&in, data, sizeof(in));
+    bytes.data += sizeof(in), bytes.size -= sizeof(in);
+    memset(ram, 0, sizeof(ram));
+    start(&in);
+    if (in.start & 0x80) {
+        in.exit.qualification = start_with_tasks(&bytes);
+        in.exit.idt_info = (uint32_t)bytes_take(&bytes, 1);
+        in.event_type = (uint8_t)bytes_take(&bytes, 1);
+        in.reason = EXIT_TASK_SWITCH;
+    }
+    if (in.waits & 0x40)
+        try_field(VMCS_GUEST_RFLAGS, image.value[VMCS_GUEST_RFLAGS] | RFLAGS_IF);
+    start_stepping(in.shadow);
+    change_fields(&bytes, in.changes % 16);
+    if (!(in.start & 0x80))
+        memcpy(ram, bytes.data, MIN(bytes.size, sizeof(ram)));
+
+    vmcs_state_fetch(&vcpu, &image, in.shadow);
     vcpu.requests = vcpu.dirty = 0;
-    image_of();
+    vmcs_state_write(&image, &vcpu, config);
     if (!is_accepted(true)) // it must be the same state
         abort();
     shape_exit(&in.exit, &in);
     if (!can_exit(in.exit.reason) || !handle(&in.exit))
         return 0;
-
-    if (in.waits & 1)
-        event_queue_nmi(&vcpu);
-    if (in.waits & 2)
-        lapic_post(&vcpu, in.posted, false);
-    if (in.waits & 4)
-        vcpu_take_requests(&vcpu, REQUEST_INIT);
-    event_choose(&vcpu);
-    image_of();
+    serve(&in);
+    vmcs_state_write(&image, &vcpu, config);
     if (is_accepted(true))
         return 0;
     fprintf(stderr, "fuzz_entry.c: refused after %s\n", exit_table[in.exit.reason].name);

@@ -1,6 +1,7 @@
-// mm/ept.c against a flat model: sampled pages, each with the translation that the operations so
-// far give it. The input is a list of operations of 8 bytes.
+// mm/tables/page_table.c, with the format of EPT, against a flat model: sampled pages, each with
+// the translation that the operations so far give it. The input is a list of operations of 8 bytes.
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "tests/unit/ept_memory.h"
@@ -51,10 +52,11 @@ static void apply(struct model *model, const struct operation *operation, uint64
     }
 }
 
-static void compare(const struct model *model, struct ept_memory *memory, const struct ept *ept)
+static void compare(const struct model *model, struct ept_memory *memory,
+                    const struct page_table *ept)
 {
     for (unsigned i = 0; i < SAMPLES; i++) {
-        struct translation now = memory_walk(memory, ept_pointer(ept), model->guest[i]);
+        struct translation now = memory_walk(memory, ept_pointer(ept, true), model->guest[i]);
         uint64_t flags = now.flags & ~(EPT_ACCESSED | EPT_DIRTY);
         if (flags == model->page[i].flags && (flags == 0 || now.host == model->page[i].host))
             continue;
@@ -65,10 +67,9 @@ static void compare(const struct model *model, struct ept_memory *memory, const 
     }
 }
 
-static void run(struct model *model, struct ept *ept, const struct operation *operation)
+static void run(struct model *model, struct page_table *ept, const struct operation *operation)
 {
-    static const uint64_t all_flags[] = {EPT_RAM, EPT_ROM, EPT_READ | EPT_MEMORY_UC,
-                                         EPT_WRITE | EPT_MEMORY_WB};
+    static const uint64_t all_flags[] = {EPT_RAM, EPT_ROM, EPT_READ, EPT_RIGHTS};
     uint64_t flags = all_flags[operation->flags % 4];
     uint64_t guest = region[operation->region % REGIONS] + operation->first % 2048 * PAGE_SIZE;
     uint64_t size = operation->count % 2048 * PAGE_SIZE;
@@ -76,26 +77,25 @@ static void run(struct model *model, struct ept *ept, const struct operation *op
         size += PAGE_1G;
     // Host addresses that now and then run on from each other, so that merging has something to do.
     uint64_t host = operation->host & 1 ? guest : (uint64_t)operation->host << 20;
-    status_t status;
+    unsigned level = operation->flags & 1 ? 3 : 2;
+    bool done = true; // the pool is large enough for these regions
     switch (operation->kind % 4) {
     case 0:
-        status = ept_map(ept, gpa(guest), hpa(host), size, flags);
+        done = page_table_map(ept, guest, host, size, flags);
         break;
     case 1:
-        status = ept_unmap(ept, gpa(guest), size);
+        done = page_table_change(ept, guest, size, 0, 0);
         break;
     case 2:
-        status = ept_protect(ept, gpa(guest), size, flags & EPT_RIGHTS);
+        done = page_table_change(ept, guest, size, ~EPT_RIGHTS, flags & EPT_RIGHTS);
         break;
     default:
-        status = ept_merge(ept, gpa(align_down(guest, operation->flags & 1 ? PAGE_1G : PAGE_2M)),
-                           operation->flags & 1 ? PAGE_1G : PAGE_2M);
+        (void)page_table_merge(ept, guest, level);
         break;
     }
-    if (status == STATUS_OK)
-        apply(model, operation, guest, size, host, flags);
-    else if (status == STATUS_NO_MEMORY)
-        abort(); // the pool is large enough for these regions
+    if (!done)
+        abort();
+    apply(model, operation, guest, size, host, flags);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -108,10 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memory = memory_new();
     if (size < 1)
         return 0;
-    struct ept ept;
-    struct ept_features features = {
-        .pages_1g = data[0] & 1, .accessed_dirty = true, .physical_bits = 46};
-    if (ept_init(&ept, &memory->source, features) != STATUS_OK)
+    struct page_table ept;
+    if (!page_table_init(&ept, EPT_FORMAT, 2 + data[0] % 2, &memory->source))
         abort();
     begin_model(&model);
 
@@ -128,10 +126,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (old.page[i].flags != 0 && (old.page[i].flags & ~model.page[i].flags & EPT_RIGHTS))
                 abort();
         if (operation.flags & 0x80)
-            ept_reclaim(&ept);
+            page_table_reclaim(&ept);
     }
-    ept_destroy(&ept);
-    if (memory->out != 0 || ept.tables != 0)
+    page_table_destroy(&ept, UINT_MAX);
+    if (memory->out != 0)
         abort();
     return 0;
 }

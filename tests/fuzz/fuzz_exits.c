@@ -1,20 +1,23 @@
 // The whole exit table: the input bytes are the reason, the facts, the vCPU's state and the guest's
 // memory. Asserts the laws: a verdict is valid; a fault or a stop has changed nothing but CR2; user
 // code cannot stop its VM; a handler changes only groups of state that were fetched, and asks for
-// each at most once.
+// each at most once. A second vCPU is there to be named; it does not run.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/on_device.h"
 #include "tests/fuzz/world.h"
 
 #define RAM_SIZE     0x8000
+#define DEVICE       UINT64_C(0xfec00000)
 #define ALWAYS_VALID (STATE_TSC | STATE_XCR0)
 
 static struct vm vm;
 static struct vcpu vcpu, truth, before;
-static struct lapic_page lapic_page;
+static struct lapic_page lapic_page, other_page;
+static struct vcpu other, other_before; // whom messages and hypercalls may name
 static uint8_t fpu_image[4096] __attribute__((aligned(64)));
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 static uint8_t ram_before[RAM_SIZE];
@@ -64,15 +67,17 @@ static bool device_access(struct vdev *device, struct access *access)
     return access->offset != 3;
 }
 
-static struct vdev device = {.name = "fuzz", .access = device_access};
+static const struct vdev_class class = {.access = device_access};
+static struct vdev device = {.name = "fuzz", .class = &class};
 
 static void build(void)
 {
     world_build(&vm, &vcpu, &host, ram, RAM_SIZE);
+    vm.vcpu[vm.vcpu_count++] = &other;
     require(bus_insert(&vm.ports, 0x100, 16, &device, NULL) == STATUS_OK);
-    require(bus_insert(&vm.mmio, 0xfec00000, 0x1000, &device, NULL) == STATUS_OK);
-    bus_freeze(&vm.ports);
-    bus_freeze(&vm.mmio);
+    require(bus_insert(&vm.mmio, DEVICE, 0x1000, &device, NULL) == STATUS_OK);
+    bus_index(&vm.ports);
+    bus_index(&vm.mmio);
 }
 
 // ---- groups of state ----
@@ -142,6 +147,7 @@ static bool is_unchanged(const struct range *allowed, size_t count, bool memory_
         memcpy((uint8_t *)&expected + allowed[i].offset, (uint8_t *)&vcpu + allowed[i].offset,
                allowed[i].size);
     return memcmp(&expected, &vcpu, sizeof(vcpu)) == 0 &&
+           (allowed || memcmp(&other_before, &other, sizeof(other)) == 0) &&
            (!memory_too || memcmp(ram, ram_before, sizeof(ram)) == 0);
 }
 
@@ -162,16 +168,72 @@ struct input {
     uint64_t pdpte[4];
 };
 
-enum { SMALL_ADDRESSES = 1, REAL_MODE = 2, FLAT = 4, LONG_MODE = 8, HAS_BREAKPOINTS = 16 };
+enum {
+    SMALL_ADDRESSES = 1,
+    REAL_MODE = 2,
+    FLAT = 4,
+    LONG_MODE = 8,
+    HAS_BREAKPOINTS = 16,
+    ON_DEVICE = 32, // an instruction of a list, on the device
+    KNOWN = 64,     // an MSR or a hypercall that exists
+};
 
-static void shape(const struct input *in)
+static void put_on_device(struct input *in)
 {
-    memset(&truth, 0, sizeof(truth));
-    vcpu = truth;
-    vcpu.vm = &vm;
-    vcpu.fpu = fpu_image;
-    lapic_init(&vcpu, &lapic_page);
-    vcpu_reset(&vcpu, false);
+    const uint8_t *code = on_device[in->rip % ARRAY_LENGTH(on_device)];
+    uint8_t *at = ram + (truth.rip = 0x1000), modrm = (uint8_t)(in->gpr[0] >> 16 & 0x38);
+    memcpy(at, code + 1, code[0]);
+    if (code[0] < 3 || code[1] != 0x0f)
+        at[code[0]] = modrm;
+    for (unsigned i = 0; i < 16; i++)
+        truth.gpr[i] = DEVICE + (in->gpr[i] & 0x7f8);
+    truth.gpr[RCX] &= 0xff;
+    truth.rflags &= ~RFLAGS_VM;
+    truth.cr0 = (truth.cr0 | CR0_PE) & ~CR0_PG;
+    truth.efer &= ~EFER_LMA;
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        truth.segment[i] =
+            (struct segment){.limit = UINT32_MAX, .access = i == CS ? 0xc09b : 0xc093};
+    in->reason = EXIT_EPT_VIOLATION;
+    in->exit.physical = gpa(truth.gpr[RAX]);
+    in->exit.linear = gva(truth.gpr[RAX]);
+    in->exit.qualification = BIT(8) | BIT(7) | (in->exit.qualification & 3); // the access itself
+    in->exit.idt_info = 0;
+}
+
+static void choose_known(const struct input *in)
+{
+    const struct msr_row *row = msr_rows;
+    for (unsigned i = in->gpr[RCX] & 0x3f; i > 0 && row->width != UINT32_MAX; i--)
+        row++;
+    truth.gpr[RCX] = row->first + (in->gpr[RCX] >> 8) % (row->width + UINT64_C(1));
+    if (in->reason % EXIT_REASONS == EXIT_VMCALL) {
+        static const uint8_t numbers[] = {10, 11, 5, 9}; // send IPI, yield, kick, none
+        truth.gpr[RAX] = numbers[in->gpr[RAX] & 3];
+        truth.gpr[RBX] = in->gpr[RBX] & 7;
+        truth.gpr[RCX] = in->gpr[RCX] & 3;
+        truth.gpr[RDX] = in->gpr[RDX] & 1 ? UINT32_MAX - 2 : 0;
+        truth.gpr[RSI] = in->gpr[RSI] & 0x14ff;
+    } else if (in->flags & SMALL_ADDRESSES)
+        truth.gpr[RDX] = 0;
+}
+
+static void prepare(struct vcpu *one, unsigned id, struct lapic_page *page)
+{
+    memset(one, 0, sizeof(*one));
+    one->vm = &vm;
+    one->id = (uint16_t)id;
+    one->apic_id = id;
+    one->fpu = fpu_image;
+    lapic_init(one, page);
+    vcpu_reset(one, false);
+    lapic_virtual_wire(one); // it accepts interrupts
+}
+
+static void shape(struct input *in)
+{
+    prepare(&vcpu, 0, &lapic_page);
+    prepare(&other, 1, &other_page);
     truth = vcpu;
     memcpy(truth.gpr, in->gpr, sizeof(truth.gpr));
     truth.rip = in->rip;
@@ -208,6 +270,10 @@ static void shape(const struct input *in)
     for (unsigned i = 0; i < SEGMENTS && (in->flags & FLAT); i++)
         truth.segment[i] =
             (struct segment){.limit = UINT32_MAX, .access = i == CS ? 0xc09b : 0xc093};
+    if (in->flags & KNOWN)
+        choose_known(in);
+    if (in->flags & ON_DEVICE)
+        put_on_device(in);
     truth.requests = 0;
     truth.dirty = in->flags & HAS_BREAKPOINTS ? STATE_BREAKPOINTS : 0;
     vcpu_mirror_cr4(&truth);
@@ -241,7 +307,7 @@ static void check_unchanged(const struct exit *exit)
     case EXIT_EXCEPTION_NMI:
         require(is_unchanged(blocking, ARRAY_LENGTH(blocking), true));
         break;
-    case EXIT_EPT_VIOLATION: // vm/emulate.c has its own fuzzer
+    case EXIT_EPT_VIOLATION: // vm/emulate/emulate.c has its own fuzzer
         break;
     case EXIT_GDTR_IDTR:
     case EXIT_LDTR_TR:
@@ -251,6 +317,14 @@ static void check_unchanged(const struct exit *exit)
     default:
         require(is_unchanged(NULL, 0, true));
     }
+}
+
+// Stops that a program could have caused by what it did.
+static bool is_programs_fault(const struct exit *exit, verdict_t verdict)
+{
+    return verdict.detail == STOP_BAD_MEMORY || verdict.detail == STOP_UNEMULATED ||
+           (verdict.detail == STOP_TRIPLE_FAULT &&
+            (exit->reason == EXIT_EPT_VIOLATION || exit->reason == EXIT_APIC_ACCESS));
 }
 
 static void check(const struct exit *exit, const struct exit_row *row, verdict_t verdict,
@@ -275,8 +349,8 @@ static void check(const struct exit *exit, const struct exit_row *row, verdict_t
         break;
     case VERDICT_STOP:
         require(verdict.detail > STOP_NONE && verdict.detail < STOP_REASONS);
-        require(truth.cpl < 3 || exit->reason == EXIT_TASK_SWITCH ||
-                (verdict.detail != STOP_BAD_MEMORY && verdict.detail != STOP_UNEMULATED));
+        // At CPL 3 before, and in the task that is switched to.
+        require(truth.cpl < 3 || vcpu.cpl < 3 || !is_programs_fault(exit, verdict));
         check_unchanged(exit);
         break;
     case VERDICT_INVALID:
@@ -297,9 +371,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&in, data, head);
     memset(ram, 0, sizeof(ram));
     memcpy(ram, data + head, MIN(size - head, (size_t)RAM_SIZE));
-    memcpy(ram_before, ram, sizeof(ram));
 
     shape(&in);
+    memcpy(ram_before, ram, sizeof(ram));
     in.exit.reason = in.reason % EXIT_REASONS;
     in.exit.instruction_length = in.exit.instruction_length % 15 + 1;
     in.exit.has_random = in.exit.random & 1;
@@ -326,6 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fetched |= fetched & STATE_SEGMENTS ? STATE_MODE : 0;
         show(fetched);
         before = vcpu;
+        other_before = other;
         verdict = row->handler(&vcpu, &in.exit);
         if (verdict.kind != VERDICT_NEED)
             break;

@@ -2,13 +2,14 @@
 // messages, lines, exceptions, ticks and entries keeps the summaries true, injects only what a VM
 // entry accepts, and ends.
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "drivers/virt/vioapic.h"
+#include "drivers/virt/legacy/vioapic.h"
 #include "lib/panic.h"
+#include "tests/ram.h"
 #include "tests/unit/apic_cpu.h"
 #include "vm/vm.h"
+#include "tests/fuzz/require.h"
 
 #define VCPUS 4
 
@@ -19,28 +20,17 @@ static uint32_t status[VCPUS]; // guest interrupt status
 static struct vioapic ioapic;
 static bool pic_output;
 static uint64_t now;
-
-static void check(bool promise)
-{
-    if (!promise)
-        abort();
-}
-
-void panic(const char *format, ...)
-{
-    (void)format;
-    abort();
-}
+static uint8_t ram[16]; // so small that the vCPUs get into each other's way
 
 static void kick(struct vcpu *vcpu)
 {
-    check(atomic_load(&vcpu->requests) != 0);
+    require(atomic_load(&vcpu->requests) != 0);
 }
 
 static void notify(struct vcpu *vcpu, bool outstanding)
 {
     (void)outstanding;
-    check(atomic_load(&vcpu->lapic.page->posted.control) & POSTED_OUTSTANDING);
+    require(atomic_load(&vcpu->lapic.page->posted.control) & POSTED_OUTSTANDING);
     kick(vcpu);
 }
 
@@ -53,7 +43,7 @@ static bool pic_pending(void *pic)
 static uint8_t pic_acknowledge(void *pic)
 {
     (void)pic;
-    check(pic_output);
+    require(pic_output);
     pic_output = false;
     return 0x20;
 }
@@ -66,10 +56,13 @@ static void build(bool has_virtual_nmi)
     vm.host = &host;
     vm.vcpu_count = VCPUS;
     vm.cpuid.physical_width = 39;
+    ram_is(&vm.memory, ram, sizeof(ram));
+    memset(ram, 0, sizeof(ram));
     vm.cpuid.leaves.count = 1;
-    vm.cpuid.leaves.leaf[0] = (struct cpuid_leaf){.leaf = 1, .ecx = BIT32(21)};
+    // x2APIC, TSC deadline
+    vm.cpuid.leaves.leaf[0] = (struct cpuid_leaf){.leaf = 1, .ecx = BIT32(21) | BIT32(24)};
     clock_init(&vm.clock, 2400000000, 1000);
-    vioapic_init(&ioapic, &vm);
+    vm_plug(&vm, &ioapic.device, &vioapic_class);
     vm.irqchip = (struct vm_irqchip){.pic_pending = pic_pending,
                                      .pic_acknowledge = pic_acknowledge,
                                      .ioapic_eoi = vioapic_eoi,
@@ -93,19 +86,19 @@ static void check_apic(struct vcpu *vcpu)
 {
     struct lapic *lapic = &vcpu->lapic;
     if (lapic->delegate == DELEGATE_CPU) { // what was added is there, and more
-        check(!(lapic->irr_groups & ~vectors_groups(lapic, LAPIC_IRR)));
+        require(!(lapic->irr_groups & ~vectors_groups(lapic, LAPIC_IRR)));
     } else {
-        check(lapic->irr_groups == vectors_groups(lapic, LAPIC_IRR));
-        check(lapic->isr_groups == vectors_groups(lapic, LAPIC_ISR));
-        check(lapic->in_service == vectors_highest(lapic, LAPIC_ISR, lapic->isr_groups));
+        require(lapic->irr_groups == vectors_groups(lapic, LAPIC_IRR));
+        require(lapic->isr_groups == vectors_groups(lapic, LAPIC_ISR));
+        require(lapic->in_service == vectors_highest(lapic, LAPIC_ISR, lapic->isr_groups));
     }
-    check(!(lapic_get(lapic, LAPIC_IRR) & 0xffff) && !(lapic_get(lapic, LAPIC_ISR) & 0xffff));
-    check(lapic_get(lapic, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
+    require(!(lapic_get(lapic, LAPIC_IRR) & 0xffff) && !(lapic_get(lapic, LAPIC_ISR) & 0xffff));
+    require(lapic_get(lapic, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
     uint64_t mode = lapic->base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
-    check(mode != APIC_BASE_X2APIC);
-    check((lapic->tsc_deadline != 0) <= (mode != 0));
+    require(mode != APIC_BASE_X2APIC);
+    require((lapic->tsc_deadline != 0) <= (mode != 0));
     if (!(lapic_get(lapic, LAPIC_SVR) & LAPIC_SVR_ENABLE))
-        check(lapic_get(lapic, LAPIC_LVT_TIMER) & LVT_MASKED);
+        require(lapic_get(lapic, LAPIC_LVT_TIMER) & LVT_MASKED);
 }
 
 static void check_entry(const struct vcpu *vcpu, struct entry_plan plan)
@@ -113,17 +106,20 @@ static void check_entry(const struct vcpu *vcpu, struct entry_plan plan)
     if (!plan.inject.info)
         return;
     enum event_type type = (enum event_type)FIELD_GET(EVENT_TYPE, plan.inject.info);
-    check(plan.inject.info & EVENT_VALID);
-    check(!(plan.inject.info & 0x7ffff000));
+    require(plan.inject.info & EVENT_VALID);
+    require(!(plan.inject.info & 0x7ffff000));
     if (type == EVENT_EXTERNAL)
-        check((vcpu->rflags & RFLAGS_IF) &&
-              !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)));
+        require((vcpu->rflags & RFLAGS_IF) &&
+                !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)));
     if (type == EVENT_NMI)
-        check(!(vcpu->interruptibility & BLOCKING_BY_MOV_SS) &&
-              (!vcpu->events.has_virtual_nmi || !(vcpu->interruptibility & BLOCKING_BY_NMI)));
+        require(!(vcpu->interruptibility & BLOCKING_BY_MOV_SS) &&
+                (!vcpu->events.has_virtual_nmi || !(vcpu->interruptibility & BLOCKING_BY_NMI)));
+    require(!(vcpu->interruptibility & BLOCKING_BY_STI));
+    require(!(vcpu->interruptibility & BLOCKING_BY_MOV_SS) || type == EVENT_SOFTWARE_INTERRUPT ||
+            type == EVENT_PRIVILEGED_EXCEPTION);
     if (plan.inject.info & EVENT_HAS_ERROR)
-        check(type == EVENT_EXCEPTION && (vcpu->cr0 & CR0_PE));
-    check(!plan.nmi_window || vcpu->events.has_virtual_nmi);
+        require(type == EVENT_EXCEPTION && (vcpu->cr0 & CR0_PE));
+    require(!plan.nmi_window || vcpu->events.has_virtual_nmi);
 }
 
 // ---- operations ----
@@ -147,23 +143,23 @@ static void enter(struct vcpu *vcpu, uint16_t flags, bool interrupted)
     event_choose(vcpu);
     struct entry_plan plan = vcpu->events.plan;
     check_entry(vcpu, plan);
-    check(!vcpu->events.pending.info);
+    require(!vcpu->events.pending.info);
     bool called_off = flags & 32;
-    check(event_settle(&vcpu->events, called_off) == (called_off && plan.inject.info));
-    check(vcpu->events.pending.info == (called_off ? plan.inject.info : 0));
+    require(event_settle(&vcpu->events, called_off) == (called_off && plan.inject.info));
+    require(vcpu->events.pending.info == (called_off ? plan.inject.info : 0));
     if (called_off || !plan.inject.info || !interrupted)
         return;
     struct exit exit = {.idt_info = plan.inject.info | EVENT_UNBLOCKING,
                         .idt_error = plan.inject.error,
                         .instruction_length = 2};
     event_take_interrupted(vcpu, &exit);
-    check(vcpu->events.pending.info == plan.inject.info);
+    require(vcpu->events.pending.info == plan.inject.info);
 }
 
 static void check_status(struct vcpu *vcpu)
 {
-    check((status[vcpu->id] & 0xff) == cpu_highest(&vcpu->lapic, LAPIC_IRR));
-    check(status[vcpu->id] >> 8 == cpu_highest(&vcpu->lapic, LAPIC_ISR));
+    require((status[vcpu->id] & 0xff) == cpu_highest(&vcpu->lapic, LAPIC_IRR));
+    require(status[vcpu->id] >> 8 == cpu_highest(&vcpu->lapic, LAPIC_ISR));
 }
 
 // An instruction that the CPU has virtualized.
@@ -202,7 +198,7 @@ static void enter_virtual(struct vcpu *vcpu, uint16_t where, const uint8_t what[
     lapic_hand_over(vcpu, &status[vcpu->id]);
     event_choose_other(vcpu);
     check_entry(vcpu, vcpu->events.plan);
-    check(vcpu->lapic.irr_groups == 0);
+    require(vcpu->lapic.irr_groups == 0);
     check_status(vcpu);
     for (unsigned i = 0; i < 8; i++)
         run_virtual(vcpu, what[i]);
@@ -214,7 +210,7 @@ static void enter_virtual(struct vcpu *vcpu, uint16_t where, const uint8_t what[
     memcpy(&value, what, sizeof(value));
     lapic_set(&vcpu->lapic, offset, x2apic ? value % 16 : value);
     lapic_written(vcpu, offset, now);
-    check(lapic_get(&vcpu->lapic, LAPIC_ID) == (x2apic ? vcpu->apic_id : vcpu->apic_id << 24));
+    require(lapic_get(&vcpu->lapic, LAPIC_ID) == (x2apic ? vcpu->apic_id : vcpu->apic_id << 24));
 }
 
 static void access_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, bool write)
@@ -222,9 +218,9 @@ static void access_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, bool w
     if (write) {
         uint64_t before = vcpu->lapic.base;
         if (!lapic_write_msr(vcpu, index, value, now))
-            check(vcpu->lapic.base == before);
+            require(vcpu->lapic.base == before);
     } else if (lapic_read_msr(vcpu, index, &value, now)) {
-        check(index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || index - 0x800 < 0x100);
+        require(index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || index - 0x800 < 0x100);
     }
 }
 
@@ -232,8 +228,8 @@ static void access_ioapic(uint64_t offset, uint8_t size, uint64_t value, bool wr
 {
     struct access access = {
         .offset = offset, .size = size, .write = write, .value = value & size_mask(size)};
-    check(vdev_access(&ioapic.device, &access));
-    check(!(access.value & ~size_mask(size)));
+    require(vdev_access(&ioapic.device, &access));
+    require(!(access.value & ~size_mask(size)));
 }
 
 static void access_mmio(struct vcpu *vcpu, uint64_t offset, uint8_t size, uint64_t value,
@@ -247,13 +243,53 @@ static void access_mmio(struct vcpu *vcpu, uint64_t offset, uint8_t size, uint64
     if (!lapic_mmio_claims(vcpu, access.offset))
         return;
     lapic_mmio_access(vcpu, &access);
-    check(!(access.value & ~size_mask(size)));
+    require(!(access.value & ~size_mask(size)));
+}
+
+// A level-triggered interrupt from its line to its EOI.
+static void serve_level(struct vcpu *vcpu, unsigned pin, uint8_t vector)
+{
+    lapic_settle(vcpu);
+    access_msr(vcpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | APIC_BASE_ENABLE, true);
+    access_mmio(vcpu, LAPIC_SVR, 4, LAPIC_SVR_ENABLE | 0xff, true);
+    access_ioapic(0x00, 4, 0x11 + 2 * pin, true);
+    access_ioapic(0x10, 4, (uint64_t)vcpu->apic_id << 24, true);
+    access_ioapic(0x00, 4, 0x10 + 2 * pin, true);
+    access_ioapic(0x10, 4, BIT(15) | vector, true);
+    vioapic_set(&ioapic, pin, true);
+    if (lapic_pending(vcpu) >= 0)
+        (void)lapic_take(vcpu);
+    vioapic_set(&ioapic, pin, vector & 1);
+    access_mmio(vcpu, LAPIC_EOI, 4, 0, true);
 }
 
 static void tick(struct vcpu *vcpu)
 {
     lapic_tick(vcpu, now);
-    check(vcpu->lapic.deadline > now);
+    require(vcpu->lapic.deadline > now);
+}
+
+// A local APIC that another's state was loaded into is that one.
+static void replace(struct vcpu *vcpu)
+{
+    static uint8_t was[8 << 10], is[8 << 10];
+    static struct lapic_page page;
+    static struct vcpu other;
+    size_t length = vcpu_save_state(vcpu, was, sizeof(was));
+    struct section_input input = {was, length};
+    require(length <= sizeof(was));
+    memset(&other, 0, sizeof(other));
+    other.vm = &vm;
+    other.id = vcpu->id;
+    other.apic_id = vcpu->apic_id;
+    other.events.has_virtual_nmi = vcpu->events.has_virtual_nmi;
+    lapic_init(&other, &page);
+    require(vcpu_load_state(&other, &input, true, NULL) == STATUS_OK && input.left == 0);
+    vcpu_loaded(&other);
+    check_apic(&other);
+    require(vcpu_save_state(&other, is, sizeof(is)) == length && memcmp(was, is, length) == 0);
+    require(lapic_timer_current(&other, now) == lapic_timer_current(vcpu, now));
+    require(lapic_pending(&other) == lapic_pending(vcpu));
 }
 
 struct operation {
@@ -271,7 +307,7 @@ static void perform(const struct operation *operation)
     uint16_t where = operation->where;
     uint64_t value;
     memcpy(&value, operation->value, sizeof(value));
-    switch (operation->what % 14) {
+    switch (operation->what % 16) {
     case 0:
         access_msr(vcpu, 0x800 + where % 0x100, value, write);
         break;
@@ -298,6 +334,11 @@ static void perform(const struct operation *operation)
         vioapic_set(&ioapic, where % 26, write);
         pic_output |= (where & 0x100) != 0;
         break;
+    case 8: // where it ends its interrupts by memory, which it writes as it likes
+        if (write && !lapic_set_eoi_flag(vcpu, value))
+            require(value % 4 != 1 || value >= sizeof(ram));
+        ram[where % sizeof(ram)] = operation->value[0];
+        break;
     case 9: // a guest in the shutdown state starts again
         if (!event_raise(vcpu, (uint8_t)(where % 32), write, (uint32_t)value))
             vcpu_reset(vcpu, true);
@@ -312,12 +353,18 @@ static void perform(const struct operation *operation)
         lapic_settle(vcpu); // a CPU that may deliver by itself at other times
         enter(vcpu, where, write);
         break;
-    case 12: // no CPU has the APIC of a vCPU that has switched it off: choice_apic()
+    case 12: // no CPU has the APIC of a vCPU that has switched it off: vmcs_config_apic()
         if (lapic_enabled(vcpu) && lapic_accepts(vcpu))
             enter_virtual(vcpu, where, operation->value, write);
         break;
     case 13:
         atomic_store(&vcpu->lapic.posts_notify, write);
+        break;
+    case 14:
+        serve_level(vcpu, where % 24, operation->value[0]);
+        break;
+    case 15:
+        replace(vcpu);
         break;
     }
 }
@@ -342,9 +389,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lapic_set_tpr(&vcpus[i], 0);
         unsigned taken = 0;
         for (int vector; (vector = lapic_pending(&vcpus[i])) >= 0; taken++) {
-            check(vector >= 16 && vector < 256 && taken < 256);
-            check(lapic_take(&vcpus[i]) == vector);
-            check(lapic_pending(&vcpus[i]) < 0 || lapic_pending(&vcpus[i]) >> 4 > vector >> 4);
+            require(vector >= 16 && vector < 256 && taken < 256);
+            require(lapic_take(&vcpus[i]) == vector);
+            require(lapic_pending(&vcpus[i]) < 0 || lapic_pending(&vcpus[i]) >> 4 > vector >> 4);
         }
         check_apic(&vcpus[i]);
     }

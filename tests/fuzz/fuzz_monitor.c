@@ -1,36 +1,32 @@
-// Any bytes typed at a machine of two VMs that print meanwhile: the multiplexer, the line editor,
-// and every command against a machine half whose answers are fixed. Nothing may be written out of
+// Any bytes typed at a guests of two VMs that print meanwhile: the multiplexer, the line editor,
+// and every command against a guests half whose answers are fixed. Nothing may be written out of
 // bounds, a VM that does not exist must not be asked for, and a guest's bytes must not be lost
 // while its console is in focus.
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "drivers/host/log.h"
 #include "monitor/monitor.h"
-#include "monitor/mux.h"
+#include "monitor/mux_messages.h"
 #include "vm/watch.h"
+#include "tests/ram.h"
+#include "tests/fuzz/require.h"
 
 #define VMS       2
 #define RING      256
 #define RAM_BYTES 8192
 
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
+// ---- the guests ----
 
-// ---- the machine ----
-
-static struct machine {
+static struct guest {
+    struct gmem_piece table[TEST_PIECES];
     struct vm vm;
     struct vcpu vcpu;
     struct lapic_page page;
     struct watch watch;
     uint8_t ram[RAM_BYTES];
+    char name[8];
     bool ended, paused, held;
-} machine[VMS];
+} guests[VMS];
 
 static bool has_quit;
 
@@ -39,44 +35,48 @@ static struct monitor_vm get_vm(unsigned slot)
     if (slot >= VMS)
         return (struct monitor_vm){.state = MONITOR_NO_VM};
     return (struct monitor_vm){
-        .state = machine[slot].ended    ? MONITOR_ENDED
-                 : machine[slot].paused ? MONITOR_PAUSED
-                                        : MONITOR_RUNNING,
-        .name = machine[slot].vm.config.name,
-        .vm = machine[slot].ended ? NULL : &machine[slot].vm,
+        .state = guests[slot].ended    ? MONITOR_ENDED
+                 : guests[slot].paused ? MONITOR_PAUSED
+                                       : MONITOR_RUNNING,
+        .name = guests[slot].vm.traits.name,
+        .vm = guests[slot].ended ? NULL : &guests[slot].vm,
     };
 }
 
 static unsigned slot_of(struct vm *vm)
 {
-    return (unsigned)(CONTAINER_OF(vm, struct machine, vm) - machine);
+    return (unsigned)(CONTAINER_OF(vm, struct guest, vm) - guests);
 }
 
 static void require_vm(unsigned slot)
 {
-    require(slot < VMS && !machine[slot].ended);
+    require(slot < VMS && !guests[slot].ended);
 }
 
-static void pause_vm(struct vm *vm)
+static status_t set_paused(struct vm *vm, bool is_paused)
 {
     unsigned slot = slot_of(vm);
     require_vm(slot);
-    require(!machine[slot].paused);
-    machine[slot].paused = true;
+    if (guests[slot].paused == is_paused)
+        return STATUS_INVALID;
+    guests[slot].paused = is_paused;
+    return STATUS_OK;
 }
 
-static void resume_vm(struct vm *vm)
+static status_t pause_vm(struct vm *vm)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
-    require(machine[slot].paused);
-    machine[slot].paused = false;
+    return set_paused(vm, true);
+}
+
+static status_t resume_vm(struct vm *vm)
+{
+    return set_paused(vm, false);
 }
 
 static void kill_vm(unsigned slot)
 {
     require_vm(slot);
-    machine[slot].ended = true;
+    guests[slot].ended = true;
 }
 
 static void reset_vm(struct vm *vm)
@@ -94,10 +94,10 @@ static bool press(struct vm *vm)
 
 static status_t start_vm(unsigned slot, struct explanation *why)
 {
-    require(slot < VMS && machine[slot].ended);
+    require(slot < VMS && guests[slot].ended);
     if (slot == 1)
         return explain(why, STATUS_NO_MEMORY, "no memory");
-    machine[slot].ended = false;
+    guests[slot].ended = false;
     return STATUS_OK;
 }
 
@@ -105,24 +105,36 @@ static void hold(struct vm *vm)
 {
     unsigned slot = slot_of(vm);
     require_vm(slot);
-    require(!machine[slot].held);
-    machine[slot].held = true;
-    machine[slot].vcpu.fetched = STATE_ALL;
+    require(!guests[slot].held);
+    guests[slot].held = true;
+    guests[slot].vcpu.fetched = STATE_ALL;
 }
 
 static void release(struct vm *vm)
 {
     unsigned slot = slot_of(vm);
-    require(machine[slot].held);
-    machine[slot].held = false;
+    require(guests[slot].held);
+    guests[slot].held = false;
 }
 
-static status_t watch(struct vm *vm, bool on)
+static status_t watch(struct vm *vm, const struct watch_filter *filter)
 {
     unsigned slot = slot_of(vm);
     require_vm(slot);
-    machine[slot].vcpu.watch = on ? &machine[slot].watch : NULL;
+    guests[slot].vcpu.watch = filter ? &guests[slot].watch : NULL;
     return STATUS_OK;
+}
+
+static bool set_balloon(struct vm *vm, uint64_t bytes)
+{
+    require(bytes && bytes <= vm->traits.memory);
+    return vm->id == 1;
+}
+
+static bool get_balloon(struct vm *vm, struct monitor_balloon *balloon)
+{
+    memset(balloon, vm->id == 1 ? 0xff : 0, sizeof(*balloon));
+    return vm->id == 1;
 }
 
 static void quit(void)
@@ -145,8 +157,45 @@ static struct monitor_vcpu get_vcpu(struct vcpu *vcpu)
 
 static bool get_cpu(unsigned index, struct monitor_cpu *cpu)
 {
-    *cpu = (struct monitor_cpu){.is_online = true, .running = &machine[0].vcpu};
+    *cpu = (struct monitor_cpu){.is_online = true, .running = &guests[0].vcpu};
     return index < 1;
+}
+
+static unsigned cards(unsigned slot)
+{
+    return slot % 3;
+}
+
+static void set_link(unsigned slot, unsigned card, bool is_up)
+{
+    require(card < cards(slot));
+}
+
+static void announce(unsigned slot, unsigned card)
+{
+    require(card < cards(slot));
+}
+
+static status_t netdump(unsigned slot, unsigned card, bool on)
+{
+    require(card < cards(slot));
+    return card ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static void print_netdump(struct printer *to, unsigned slot, unsigned card)
+{
+    require(card < cards(slot));
+    print_to(to, "%u\n", card);
+}
+
+static void print_cards(struct printer *to, unsigned slot)
+{
+    print_to(to, "%u\n", slot);
+}
+
+static void print_switches(struct printer *to)
+{
+    print_to(to, "lan\n");
 }
 
 static uint64_t place(const void *bytes)
@@ -154,9 +203,14 @@ static uint64_t place(const void *bytes)
     return (uint64_t)(uintptr_t)bytes;
 }
 
-static void memory(uint64_t *free_bytes, uint64_t *total_bytes)
+static void held(unsigned slot, uint64_t *alone, uint64_t *shared)
 {
-    *free_bytes = *total_bytes = 4096;
+    *alone = *shared = slot * 4096;
+}
+
+static void memory(uint64_t *free_bytes, uint64_t *total_bytes, uint64_t *ours)
+{
+    *free_bytes = *total_bytes = *ours = 4096;
 }
 
 static uint64_t uptime(void)
@@ -164,26 +218,19 @@ static uint64_t uptime(void)
     return 0;
 }
 
+static void print_vmcs(struct printer *to, struct vcpu *vcpu)
+{
+    print_to(to, "%u\n", vcpu->id);
+}
+
 static void print_irq(struct printer *to, struct vm *vm)
 {
-    print_to(to, "%s\n", vm->config.name);
+    print_to(to, "%s\n", vm->traits.name);
 }
 
 static void print_capabilities(struct printer *to)
 {
     print_to(to, "none\n");
-}
-
-static struct log messages;
-
-static void keep(const char *text, size_t length)
-{
-    log_write(&messages, text, length);
-}
-
-static size_t read_log(uint64_t *position, char *text, size_t size)
-{
-    return log_read(&messages, position, text, size);
 }
 
 static const struct monitor_host host = {
@@ -194,19 +241,31 @@ static const struct monitor_host host = {
     .resume = resume_vm,
     .kill = kill_vm,
     .reset = reset_vm,
-    .power_button = press,
+    .power_down = press,
     .start = start_vm,
     .hold = hold,
     .release = release,
     .watch = watch,
+    .set_balloon = set_balloon,
+    .balloon = get_balloon,
     .quit = quit,
     .focus = focus,
+    .cards = cards,
+    .set_link = set_link,
+    .announce = announce,
+    .netdump = netdump,
+    .print_netdump = print_netdump,
+    .print_cards = print_cards,
+    .print_switches = print_switches,
     .memory = memory,
+    .held = held,
     .place = place,
     .uptime = uptime,
+    .print_vmcs = print_vmcs,
     .print_irq = print_irq,
+    .print_devices = print_irq,
+    .print_pci = print_irq,
     .print_capabilities = print_capabilities,
-    .read_log = read_log,
     .version = "test",
 };
 
@@ -214,8 +273,9 @@ static const struct monitor_host host = {
 
 static uint64_t guest_bytes; // that reached it
 static bool has_place;
+static bool is_text_alone; // what is printed now
 
-static bool has_room(size_t bytes)
+static bool can_write(size_t bytes)
 {
     (void)bytes;
     return has_place;
@@ -223,16 +283,26 @@ static bool has_room(size_t bytes)
 
 static void write_bytes(const char *bytes, size_t length)
 {
-    require(bytes && length > 0 && has_place);
+    require(bytes && length > 0);
+    if (bytes[0] == 0x18) // ends what a guest began: Corbel's own
+        return;
+    require(has_place && !is_text_alone);
     guest_bytes += length;
 }
 
 static void print(const char *text, size_t length)
 {
     require(length > 0 && text[0] != 0);
+    for (size_t i = 0; i < length && is_text_alone; i++)
+        require(text[i] >= ' ' || text[i] == '\n');
 }
 
-static const struct mux_output output = {has_room, write_bytes, print, keep};
+static void debug(const char *text, size_t length)
+{
+    require(length > 0 && text[length - 1] == '\n');
+}
+
+static const struct mux_output output = {can_write, write_bytes, print, debug};
 
 static void write_monitor(struct printer *printer, const char *text, size_t length)
 {
@@ -254,22 +324,22 @@ static void begin(void)
 {
     static struct mux_channel channels[VMS];
     static uint8_t rings[VMS][RING];
-    memset(machine, 0, sizeof(machine));
+    memset(guests, 0, sizeof(guests));
     has_quit = false;
     has_place = true;
     mux_init(&mux, &output);
+    mux_messages_init(&mux);
     for (unsigned i = 0; i < VMS; i++) {
-        config_defaults(&machine[i].vm.config);
-        machine[i].vm.cpuid.physical_width = 40;
-        format_text(machine[i].vm.config.name, CONFIG_NAME, "vm%c", 'a' + (int)i);
-        machine[i].vm.host = &services;
-        machine[i].vm.vcpu_count = 1;
-        machine[i].vm.vcpu[0] = &machine[i].vcpu;
-        machine[i].vm.memory =
-            (struct gmem){.count = 1, .region[0] = {gpa(0), RAM_BYTES, machine[i].ram}};
-        machine[i].vcpu.vm = &machine[i].vm;
-        machine[i].vcpu.lapic.page = &machine[i].page;
-        mux_attach(&mux, i, &channels[i], machine[i].vm.config.name, rings[i], RING);
+        guests[i].vm.traits.name = guests[i].name;
+        guests[i].vm.cpuid.physical_width = 40;
+        format_text(guests[i].name, sizeof(guests[i].name), "vm%c", 'a' + (int)i);
+        guests[i].vm.host = &services;
+        guests[i].vm.vcpu_count = 1;
+        guests[i].vm.vcpu[0] = &guests[i].vcpu;
+        ram_make(&guests[i].vm.memory, guests[i].table, guests[i].ram, RAM_BYTES);
+        guests[i].vcpu.vm = &guests[i].vm;
+        guests[i].vcpu.lapic.page = &guests[i].page;
+        mux_attach(&mux, i, &channels[i], guests[i].vm.traits.name, rings[i], RING);
     }
     monitor_init(&monitor, &host, &terminal);
 }
@@ -284,7 +354,7 @@ static void type(uint8_t byte)
         monitor_enter(&monitor, mux.last);
         break;
     case MUX_INPUT:
-        require(mux_peek(&mux, mux.focus) >= 0);
+        require(ring_used(&mux.channel[mux.focus]->console.typed) > 0);
         break;
     case MUX_NOTHING:
     case MUX_BREAK:
@@ -297,13 +367,27 @@ static void type(uint8_t byte)
 // What a guest prints in focus reaches the terminal or waits, or the guest is told to wait.
 static void guest_prints(unsigned slot, uint8_t byte)
 {
-    bool is_direct = !mux.is_together && mux.focus == slot &&
-                     mux.channel[slot]->text.shown == mux.channel[slot]->text.written;
+    struct vm_console *console = &mux.channel[slot]->console;
+    bool is_direct = !mux.is_together && mux.focus == slot && ring_used(&console->printed) == 0;
     uint64_t before = guest_bytes;
-    bool taken = mux_write(&mux, slot, byte);
-    uint64_t waits = mux.channel[slot]->text.written - mux.channel[slot]->text.shown;
+    is_text_alone = mux.is_together;
+    bool taken = vm_console_put(console, byte);
+    mux_show(&mux);
+    is_text_alone = false;
+    uint64_t waits = ring_used(&console->printed);
     require(!is_direct || guest_bytes - before + waits == taken);
     require(waits <= RING);
+}
+
+static void corbel_prints(uint8_t byte)
+{
+    const char *text = byte & 1 ? "whole\n" : "part";
+    if (byte & 2)
+        print_to(&mux.printer, "%s", text);
+    else
+        log_print(byte & 4 ? LOG_DEBUG : LOG_INFO, "%s", text);
+    if (byte & 8)
+        mux_show_log(&mux);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -317,18 +401,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (byte < 0x80)
             type(byte);
         else if (byte < 0xc0)
-            guest_prints(byte & 1, byte & 2 ? '\n' : byte & 4 ? 0x1b : byte & 8 ? '[' : 'x');
+            guest_prints(byte & 1, byte & 2    ? '\n'
+                                   : byte & 4  ? 0x1b
+                                   : byte & 8  ? '['
+                                   : byte & 16 ? 0xc2
+                                               : 'x');
         else if (byte < 0xd0)
-            print_to(&mux.printer, byte & 1 ? "whole\n" : "part");
+            corbel_prints(byte);
         else if (byte < 0xe0)
             has_place = byte & 1;
-        else if (byte < 0xf0 && mux_peek(&mux, byte & 1) >= 0)
-            mux_take(&mux, byte & 1);
+        else if (byte < 0xf0)
+            (void)ring_get(&mux.channel[byte & 1]->console.typed);
         else if (byte == 0xf0)
             (void)mux_finish(&mux, 0);
+        else if (byte == 0xf1)
+            (void)vm_console_put(&mux.channel[0]->console, 'y');
         else if (mux_poll(&mux))
             monitor_redraw(&monitor);
-        require(!machine[0].held && !machine[1].held);
+        require(!guests[0].held && !guests[1].held);
         require(monitor.line.length < LINE_BYTES && monitor.line.cursor <= monitor.line.length);
     }
     return 0;

@@ -1,6 +1,7 @@
 // See world.h.
 
 #include "tests/fuzz/world.h"
+#include "tests/ram.h"
 
 #include <stdlib.h>
 
@@ -29,8 +30,7 @@ void world_build(struct vm *vm, struct vcpu *vcpu, const struct vm_host *host, u
     vm->vcpu_count = 1;
     vm->vcpu[0] = vcpu;
     vm->host = host;
-    vm->memory.count = 1;
-    vm->memory.region[0] = (struct gmem_region){.start = gpa(0), .size = size, .bytes = ram};
+    ram_is(&vm->memory, ram, size);
     clock_init(&vm->clock, inputs.tsc_hz, 1000);
     cpuid_collect(&leaves, all_features);
     if (cpuid_build(&vm->cpuid, &leaves, &inputs) != STATUS_OK)

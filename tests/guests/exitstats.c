@@ -10,6 +10,7 @@
 #define REASONS       78
 #define REASON_CPUID  10
 #define REASON_VMCALL 18
+#define REASON_CR     28
 #define REASON_IO     30
 #define REASON_VMXON  27
 #define REASON_NONE   35 // has no meaning
@@ -77,11 +78,23 @@ static void do_vmcall(void)
     __asm__ volatile("vmcall" : "+a"(result) : : "memory");
 }
 
+// CR0 as it is, but for ET, which stays set whatever is written.
+static void do_cr0_without_et(void)
+{
+    __asm__ volatile("mov %%cr0, %%rax; mov %%eax, %%ecx; and $~0x10, %%ecx; mov %%rcx, %%cr0; "
+                     "mov %%rax, %%cr0"
+                     :
+                     :
+                     : "rax", "rcx", "memory");
+}
+
 void guest_main(uint32_t magic, uint64_t information)
 {
     (void)magic, (void)information;
     check(count_after(REASON_IO, do_io) == 7, "7 port accesses are 7 exits");
     check(count_after(REASON_VMCALL, do_vmcall) == 7, "7 VMCALLs are 7 exits");
+    check(count_after(REASON_CR, do_cr0_without_et) == 0 && (read_cr0() & CR0_ET),
+          "writes of CR0 with ET clear leave it set, and are no exits");
     uint32_t before = exits_of(REASON_CPUID);
     check(exits_of(REASON_CPUID) == before + 1, "a question is one CPUID exit");
     check(exits_add_up(), "the exits by reason are all exits");

@@ -9,6 +9,7 @@
 #define UNMAPPED            0x123456789000ull
 #define NOT_CANONICAL       0x8000000000000000ull
 #define PAGE_FAULT_ON_WRITE 2
+#define VECTOR_USER         0x81
 
 static uint64_t operand;
 
@@ -82,6 +83,22 @@ static void do_not_canonical(void)
     *(volatile uint32_t *)NOT_CANONICAL = 1;
 }
 
+// INT n through a gate to CPL 3 pushes to the program's own stack.
+CODE(do_push_into_nothing, "mov $0xd0000040, %%eax; mov %%rax, %%rsp; int $0x81")
+CODE(do_push_into_apic, "mov $0xfee00140, %%eax; mov %%rax, %%rsp; int $0x81")
+
+static void open_gate_to_user(uint8_t vector)
+{
+    struct __attribute__((packed)) {
+        uint16_t limit;
+        uint64_t base;
+    } idt;
+    __asm__ volatile("sidt %0" : "=m"(idt));
+    volatile uint8_t *gate = (volatile uint8_t *)idt.base + vector * 16;
+    gate[2] = SELECTOR_USER_CODE;
+    gate[5] |= 0x60; // DPL
+}
+
 static void expect(void (*code)(void), unsigned vector, const char *what)
 {
     unsigned found = try_call(code);
@@ -110,4 +127,9 @@ void guest_main(uint32_t magic, uint64_t information)
     check(last_fault.cr2 == UNMAPPED && last_fault.error == PAGE_FAULT_ON_WRITE,
           "its CR2 is %#llx, its error code %#llx", (unsigned long long)last_fault.cr2,
           (unsigned long long)last_fault.error);
+    open_gate_to_user(VECTOR_USER);
+    check(try_user_call(do_push_into_nothing, 0) == VECTOR_GP && last_fault.error == 0,
+          "user code gets #GP for an event that would be pushed where nothing is");
+    check(try_user_call(do_push_into_apic, 0) == VECTOR_GP && last_fault.error == 0,
+          "the same in the page of the local APIC");
 }

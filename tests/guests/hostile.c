@@ -21,6 +21,11 @@ static struct __attribute__((packed)) {
     uint64_t base;
 } no_idt;
 
+static void vector(void)
+{
+    ((void (*)(void))RESET_VECTOR)();
+}
+
 static void triple(void)
 {
     __asm__ volatile("lidt %0; ud2" : : "m"(no_idt));
@@ -188,6 +193,12 @@ static void watch(void (*attack)(void))
     pm_wait(WATCH_MS * PM_TICKS_MS);
 }
 
+// The boot processor begins anew at the reset vector.
+static void init(void)
+{
+    apic_send(0, ICR_INIT | ICR_ASSERT);
+}
+
 // ---- the survivor ----
 
 static void survive(void)
@@ -217,7 +228,8 @@ static const struct {
     {"triple", triple, false}, {"fetch", fetch, false},     {"tables", tables, false},
     {"stack", stack, false},   {"strange", strange, false}, {"far", far, false},
     {"ports", ports, false},   {"msrs", msrs, false},       {"spin", spin, true},
-    {"debug", debug, true},    {"storm", storm, true},      {"haste", haste, false},
+    {"vector", vector, false}, {"init", init, true},        {"debug", debug, true},
+    {"storm", storm, true},    {"haste", haste, false},
 };
 
 void guest_main(uint32_t magic, uint64_t address)

@@ -72,30 +72,7 @@ real:
     out dx, ax
     hlt
 
-; ZF: whether it is good; SI: what.
-check:
-    push si
-    mov si, good
-    jz .print
-    mov si, bad
-.print:
-    call print
-    pop si
-    call print
-    mov si, line_end
-print:
-    lodsb
-    test al, al
-    jz .end
-    mov ah, 0x0e
-    int 0x10
-    jmp print
-.end:
-    ret
-
-good: db "PASS ", 0
-bad: db "FAIL ", 0
-line_end: db 13, 10, 0
+%include "tests/guests/lib/check.inc"
 place: db "it runs at 7C00H", 0
 disk: db "DL is the first disk", 0
 segments: db "the segments are 0", 0

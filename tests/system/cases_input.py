@@ -30,29 +30,29 @@ def case_report(t):
 def case_corrupt_kernel(t):
     """A kernel that is no kernel."""
     broken = t.file("vmlinuz", bytes(range(256)) * 64)
-    skipped(t, broken, INITRD, config=VM, says=[r"corbel: VM linux: vmlinuz: no kernel but "])
+    skipped(t, broken, INITRD, config=VM, says=[r"corbel: vms\.conf:2: VM linux: vmlinuz: no kernel but "])
 
 
 def case_truncated_kernel(t):
     """A bzImage that ends too early."""
     broken = t.file("vmlinuz", KERNEL.read_bytes()[:70000])
-    skipped(t, broken, INITRD, config=VM, says=[r"corbel: VM linux: vmlinuz: "])
+    skipped(t, broken, INITRD, config=VM, says=[r"corbel: vms\.conf:2: VM linux: vmlinuz: "])
 
 
 def case_missing_initrd(t):
     """The initrd that vms.conf names is no module."""
-    skipped(t, f"vmlinuz={KERNEL}", config=VM, says=[r"VM linux: initrd: no boot module has the name initrd\.gz; there are: vms\.conf, vmlinuz"])
+    skipped(t, f"vmlinuz={KERNEL}", config=VM, says=[r"vms\.conf:3: VM linux: initrd: no boot module has the name initrd\.gz;\s+there are: vms\.conf, vmlinuz"])
 
 
 def case_guest_memory(t):
     """A VM larger than the machine."""
-    skipped(t, f"vmlinuz={KERNEL}", INITRD, config=VM.replace("256M", "4G"), says=[r"memory"])
+    skipped(t, f"vmlinuz={KERNEL}", INITRD, config=VM.replace("256M", "4G"), says=[r"vms\.conf:4: VM linux: memory = 4096M does not fit"])
 
 
 def case_trap_unsupported(t):
     """trap = names an exit that this CPU does not have: refused by name; of `all`, the rest is taken."""
     text = t.batch(t.iso(config="[vm a]\ntrap = pause,rdseed\n[vm b]\nmemory = 64M\ntrap = all\n"), 0, cpu="corei7_sandy_bridge_2600k", limit=180)
-    check_says(text, r'corbel: a: trap: these CPUs have no control "RDSEED exiting"; take that word out', r"VM b ended: powered off")
+    check_says(text, r'corbel: vms\.conf:2: VM a: trap: these CPUs have no control "RDSEED exiting";\s+take that word out', r"VM b ended: powered off")
     check("FAIL" not in text, "the self-test with all exits that there are failed")
 
 

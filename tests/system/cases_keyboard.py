@@ -70,7 +70,7 @@ def case_keyboard(t):
     """Ctrl-A c and a command typed at the machine's keyboard reach the monitor."""
     console = t.boot(t.iso(t.file("spin.bin", SPINNING), config="[vm spin]\nkernel = spin.bin\nboot = sector\n"),
                      cpu=SKYLAKE, limit=180)
-    console.expect(r"1 VM started", 120)
+    console.expect(r"ready: 1 VM", 120)
     keyboard = Keyboard(listening_port(emulator_of(console.child.pid)))
     keyboard.press(CONTROL, ord("a"))
     keyboard.type("c")

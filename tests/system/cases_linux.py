@@ -3,7 +3,7 @@ import re
 import time
 
 from dmesg_check import LINE, new_warnings
-from harness import BUILD, INITRD, KERNEL, PROMPT, SKYLAKE, check, check_says
+from harness import BUILD, INITRD, KERNEL, PROMPT, SKYLAKE, check, check_says, uuid_of
 
 CMDLINE = "console=ttyS0"
 LINUX = f"""
@@ -59,6 +59,12 @@ def work(t, console, bare):
     check(console.run("uname -m") == "x86_64", "uname -m")
     check(console.run("echo $((6 * 7))") == "42", "the shell cannot count")
     check_says(console.run("cat /proc/interrupts"), r"timer", r"ttyS0")
+    console.run("cd /sys/class/dmi/id")  # a line that wraps has other ends
+    check_says(console.run("cat sys_vendor product_uuid"), "Corbel", uuid_of("linux"))
+    console.run("cd /sys/bus/acpi/devices/CRBL0001:00")
+    check_says(console.run("cat path modalias"), r"_SB_\.VGEN", "acpi:CRBL0001:VM_GEN_COUNTER:")
+    check_says(console.run("cd; cat /sys/firmware/acpi/interrupts/gpe00"), " enabled ")
+    check_says(console.run("devmem 0xfef00000 64"), "0x[0-9a-f]{16}")
     check_says(console.run("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo counted $i", 240), "counted 20000")
     # On one line: an idle emulator's clock runs on while a person types.
     times = console.run("cat /proc/uptime; sleep 30; cat /proc/uptime", 240).splitlines()
@@ -83,7 +89,7 @@ def whole_life(t, bare, cpu, kernel=KERNEL, config=LINUX):
     reach_shell(console)
     work(t, console, bare)
     console.type("reboot -f\r")
-    console.expect("VM linux: reset: restart 1 ", 60)
+    console.expect("VM linux: reset: restart 1\r?\n", 60)
     reach_shell(console)
     check(console.run("echo $((6 * 7))") == "42", "no shell after reboot -f")
     console.type("poweroff -f\r")
@@ -145,6 +151,17 @@ def smp_life(t, cpu, host_cpus, vcpus, seconds, helps=True):
     life = float(re.search(r"vCPU 0: ran [\d.]+ of ([\d.]+) ms", end).group(1)) / 1000
     check(-0.1 < life - uptime < 4, f"{uptime:.2f} s since the boot for the guest, {life:.2f} s for Corbel")
     return f"{said}\n{uptime:.2f} s since the boot for the guest, {life:.2f} s for Corbel\n{end}", log
+
+
+def case_linux_reboots(t):
+    """Each way in which Linux can start a PC anew, here after a panic, ends as on_reboot says; none hangs."""
+    ways = ("bios", "triple", "kbd")
+    config = "".join(f"[vm {way}]\nmemory = 128M\nkernel = vmlinuz\non_reboot = destroy\nexit_stats = off\n"
+                     f"cmdline = {CMDLINE} quiet panic=1 reboot={way}\n" for way in ways)
+    console = t.boot(t.iso(f"vmlinuz={KERNEL}", config=config), cpu=SKYLAKE, memory=1024, limit=600)
+    console.ends(2, 600)
+    for way in ways:
+        check_says(t.seen(), rf"VM {way} ended: {'triple fault' if way == 'triple' else 'reset'}")
 
 
 def case_linux_smp(t):

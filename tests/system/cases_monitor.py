@@ -6,7 +6,7 @@ import re
 import time
 
 from cases_vms import end, start, vm
-from harness import check, check_says, plain
+from harness import check, check_says, plain, uuid_of
 
 PROMPT = "(corbel) "
 CONFIG = (vm("hearer", "com1", cpus=2) + vm("poser", "pose") + vm("button", "button") + vm("idle", "tick", weight=512, cap=50, pin=0)
@@ -36,7 +36,7 @@ class Desk:
     def say(self, command, limit=60):
         """A command at the prompt; what it answers, up to the next prompt."""
         self.keys(command + "\r")
-        self.console.expect(re.escape(command), limit)
+        self.console.expect(re.escape(command) + r"\r*\n", limit)  # a line that came meanwhile has the prompt drawn again
         return self.console.expect(r"\r\x1b\[K" + re.escape(PROMPT), limit)
 
     def asks(self, command, *patterns, limit=60):
@@ -71,11 +71,13 @@ def case_monitor_info(t):
     desk.asks("info exits poser", r"HLT +\d+", r"total +\d+")
     desk.asks("info exits -pmg idle", r"unclaimed ports:", r"unknown MSRs:", r"unclaimed guest-physical addresses:", r"is not watched; 'trace on idle'")
     desk.asks("info exits nobody", r"nobody: there is no such VM; 'info vms' lists them")
-    desk.asks("info mem", r"machine: \d+ KiB, \d+ KiB of them free", r"poser +000000000000-0000001fffff RAM, at [0-9a-f]{12} of the machine")
+    desk.asks("info mem", r"machine: \d+ KiB, \d+ KiB of them free, \d+ KiB Corbel's", r"poser +holds \d+ KiB alone, 0 KiB with", r"poser +000000000000-0000001fffff RAM, at [0-9a-f]{12} of the machine")
     desk.asks("info irq idle", r"vCPU 0: APIC ID 0 x2APIC", r"timer fixed 41", r"(?i)8259|PIC", r"(?i)I/?O ?APIC")
     desk.asks("info sched", r"CPU 0 +APIC ID 0 +idle +\d+%", r"idle +0 +(waiting|queued|running) +0 +0 +50% +512 +\d+", r"hearer +1 ")
     desk.asks("info capabilities", r"VMX: 1 CPU", r"EPT")
     desk.asks("info version", r"Corbel, a hypervisor for Intel VMX, up 0:0\d:\d\d")
+    desk.asks("info uuid poser", uuid_of("poser"))
+    desk.asks("info vm-generation-id poser", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     desk.asks("info trace idle", r"vCPU 0 is not watched")
     desk.asks("info", r"info vms ", r"info registers \[-a\] \[vm\]")
     desk.asks("info nothing", r"info nothing: there is no such command; 'info' lists them")
@@ -87,7 +89,7 @@ def case_monitor_info(t):
     desk.asks("help", r"system_powerdown \[vm\]", r"kill vm ", r"x \[/COUNT FORMAT SIZE\] address")
     desk.asks("help kill", r"kill vm +end a VM at once")
     desk.asks("help me", r"me: there is no such command")
-    desk.asks("log", r"Corbel, a hypervisor for Intel VMX", r"tsc: \d+ kHz", r"corbel: 6 VMs started", r"VM kept ended: powered off")
+    desk.asks("log", r"Corbel, a hypervisor for Intel VMX", r"tsc: \d+ kHz", r"corbel: ready: 6 VMs", r"VM kept ended: powered off")
     end(t, desk.console)
 
 
@@ -109,7 +111,7 @@ def case_monitor_exits(t):
     before = jsons("info exits -j idle")
     desk.asks("trace on idle", r"each exit of idle has a line from now on, at most 50 a second")
     desk.asks("cont idle", r"idle runs")
-    desk.see(r"\[idle:0\] [0-9a-f]+ HLT: HLT \(f4\): -: waits, \d+ cycles\r?\n")
+    desk.see(r"\[idle:0\] [\d.]+ [0-9a-f]+ HLT: HLT \(f4\): -: waits, \d+ cycles\r?\n")
     desk.asks("stop idle", r"idle is stopped")
     after = jsons("info exits -j idle")
     for row in after:
@@ -128,9 +130,15 @@ def case_monitor_exits(t):
     total = int(re.search(r"total +(\d+)", desk.say("info exits idle")).group(1))
     check(total == sum(row["count"] for row in after if not row["reason"].startswith("(")), f"the sum of the exits is not {total}")
     desk.asks("info exits -h idle", r"HLT +2\^\d+:\d+")
+    desk.asks("info uuid poser", uuid_of("poser"))
     desk.asks("info trace idle", r"vCPU 0: \d+ exits were noted", r"\[idle:0\] .* HLT ")
+    check("[idle:0]" not in desk.say("log debug"), "traces are in the log")
+    desk.asks("trace on idle port=0x1234 reason=hlt", r"each such exit of idle has a line")
     desk.asks("trace off idle")
+    desk.asks("info uuid poser", uuid_of("poser"))
     desk.asks("info trace idle", r"vCPU 0 is not watched")
+    desk.asks("info vcpu poser", r"live\.xss = 0x0\r?\n", r"lapic\.page\.word = ")
+    desk.asks("info vmcs poser", r"guest CR3 +[0-9a-f]{16}", r"VM-exit instruction length")
     desk.asks("cont idle", r"idle runs")
     end(t, desk.console)
 
@@ -170,23 +178,23 @@ def case_monitor_memory(t):
 def case_monitor_control(t):
     """VMs are stopped, let go on, reset, switched off, ended and started; traces and NMIs."""
     desk = begin(t)
-    desk.asks("stop idle", r"idle is stopped; 'cont' lets it go on")
-    desk.asks("stop idle", r"idle does not run")
+    desk.asks("stop idle", r"idle is stopped; 'cont idle' lets it go on")
+    desk.asks("stop idle", r"idle is stopped; 'cont idle' lets it go on")
     desk.asks("info vms", r" 4 idle +stopped")
     before = desk.asks("info sched", r"idle +0 +parked")
     check(re.search(r"idle +0 .*", before).group() == re.search(r"idle +0 .*", desk.say("info sched")).group(), "a stopped VM runs")
-    desk.asks("system_powerdown idle", r"idle does not run")
+    desk.asks("system_powerdown idle", r"idle is stopped; 'cont idle'")
     desk.asks("cont idle", r"idle runs")
     desk.asks("cont idle", r"idle runs already")
-    desk.asks("cont kept", r"kept has ended: powered off; 'system_reset' starts it anew, 'kill' ends it")
+    desk.asks("cont kept", r"kept has ended: powered off; 'system_reset kept' starts it anew, 'kill kept' ends it")
     desk.asks("start idle", r"idle has not ended; 'system_reset idle' starts it anew")
     desk.asks("start", r"start needs more: start vm")
     desk.asks("kill", r"kill needs more: kill vm")
     desk.asks("kill nobody", r"nobody: there is no such VM")
     desk.asks("stop idle now", r"now: one word too many: stop \[vm\]")
     desk.asks("system_powerdown idle", r"idle does not listen to its power button; 'kill idle' ends it")
-    desk.asks("trace maybe", r"trace on \[vm\], or trace off \[vm\]")
-    desk.asks("trace", r"trace needs more: trace on\|off \[vm\]")
+    desk.asks("trace maybe", r"trace on \[vm\] \[WHICH \.\.\.\], or trace off \[vm\]")
+    desk.asks("trace", r"trace needs more: trace on\|off \[vm\] \[WHICH")
 
     desk.keys("system_powerdown button\r")
     desk.see(r"VM button ended: powered off")
@@ -194,9 +202,9 @@ def case_monitor_control(t):
     desk.asks("stop button", r"button has ended; 'start button' starts it again")
     desk.asks("start button", r"button starts")
     desk.keys("system_reset poser\r")
-    desk.see(r"VM poser: reset: restart 1 ")
+    desk.see(r"VM poser: reset: restart 1\r?\n")
     desk.keys("system_reset kept\r")  # a preserved VM starts anew, ends again, and is preserved again
-    desk.see(r"VM kept: powered off: restart 1 ")
+    desk.see(r"VM kept: powered off: restart 1\r?\n")
     desk.see(r"VM kept ended: powered off")
     desk.asks("info vms", r" 5 kept +preserved", r" 3 button +running")
     desk.asks("nmi poser")
@@ -309,11 +317,36 @@ def is_in(desk, name, state):
         check(time.monotonic() < deadline, f"{name} does not become {state}")
 
 
+def case_monitor_pieces(t):
+    """A VM that fits in no free range of the machine's memory starts in pieces of it, and leaves nothing behind."""
+    config = vm("kept", "power-off", on_poweroff="preserve") + vm("big", "tick", memory="48M") + vm("wall", "tick") + \
+        vm("one", "tick", memory="16M")
+    desk = begin(t, config, memory=96)
+    place = r"big +([0-9a-f]{12})-([0-9a-f]{12}) RAM"
+    check(len(re.findall(place, desk.say("info mem"))) == 1, "the memory was in pieces at once")
+    for name in ("big", "one"):
+        desk.keys(f"kill {name}\r")
+        desk.see(rf"VM {name} ended: killed")
+        is_in(desk, name, "ended")
+    for name in ("one", "big"): # the former takes a part of the latter's
+        desk.asks(f"start {name}", rf"{name} starts")
+        is_in(desk, name, "running")
+    pieces = [(int(start, 16), int(last, 16) + 1) for start, last in re.findall(place, desk.say("info mem"))]
+    check(len(pieces) > 1 and pieces[0][0] == 0 and pieces[-1][1] == 48 << 20, f"pieces: {pieces}")
+    check(all(left[1] == right[0] for left, right in zip(pieces, pieces[1:])), f"pieces: {pieces}")
+    desk.asks("info exits big", r"total +\d+")
+    end(t, desk.console)
+
+
 def case_monitor_cycles(t):
-    """A VM is stopped, let go on, reset, ended and started again and again (CYCLES times; 25): no frame is lost."""
+    """A VM is stopped, let go on, reset, ended and started again and again (CYCLES times; 25), another one ended while it is being made: no
+    frame is lost."""
     cycles = int(os.environ.get("CYCLES", "25"))
-    desk = begin(t, vm("kept", "power-off", on_poweroff="preserve") + vm("a", "tick", cpus=2), limit=60 + 5 * cycles)
+    desk = begin(t, vm("kept", "power-off", on_poweroff="preserve") + vm("a", "tick", cpus=2) + vm("large", "tick", memory="128M"),
+                 limit=60 + 5 * cycles)
     free = set()
+    desk.say("kill large")
+    is_in(desk, "large", "ended")
     for _ in range(cycles):
         desk.asks("stop a", r"a is stopped")
         desk.asks("cont a", r"a runs")
@@ -323,6 +356,11 @@ def case_monitor_cycles(t):
         desk.keys("kill a\r")
         desk.see(r"VM a ended: killed")
         is_in(desk, "a", "ended")
+        desk.asks("start large", r"large starts")
+        check(re.search(r"\d large +starting", desk.say("info vms")), "it is made too soon to be ended meanwhile")
+        desk.keys("kill large\r")
+        desk.see(r"VM large ended: killed")
+        is_in(desk, "large", "ended")
         time.sleep(0.05)
         free.add(re.search(r"(\d+) KiB of them free", desk.say("info mem")).group(1))
         desk.asks("start a", r"a starts")

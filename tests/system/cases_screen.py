@@ -1,11 +1,12 @@
 """The screen: what GRUB hands over on UEFI and on BIOS, and that all of the text stands there, dot by dot."""
+import json
 import re
 import shutil
 import socket
 import subprocess
 import time
 
-from harness import BUILD, SCALE, Failure, check, check_says
+from harness import BUILD, ESCAPES, SCALE, Failure, check, check_says
 from picture import Picture, corbel_font, vga_font, wrapped
 
 BANNER = "Corbel, a hypervisor for Intel VMX"
@@ -29,7 +30,8 @@ def photograph(t, *more, iso=None, arguments="", status=4, says=(r"missing: Inte
     path.unlink(missing_ok=True)
     serial = t.batch(iso or t.iso(arguments=arguments), status, emulator="qemu-tcg", limit=120, more=["--screenshot", path, *more])
     check_says(serial, *says)
-    return Picture(path), serial
+    rows = ESCAPES.sub("", t.seen()).replace("\r", "")
+    return Picture(path), rows[rows.rindex(BANNER):]
 
 
 class BareMachine:
@@ -37,12 +39,13 @@ class BareMachine:
 
     def __init__(self, t, machine, *more, arguments=""):
         self.t, self.told = t, 0
-        self.path, self.socket = t.folder / "debugport.txt", t.folder / "monitor"
-        self.path.unlink(missing_ok=True)
+        self.path, self.socket, self.qmp = t.folder / "debugport.txt", t.folder / "monitor", t.folder / "qmp"
+        for left in self.path, self.socket, self.qmp:
+            left.unlink(missing_ok=True)
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none", "-nodefaults",
              "-vga", "none", "-serial", "none", "-debugcon", f"file:{self.path}", "-machine", machine,
-             "-monitor", f"unix:{self.socket},server=on,wait=off", "-cdrom", t.iso(arguments=arguments), *more],
+             "-monitor", f"unix:{self.socket},server=on,wait=off", "-qmp", f"unix:{self.qmp},server=on,wait=off", "-cdrom", t.iso(arguments=arguments), *more],
             stdin=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -66,11 +69,25 @@ class BareMachine:
         raise Failure("no last line came out of the debug port")
 
     def monitor(self, *commands):
+        while not self.socket.exists():
+            time.sleep(0.1)
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.connect(str(self.socket))
             for command in commands:
                 monitor.sendall(f"{command}\n".encode())
                 time.sleep(0.3)
+
+    def hold(self, key, seconds):
+        """As a finger does, the key repeats: at no moment it is up."""
+        event = {"type": "key", "data": {"down": True, "key": {"type": "qcode", "data": key}}}
+        with socket.socket(socket.AF_UNIX) as qmp:
+            qmp.connect(str(self.qmp))
+            qmp.sendall(b'{"execute": "qmp_capabilities"}\n')
+            for down in [True] * int(seconds / 0.1) + [False]:
+                event["data"]["down"] = down
+                qmp.sendall(json.dumps({"execute": "input-send-event", "arguments": {"events": [event]}}).encode() + b"\n")
+                qmp.recv(65536)
+                time.sleep(0.1)
 
 
 def case_screen_uefi(t):
@@ -173,6 +190,15 @@ def own_grub(t):
     iso = t.folder / "own.iso"
     subprocess.run(["grub-mkrescue", "-o", iso, tree], check=True, capture_output=True)
     return iso
+
+
+def case_report_entry(t):
+    """By BIOS, Shift held at the keyboard brings the ISO's menu; its second entry is the report."""
+    with BareMachine(t, "pc", "-boot", "menu=on,splash-time=3000") as machine:  # time to press it
+        machine.monitor()
+        machine.hold("shift", 15 * SCALE)
+        machine.monitor("sendkey down", "sendkey ret")
+        check_says(machine.wait_for_end(), r"Corbel, a hypervisor", r"corbel: end: report")
 
 
 def case_own_grub(t):

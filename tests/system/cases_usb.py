@@ -1,5 +1,6 @@
 """The stick of tools/mkusb: it boots everywhere, what a person edits on it counts, and no disk is overwritten by mistake."""
 import os
+import re
 import subprocess
 
 from harness import INITRD, ROOT, Failure, check, check_says
@@ -34,6 +35,28 @@ def case_usb_boots(t):
     for more in (["--usb"], ["--usb", "--uefi"]):
         text = t.batch(path, 4, emulator="qemu-tcg", limit=180, more=more)
         check_says(text, r"/guests/initrd\.gz", r"missing: Intel VMX")
+
+
+def case_media_config(t):
+    """tools/mkiso and tools/mkusb say all that is wrong with a vms.conf, by its lines, and make nothing then; they take the files
+    that it names from its folder."""
+    config = t.file("my.conf", "[vm a]\ncpus = many\nkernel = kernel.bin\n[vm b]\nkernel = kernal.bin\n"
+                               "modules = gone x, initrd.gz\n[vm c]\nmemroy = 1M\n")
+    t.file("kernel.bin", "no kernel")
+    out = t.folder / "medium"
+    for program in ("tools/mkiso", "tools/mkusb"):
+        status, said = tool(ROOT / program, "-o", out, "-c", config, INITRD)
+        check(status == 1 and not out.exists(), f"{program}: status {status}: {said}")
+        check_says(said, r"my\.conf:2: VM a: cpus = many: give", r'my\.conf:8: VM c: unknown key "memroy"',
+                   r"my\.conf:5: VM b: kernel: no boot module has the name kernal\.bin; did you mean kernel\.bin\?",
+                   r"my\.conf:6: VM b: modules: no boot module has the name gone; there are", r"nothing was made")
+        check(len(re.findall(r"my\.conf:\d+:", said)) == 4, f"not four mistakes: {said}")
+    t.file("my.conf", "[vm a]\nkernel = kernel.bin\ninitrd = initrd.gz\n[vm b]\n")
+    for program, listing in (("tools/mkiso", ("xorriso", "-indev", out, "-ls", "/boot")), ("tools/mkusb", ("mdir", "-b", "-i", f"{out}@@1M", "::/guests"))):
+        status, said = tool(ROOT / program, "-o", out, "-c", config, INITRD)
+        check(status == 0, f"{program}: {said}")
+        status, said = tool(*listing)
+        check_says(said, r"kernel\.bin", r"initrd\.gz")
 
 
 def case_usb_edit(t):
@@ -105,3 +128,38 @@ def case_usb_asks(t):
     check_says(listed, r"corbel\.cfg", r"guests")
     small = disk(machine, "sdz", 1, mb=16)
     attempt(small, "sdz\n", 1, r"16 MB, \d+ are needed")
+
+
+def case_device_paths(t):
+    """No tool writes a file where a device should be, and none takes a device for a file."""
+    missing = "/dev/no-such-disk"
+    some = t.file("some", "")
+    machine = t.folder / "machine"
+    (machine / "dev").mkdir(parents=True, exist_ok=True)
+    link = t.folder / "link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(missing)
+    refused = [
+        (None, r"no such disk", "tools/mkusb", "-o", missing),
+        (None, r"no such disk", "tools/mkusb", "-o", link),
+        (None, r"no such disk", "tools/mkusb", "-o", "/dev/null"),
+        (machine, r"no such disk", "tools/mkusb", "-o", machine / "dev/sdq"),
+        (None, r"is a folder", "tools/mkusb", "-o", t.folder),
+        (None, r"is no file", "tools/mkiso", "-o", missing),
+        (None, r"is no file", "tools/mkiso", "-o", "/dev/null"),
+        (machine, r"is no file", "tools/mkiso", "-o", machine / "dev/sdq"),
+        (None, r"is no file", "tools/mkinitramfs", missing, some),
+        (None, r"lies in /dev", "tools/extract-vmlinux", some, missing),
+        (None, r"is no file", "tools/run", "/dev/null"),
+        (None, r"no such file", "tools/run", missing),
+        (None, r"lies in /dev", "tools/run", "--com2", missing, some),
+        (None, r"is no file", "tools/run", "--screenshot", "/dev/full", some),
+        (None, r"lies in /dev", "tools/run", "--log", missing, some),
+    ]
+    for root, words, program, *arguments in refused:
+        status, said = tool(ROOT / program, *arguments, machine=root)
+        check(status == 1, f"{program} {arguments}: exit status {status}; {said}")
+        check_says(said, words)
+    for path in (missing, machine / "dev/sdq"):
+        check(not os.path.exists(path), f"{path} was written")
+    check(os.path.exists("/dev/null") and not os.path.isfile("/dev/null"), "/dev/null is a file now")

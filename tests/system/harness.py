@@ -1,10 +1,12 @@
 """What a case of tests/system has in hand: ISOs to build, machines to run, a console to type at."""
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
 import threading
 import traceback
+import uuid
 
 import pexpect
 
@@ -15,13 +17,18 @@ KERNEL = GUEST / "vmlinuz-cloud"
 INITRD = GUEST / "initrd.gz"
 PROMPT = "guest# "
 SCALE = float(os.environ.get("TIME_SCALE", "1"))
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\([0-9A-Z]|[\x0f\x18]")
 KERNEL_LINE = re.compile(r"(?<!>)\[ *\d+\.\d+\] [^\n]*\n")
 
 SKYLAKE, HASWELL, SANDY_BRIDGE = "corei7_skylake_x", "corei7_haswell_4770", "corei7_sandy_bridge_2600k"
 ICELAKE, TIGERLAKE = "corei7_icelake_u", "tigerlake"
 
 iso_lock = threading.Lock()
+
+
+def uuid_of(name):
+    """A VM's, where vms.conf says none."""
+    return str(uuid.uuid5(uuid.UUID("a72b1a07-3d72-49bc-9e55-746479b4bf4f"), name))
 
 
 class Failure(Exception):
@@ -32,9 +39,18 @@ class Skip(Exception):
     """Why this case cannot run here."""
 
 
+# Corbel breaks its long lines between words.
+BROKEN_LINE = re.compile(r"(?<=.{40})\n {4}(?=\S)")
+
+
 def plain(text):
     """Terminal output as a person reads it."""
-    return ESCAPES.sub("", text).replace("\r", "")
+    return BROKEN_LINE.sub(" ", ESCAPES.sub("", text).replace("\r", ""))
+
+
+def across_rows(pattern):
+    """The pattern, whose blanks may be where a line was broken."""
+    return re.sub(r"\[[^\]]*\]|\\.| ", lambda part: r"(?: |\r?\n {4})" if part[0] == " " else part[0], pattern)
 
 
 class Console:
@@ -50,7 +66,7 @@ class Console:
     def expect(self, pattern, limit):
         """Waits for a pattern; returns what came before it."""
         try:
-            self.child.expect(pattern, timeout=limit * SCALE)
+            self.child.expect(across_rows(pattern) if isinstance(pattern, str) else pattern, timeout=limit * SCALE)
         except pexpect.TIMEOUT:
             raise Failure(f"no {pattern!r} within {limit * SCALE:g} s") from None
         except pexpect.EOF:
@@ -78,7 +94,7 @@ class Console:
         except pexpect.TIMEOUT:
             raise Failure(f"the machine still runs after {limit * SCALE:g} s") from None
         words = plain(self.child.before)
-        self.child.close()
+        self.child.wait()  # its last descriptor is closed; it may take a moment yet to end
         if self.child.exitstatus != status:
             raise Failure(f"exit status {self.child.exitstatus} where {status} was expected")
         return words
@@ -90,6 +106,7 @@ class Console:
                 self.child.expect(pexpect.EOF, timeout=10)
             except (pexpect.TIMEOUT, pexpect.EOF):
                 pass
+        self.child.ptyproc.delayafterterminate = 10  # on a busy machine a killed process ends late; one that has ended costs nothing
         self.child.close(force=True)
         self.log.close()
 
@@ -111,12 +128,12 @@ class Case:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def iso(self, *files, config=None, arguments=""):
-        """An ISO with Corbel and these files (paths, or NAME=PATH); config is the text of vms.conf."""
+    def iso(self, *files, config=None, arguments="", quiet=False):
+        """An ISO with Corbel and these files (paths, or NAME=PATH); config is the text of vms.conf. Debug messages are shown, unless quiet."""
         words = [str(file) for file in files]
         if config is not None:
             words.insert(0, f"vms.conf={self.file('vms.conf', config)}")
-        return self.build(["-a", arguments, *words])
+        return self.build(["-a", arguments if quiet else f"loglevel=debug {arguments}", *words])
 
     def bare_iso(self, cmdline, *files):
         """An ISO that boots Linux itself."""
@@ -133,7 +150,7 @@ class Case:
     @staticmethod
     def command(iso, batch, emulator="bochs", cpu=None, cpus=1, memory=512, limit=600, more=()):
         words = [ROOT / "tools/run", "--emulator", emulator, "--cpus", cpus, "--memory", memory,
-                 "--limit", limit * SCALE, *more]
+                 "--limit", limit * SCALE, "--clock", "exact", *more]
         if batch:
             words.append("--batch")
         if cpu:
@@ -172,15 +189,14 @@ class Case:
     def judge(self, function):
         """Runs function(self) and closes the case: 'passed', 'failed' or 'skipped', and what it returned or why."""
         try:
-            return "passed", function(self) or ""
+            with contextlib.closing(self):
+                return "passed", function(self) or ""
         except Skip as skip:
             return "skipped", str(skip)
         except Failure as failure:
             return "failed", f"{failure}\n{self.tail()}"
-        except Exception:  # one that does not work fails, and the others run
+        except Exception:  # one that does not work, or does not end, fails, and the others run
             return "failed", f"{traceback.format_exc()}{self.tail()}"
-        finally:
-            self.close()
 
     def close(self):
         for console in self.consoles:
@@ -194,5 +210,6 @@ def check(condition, what):
 
 def check_says(text, *patterns):
     """Each pattern stands in the text, case apart."""
+    text = plain(text)
     for pattern in patterns:
         check(re.search(pattern, text, re.I), f"nothing like {pattern!r} in the output")

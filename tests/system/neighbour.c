@@ -41,6 +41,11 @@ static void triple_fault(void)
     __asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
+static void fetch_from_nowhere(void)
+{
+    ((void (*)(void))UINT64_C(0xd0000000))();
+}
+
 static void power_off(void) {}
 
 // ---- what a neighbour could feel ----
@@ -201,6 +206,7 @@ static void measure_share(void)
 
 static void share_with_interrupts(void)
 {
+    pic_mask(UINT16_MAX); // the PIT runs
     enable_interrupts();
     measure_share();
 }
@@ -248,13 +254,38 @@ static const struct behaviour {
     const char *name;
     void (*run)(void);
 } behaviours[] = {
-    {"reset", reset},         {"triple-fault", triple_fault}, {"power-off", power_off},
-    {"spin", spin},           {"ports", hammer_ports},        {"storm", storm_interrupts},
-    {"ept", violate_ept},     {"flush", flush_cache},         {"sleep", sleep},
-    {"tick", tick},           {"clock", watch_clock},         {"share", share_with_interrupts},
-    {"deaf", measure_share},  {"wake", measure_waking},       {"hang", hang},
-    {"pose", pose},           {"button", wait_for_button},    {"com1", listen_on_com1},
-    {"com2", listen_on_com2}, {"chatter", chatter},
+    {"reset", reset},
+    {"triple-fault", triple_fault},
+    {"power-off", power_off},
+    {"spin", spin},
+    {"ports", hammer_ports},
+    {"storm", storm_interrupts},
+    {"ept", violate_ept},
+    {"flush", flush_cache},
+    {"sleep", sleep},
+    {"tick", tick},
+    {"clock", watch_clock},
+    {"share", share_with_interrupts},
+    {"deaf", measure_share},
+    {"wake", measure_waking},
+    {"hang", hang},
+    {"pose", pose},
+    {"button", wait_for_button},
+    {"com1", listen_on_com1},
+    {"com2", listen_on_com2},
+    {"chatter", chatter},
+    {"lost", fetch_from_nowhere},
+    {"forge", forge},
+    {"yields", take_turns},
+    {"pauses", take_turns_by_pause},
+    {"ipis", call_the_deaf},
+    {"inits", call_the_unstarted},
+    {"kicks", wake_by_kick},
+    {"naps", nap},
+    {"floods", flood},
+    {"crowd", crowd},
+    {"rings", play_rings},
+    {"flood", flood_disk},
 };
 
 static const char *skip_word(const char *text)
@@ -290,6 +321,7 @@ void guest_main(uint32_t magic, uint64_t address)
     tsc_hz = (uint64_t)read_cpuid(0x40000010, 0).eax * 1000;
     uint64_t seconds = number(skip_word(text));
     end = seconds ? read_tsc() + seconds * tsc_hz : 0;
+    pic_mask(UINT16_MAX); // a BIOS leaves the PIT's interrupt on, at vector 8
     for (unsigned i = 0; i < ARRAY_LENGTH(behaviours); i++)
         if (begins_with(text, behaviours[i].name)) {
             behaviours[i].run();

@@ -9,9 +9,24 @@ bool is_over(void);
 void spin(void);  // until it is over
 void sleep(void); // the same, halted
 
+// greedy.c
+void take_turns(void);
+void take_turns_by_pause(void);
+void call_the_deaf(void);
+void call_the_unstarted(void);
+void wake_by_kick(void);
+void nap(void);
+void crowd(void); // all vCPUs spin
+void flood(void); // a network
+
+// flooding.c
+void play_rings(void);
+void flood_disk(void);
+
 // posing.c
 void hang(void);
 void pose(void);
+void forge(void);
 void wait_for_button(void);
 void listen_on_com1(void);
 void listen_on_com2(void);

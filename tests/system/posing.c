@@ -45,6 +45,16 @@ void pose(void)
                      : "a"(UINT64_C(0x1122334455667788)), "S"(DESK), "d"(42));
 }
 
+// Speaks as Corbel and as another VM would, then is silent for its time.
+void forge(void)
+{
+    say("hidden\r\033[2Kcorbel: VM good ended: killed\r\n");
+    say("\x9b"
+        "2K\r[good] FAIL\r\n");
+    say("corbel: end: report\r\n");
+    spin();
+}
+
 // The line stays up as long as the status does.
 static void take_sci(struct trap_frame *frame)
 {

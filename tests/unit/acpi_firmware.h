@@ -4,7 +4,7 @@
 
 #include "tests/unit/support.h"
 
-#include "drivers/host/acpi.h"
+#include "drivers/host/acpi/acpi.h"
 
 #define MEMORY_BASE 0x1000000U
 
@@ -17,7 +17,6 @@ static struct acpi_info info;
 
 static inline const void *map(void *context, uint64_t physical, uint64_t length)
 {
-    (void)context;
     if (physical >= MEMORY_BASE && physical - MEMORY_BASE <= sizeof(memory) &&
         length <= sizeof(memory) - (physical - MEMORY_BASE))
         return memory + (physical - MEMORY_BASE);
@@ -88,7 +87,7 @@ static inline status_t parse(bool is_new)
 static inline bool noted(const char *words)
 {
     for (uint32_t i = 0; i < info.notes.count; i++) {
-        if (strstr(info.notes.notes[i].line.text, words) != NULL)
+        if (strstr(info.notes.line[i].text, words) != NULL)
             return true;
     }
     return false;

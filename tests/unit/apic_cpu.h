@@ -3,7 +3,7 @@
 // "Posted-Interrupt Processing".
 #pragma once
 
-#include "vm/lapic_vectors.h"
+#include "vm/apic/lapic_vectors.h"
 
 static inline void cpu_set(struct lapic *apic, unsigned base, unsigned vector, bool on)
 {

@@ -23,7 +23,6 @@ static void count_kick(struct vcpu *vcpu)
 // Power-on: vCPU 0 active, APIC IDs 0 to 3, everything software-disabled.
 static inline int fresh_vm(void **state)
 {
-    (void)state;
     static const struct vm_host host = {.kick = count_kick};
     memset(&vm, 0, sizeof(vm));
     memset(vcpus, 0, sizeof(vcpus));
@@ -32,7 +31,8 @@ static inline int fresh_vm(void **state)
     vm.vcpu_count = VCPUS;
     vm.cpuid.physical_width = 39;
     vm.cpuid.leaves.count = 1;
-    vm.cpuid.leaves.leaf[0] = (struct cpuid_leaf){.leaf = 1, .eax = 0x50654, .ecx = BIT32(21)};
+    vm.cpuid.leaves.leaf[0] = (struct cpuid_leaf){
+        .leaf = 1, .eax = 0x50654, .ecx = BIT32(21) | BIT32(24)}; // x2APIC, TSC deadline
     clock_init(&vm.clock, TSC_HZ, TSC_EPOCH);
     for (unsigned i = 0; i < VCPUS; i++) {
         struct vcpu *vcpu = &vcpus[i];
@@ -112,4 +112,20 @@ static inline int take_vector(struct vcpu *vcpu)
     int vector = lapic_pending(vcpu);
     assert_int_equal(lapic_take(vcpu), vector);
     return vector;
+}
+
+// The vCPUs (bit n: vCPU n) to whom the vector came, each at most once; it is gone afterwards.
+static inline unsigned receivers(int vector)
+{
+    unsigned mask = 0;
+    for (unsigned i = 0; i < VCPUS; i++) {
+        int taken = take_vector(&vcpus[i]);
+        if (taken < 0)
+            continue;
+        assert_int_equal(taken, vector);
+        mask |= BIT32(i);
+        lapic_eoi(&vcpus[i]);
+        assert_int_equal(take_vector(&vcpus[i]), -1);
+    }
+    return mask;
 }

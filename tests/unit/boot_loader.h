@@ -4,7 +4,7 @@
 
 #include "tests/unit/support.h"
 
-#include "boot/bootinfo.h"
+#include "boot/info/bootinfo.h"
 
 static uint8_t made[65536];
 static size_t made_size;
@@ -127,12 +127,20 @@ static inline status_t parse(void)
     return status;
 }
 
-static inline bool noted(enum severity severity, const char *words)
+static inline bool noted(const char *words)
 {
     for (uint32_t i = 0; i < info.notes.count; i++) {
-        if (info.notes.notes[i].severity == severity &&
-            strstr(info.notes.notes[i].line.text, words) != NULL)
+        if (strstr(info.notes.line[i].text, words) != NULL)
             return true;
     }
     return false;
+}
+
+static inline uint64_t usable_bytes(void)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < info.memory_count; i++)
+        if (info.memory[i].type == MEMORY_USABLE)
+            total += info.memory[i].end - info.memory[i].start;
+    return total;
 }

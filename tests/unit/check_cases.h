@@ -5,7 +5,7 @@
 #include "tests/unit/text.h"
 #include "tests/unit/vmcs_image.h"
 
-typedef void start_state(struct vmcs_image *, const struct vmx_choice *);
+typedef void start_state(struct vmcs_image *, const struct vmcs_config *);
 
 struct corruption {
     start_state *start;
@@ -13,8 +13,8 @@ struct corruption {
         uint32_t field;
         uint64_t value;
     } change[4];
-    const char
-        *says[2];   // the lines that must come: the field's name and a part of the rule; NULL: none
+    // the lines that must come: the field's name and a part of the rule; NULL: none
+    const char *says[2];
     unsigned lines; // 0: as many as `says`
 };
 
@@ -50,13 +50,13 @@ static inline unsigned lines_with(const char *text, const char *name, const char
 static inline void run_on(const struct vmx_capabilities *cpu, const struct corruption *cases,
                           unsigned count, void (*part)(struct check *))
 {
-    struct vmx_choice choice;
-    choice_make(&choice, cpu, choice_default(), 0);
+    struct vmcs_config config;
+    vmcs_config_make(&config, cpu, vmcs_config_default(), 0);
     for (unsigned i = 0; i < count; i++) {
         struct text text = {.printer.write = collect};
         struct check check = {cpu, image_read, &image, virtual_apic, &text.printer, 0};
         unsigned expected = 0;
-        cases[i].start(&image, &choice);
+        cases[i].start(&image, &config);
         for (unsigned c = 0; c < ARRAY_LENGTH(cases[i].change); c++)
             if (cases[i].change[c].field != 0 || cases[i].change[c].value != 0)
                 image.value[cases[i].change[c].field] = cases[i].change[c].value;
@@ -94,7 +94,7 @@ static inline void run_on(const struct vmx_capabilities *cpu, const struct corru
 // The words as chosen on the CPU with everything, for cases that change one bit of them.
 #define PIN       UINT64_C(0x7f)
 #define PRIMARY   UINT64_C(0xb6206dfa)
-#define SECONDARY UINT64_C(0x001014ea)
+#define SECONDARY UINT64_C(0x001214ea)
 #define EXIT      UINT64_C(0x007befff)
 #define ENTRY     UINT64_C(0x0000d1ff)
 #define ENTRY64   UINT64_C(0x0000d3ff)

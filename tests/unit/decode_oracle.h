@@ -1,11 +1,11 @@
-// What vm/decode.c and libzydis disagree on about the same bytes. Used by the unit test and by the
-// fuzzer.
+// What vm/emulate/decode.c and libzydis disagree on about the same bytes. Used by the unit test and
+// by the fuzzer.
 #pragma once
 
 #include <Zydis/Zydis.h>
 #include <string.h>
 
-#include "vm/decode.h"
+#include "vm/emulate/decode.h"
 #include "vm/vcpu.h"
 
 struct decode_mode {

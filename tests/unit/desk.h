@@ -3,6 +3,7 @@
 #pragma once
 
 #include "monitor/monitor.h"
+#include "tests/ram.h"
 
 #define DESK_VMS  3
 #define DESK_RAM  8192
@@ -12,7 +13,8 @@ struct desk_vm {
     struct vm vm;
     struct vcpu vcpu[2];
     uint8_t *ram;
-    bool ended, paused, preserved, starting;
+    struct gmem_piece table[TEST_PIECES];
+    bool ended, paused, ending, preserved, starting;
     unsigned held;
 };
 
@@ -25,6 +27,7 @@ struct desk {
     char text[DESK_TEXT]; // what the last command said, without the echo and the next prompt
     bool refuses;         // to start a VM
     bool listens;         // the guest, to its power button
+    uint64_t balloon;     // bytes that were asked for
 };
 
 extern struct desk desk;

@@ -19,10 +19,11 @@ static struct monitor_vm get_vm(unsigned slot)
     return (struct monitor_vm){
         .state = vm->starting    ? MONITOR_STARTING
                  : vm->ended     ? MONITOR_ENDED
+                 : vm->ending    ? MONITOR_ENDING
                  : vm->preserved ? MONITOR_PRESERVED
                  : vm->paused    ? MONITOR_PAUSED
                                  : MONITOR_RUNNING,
-        .name = vm->vm.config.name,
+        .name = vm->vm.traits.name,
         .vm = vm->ended || vm->starting ? NULL : &vm->vm,
     };
 }
@@ -42,14 +43,20 @@ static unsigned slot_of(struct vm *vm)
     return (unsigned)(CONTAINER_OF(vm, struct desk_vm, vm) - desk.vm);
 }
 
-static void pause_vm(struct vm *vm)
+static status_t pause_vm(struct vm *vm)
 {
+    if (get_vm(slot_of(vm)).state != MONITOR_RUNNING)
+        return STATUS_INVALID;
     note("pause", slot_of(vm))->paused = true;
+    return STATUS_OK;
 }
 
-static void resume_vm(struct vm *vm)
+static status_t resume_vm(struct vm *vm)
 {
+    if (get_vm(slot_of(vm)).state != MONITOR_PAUSED)
+        return STATUS_INVALID;
     note("resume", slot_of(vm))->paused = false;
+    return STATUS_OK;
 }
 
 static void kill_vm(unsigned slot)
@@ -72,7 +79,7 @@ static status_t start_vm(unsigned slot, struct explanation *why)
 {
     if (desk.refuses)
         return explain(why, STATUS_NO_MEMORY, "%s: memory = 9M does not fit",
-                       desk.vm[slot].vm.config.name);
+                       desk.vm[slot].vm.traits.name);
     note("start", slot);
     return STATUS_OK;
 }
@@ -94,15 +101,32 @@ static void release(struct vm *vm)
         desk.vm[slot].vcpu[i].fetched = 0;
 }
 
-static status_t watch(struct vm *vm, bool on)
+static status_t watch(struct vm *vm, const struct watch_filter *filter)
 {
+    bool on = filter != NULL;
     unsigned slot = slot_of(vm);
     note(on ? "watch" : "unwatch", slot);
     for (unsigned i = 0; i < desk.vm[slot].vm.vcpu_count; i++) {
         memset(&watches[slot][i], 0, sizeof(watches[slot][i]));
+        if (on)
+            watches[slot][i].filter = *filter;
         desk.vm[slot].vcpu[i].watch = on ? &watches[slot][i] : NULL;
     }
     return desk.refuses ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+static bool set_balloon(struct vm *vm, uint64_t bytes)
+{
+    desk.balloon = bytes;
+    return slot_of(vm) == 0;
+}
+
+static bool get_balloon(struct vm *vm, struct monitor_balloon *balloon)
+{
+    *balloon = (struct monitor_balloon){.actual = DESK_RAM / 2, .target = DESK_RAM};
+    memset(balloon->stats, 0xff, sizeof(balloon->stats));
+    balloon->stats[4] = 12345;
+    return slot_of(vm) == 0;
 }
 
 static void quit(void)
@@ -113,6 +137,67 @@ static void quit(void)
 static void focus(unsigned slot)
 {
     note("focus", slot);
+}
+
+static status_t ask_agent(struct vm *vm, enum agent_order order, struct explanation *why)
+{
+    static const char *const names[AGENT_ORDERS] = {[AGENT_PING] = "ping",
+                                                    [AGENT_FREEZE] = "freeze",
+                                                    [AGENT_THAW] = "thaw",
+                                                    [AGENT_STATUS] = "status"};
+    note(names[order], slot_of(vm));
+    return desk.refuses ? explain(why, STATUS_NOT_FOUND, "no agent runs in it") : STATUS_OK;
+}
+
+static void resize(uint16_t columns, uint16_t rows)
+{
+    size_t used = strlen(desk.asked);
+    snprintf(desk.asked + used, sizeof(desk.asked) - used, "resize %u %u;", columns, rows);
+}
+
+static unsigned cards(unsigned slot)
+{
+    return slot == 0 || slot == 2 ? 2 : 0;
+}
+
+// One that has ended keeps its cards.
+static void note_card(const char *what, unsigned slot, unsigned card)
+{
+    size_t used = strlen(desk.asked);
+    assert_true(card < cards(slot));
+    snprintf(desk.asked + used, sizeof(desk.asked) - used, "%s %u.%u;", what, slot, card);
+}
+
+static void set_link(unsigned slot, unsigned card, bool is_up)
+{
+    note_card(is_up ? "up" : "down", slot, card);
+}
+
+static void announce(unsigned slot, unsigned card)
+{
+    note_card("announce", slot, card);
+}
+
+static status_t netdump(unsigned slot, unsigned card, bool on)
+{
+    note_card(on ? "dump" : "undump", slot, card);
+    return desk.refuses ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+static void print_netdump(struct printer *to, unsigned slot, unsigned card)
+{
+    print_to(to, "dump of %u.%u\n", slot, card);
+}
+
+static void print_cards(struct printer *to, unsigned slot)
+{
+    for (unsigned i = 0; i < cards(slot); i++)
+        print_to(to, "card %u.%u\n", slot, i);
+}
+
+static void print_switches(struct printer *to)
+{
+    print_to(to, "switch lan\n");
 }
 
 static struct monitor_vcpu get_vcpu(struct vcpu *vcpu)
@@ -138,8 +223,15 @@ static uint64_t place(const void *bytes)
     return (uint64_t)(uintptr_t)bytes;
 }
 
-static void memory(uint64_t *free_bytes, uint64_t *total_bytes)
+static void held(unsigned slot, uint64_t *alone, uint64_t *shared)
 {
+    *alone = (slot + 1) * 12 << 10;
+    *shared = slot * 4 << 10;
+}
+
+static void memory(uint64_t *free_bytes, uint64_t *total_bytes, uint64_t *ours)
+{
+    *ours = 1 << 20;
     *free_bytes = 3 << 20;
     *total_bytes = 8 << 20;
 }
@@ -149,23 +241,19 @@ static uint64_t uptime(void)
     return UINT64_C(10000000000);
 }
 
+static void print_vmcs(struct printer *to, struct vcpu *vcpu)
+{
+    print_to(to, "VMCS of vCPU %u\n", vcpu->id);
+}
+
 static void print_irq(struct printer *to, struct vm *vm)
 {
-    print_to(to, "board of %s\n", vm->config.name);
+    print_to(to, "board of %s\n", vm->traits.name);
 }
 
 static void print_capabilities(struct printer *to)
 {
     print_to(to, "EPT\n");
-}
-
-static size_t read_log(uint64_t *position, char *text, size_t size)
-{
-    static const char log[] = "one\ntwo\n";
-    size_t length = MIN(MIN(size, 3), sizeof(log) - 1 - *position);
-    memcpy(text, log + *position, length);
-    *position += length;
-    return length;
 }
 
 const struct monitor_host desk_host = {
@@ -176,25 +264,38 @@ const struct monitor_host desk_host = {
     .resume = resume_vm,
     .kill = kill_vm,
     .reset = reset_vm,
-    .power_button = press,
+    .power_down = press,
     .start = start_vm,
     .hold = hold,
     .release = release,
     .watch = watch,
+    .set_balloon = set_balloon,
+    .balloon = get_balloon,
     .quit = quit,
     .focus = focus,
+    .resize = resize,
+    .agent = ask_agent,
+    .cards = cards,
+    .set_link = set_link,
+    .announce = announce,
+    .netdump = netdump,
+    .print_netdump = print_netdump,
+    .print_cards = print_cards,
+    .print_switches = print_switches,
     .memory = memory,
+    .held = held,
     .place = place,
     .uptime = uptime,
+    .print_vmcs = print_vmcs,
     .print_irq = print_irq,
+    .print_devices = print_irq,
+    .print_pci = print_irq,
     .print_capabilities = print_capabilities,
-    .read_log = read_log,
     .version = "Corbel under test",
 };
 
 static void terminal_write(struct printer *printer, const char *text, size_t length)
 {
-    (void)printer;
     assert_true(desk.all_length + length < DESK_TEXT);
     memcpy(desk.all + desk.all_length, text, length);
     desk.all_length += length;
@@ -203,10 +304,7 @@ static void terminal_write(struct printer *printer, const char *text, size_t len
 
 static struct printer terminal = {terminal_write};
 
-static void kick(struct vcpu *vcpu)
-{
-    (void)vcpu;
-}
+static void kick(struct vcpu *vcpu) {}
 
 static const struct vm_host services = {.kick = kick};
 
@@ -218,14 +316,13 @@ void desk_reset(void)
     memset(pages, 0, sizeof(pages));
     for (unsigned i = 0; i < DESK_VMS; i++) {
         struct desk_vm *vm = &desk.vm[i];
-        config_defaults(&vm->vm.config);
+        vm->vm.traits = (struct vm_traits){
+            .name = names[i], .kernel = "vmlinuz", .memory = UINT64_C(256) << 20};
         vm->vm.cpuid.physical_width = 40;
-        strcpy(vm->vm.config.name, names[i]);
-        strcpy(vm->vm.config.kernel, "vmlinuz");
         vm->vm.host = &services;
         vm->vm.vcpu_count = i == 0 ? 2 : 1;
         vm->ram = ram[i];
-        vm->vm.memory = (struct gmem){.count = 1, .region[0] = {gpa(0), DESK_RAM, vm->ram}};
+        ram_make(&vm->vm.memory, vm->table, vm->ram, DESK_RAM);
         for (unsigned j = 0; j < 2; j++) {
             vm->vcpu[j].vm = &vm->vm;
             vm->vcpu[j].id = (uint16_t)j;

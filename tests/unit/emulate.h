@@ -1,7 +1,7 @@
-// The instruction emulator without the instructions on system registers (exits/system.c).
+// The instruction emulator without the instructions on system registers (exits/emulate.c).
 #pragma once
 
-#include "vm/emulate.h"
+#include "vm/emulate/emulate.h"
 #include "vm/vm.h"
 
 static inline verdict_t emulate(struct vcpu *vcpu, const struct exit *exit)

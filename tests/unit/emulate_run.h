@@ -4,7 +4,7 @@
 #include "tests/unit/guest.h"
 
 #include "tests/unit/emulate.h"
-#include "vm/walk.h"
+#include "vm/emulate/walk.h"
 
 #define CODE      UINT64_C(0x1000)
 #define RAM_PAGE  UINT64_C(0x5000) // mapped one to one, with the next one

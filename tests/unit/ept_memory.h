@@ -1,13 +1,13 @@
-// A frame source for tests of mm/ept.c: a pool of frames at made-up physical addresses, which
-// counts what is out, can run dry, and calls back whenever the tested code asks it for anything.
-// And a walker that shares nothing with ept.c.
+// A frame source for tests of mm/tables/page_table.c: a pool of frames at made-up physical
+// addresses, which counts what is out, can run dry, and calls back whenever the tested code asks it
+// for anything. And a walker that shares nothing with it.
 #pragma once
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mm/ept.h"
+#include "mm/tables/ept.h"
 
 #define POOL_FRAMES  8192
 #define POOL_ADDRESS UINT64_C(0x7654000000)
@@ -88,7 +88,7 @@ static inline struct ept_memory *memory_new(void)
 {
     struct ept_memory *memory = calloc(1, sizeof(*memory));
     memory->source =
-        (struct frame_source){memory_allocate, memory_free, memory_address, memory_pointer};
+        (struct frame_source){memory_allocate, memory_free, memory_address, memory_pointer, 1};
     memory->pool = aligned_alloc(PAGE_SIZE, POOL_FRAMES * PAGE_SIZE);
     memory->limit = POOL_FRAMES;
     return memory;
@@ -111,12 +111,13 @@ struct translation {
 static inline struct translation memory_walk(struct ept_memory *memory, uint64_t eptp,
                                              uint64_t guest)
 {
-    uint64_t table = eptp & 0x000ffffffffff000;
+    uint64_t table = eptp & 0x000ffffffffff000, rights = 7;
     for (unsigned level = 4;; level--) {
         unsigned shift = 12 + 9 * (level - 1);
         _Atomic uint64_t *at =
             (_Atomic uint64_t *)memory_at(memory, table) + (guest >> shift) % 512;
         uint64_t entry = atomic_load(at), type = entry >> 3 & 7;
+        rights &= entry;
         if ((entry & 7) == 0)
             return (struct translation){.level = level, .entry = at};
         if ((entry & 3) == 2)
@@ -126,7 +127,7 @@ static inline struct translation memory_walk(struct ept_memory *memory, uint64_t
             uint64_t host = entry & 0x000ffffffffff000;
             if (type == 2 || type == 3 || type == 7 || (host & ((UINT64_C(1) << shift) - 1)))
                 abort(); // a reserved memory type, or reserved bits in the address
-            return (struct translation){host + within, entry & 0x37f, level, at};
+            return (struct translation){host + within, (entry & 0x378) | rights, level, at};
         }
         if (entry & 0xf8)
             abort(); // reserved bits in a pointer to a table

@@ -4,7 +4,7 @@
 
 #include "tests/unit/exit_support.h"
 
-#include "vm/descriptor.h"
+#include "vm/emulate/descriptor.h"
 
 #define GDT    0x1000
 #define TASK_A 0x2000 // the running one
@@ -25,13 +25,13 @@
 
 static inline void put(uint64_t at, unsigned size, uint64_t value)
 {
-    memcpy(&machine.ram[at], &value, size);
+    memcpy(&fixture.ram[at], &value, size);
 }
 
 static inline uint64_t get(uint64_t at, unsigned size)
 {
     uint64_t value = 0;
-    memcpy(&value, &machine.ram[at], size);
+    memcpy(&value, &fixture.ram[at], size);
     return value;
 }
 
@@ -45,13 +45,13 @@ static inline void set_descriptor(uint16_t selector, uint32_t base, uint32_t lim
 
 static inline uint8_t type_of(uint16_t selector)
 {
-    return machine.ram[GDT + (selector & SELECTOR_INDEX) + 5];
+    return fixture.ram[GDT + (selector & SELECTOR_INDEX) + 5];
 }
 
 // A 32-bit guest without paging that runs task A.
-static inline void machine_with_gdt(void)
+static inline void fixture_with_gdt(void)
 {
-    machine_protected_mode();
+    fixture_protected_mode();
     VCPU->gdtr = (struct table_register){.base = GDT, .limit = 0x4f};
     set_descriptor(CODE0, 0, 0xfffff, 0xc09a);
     set_descriptor(DATA0, 0, 0xfffff, 0xc092);

@@ -1,22 +1,19 @@
 // See exit_support.h.
 
 #include "tests/unit/exit_support.h"
+#include "tests/ram.h"
 
-struct test_machine machine;
+struct fixture fixture;
 uint32_t exit_dirty;
 uint32_t exit_requests;
 
 static struct lapic_page lapic_page;
 static uint8_t fpu_image[4096] __attribute__((aligned(64)));
 
-static void kick(struct vcpu *vcpu)
-{
-    (void)vcpu;
-}
+static void kick(struct vcpu *vcpu) {}
 
 static uint64_t wall_clock(struct vm *vm)
 {
-    (void)vm;
     return 1700000000;
 }
 
@@ -53,7 +50,7 @@ static void build_cpuid(void)
     };
     list.count = ARRAY_LENGTH(leaves);
     memcpy(list.leaf, leaves, sizeof(leaves));
-    assert_int_equal(cpuid_build(&machine.vm.cpuid, &list, &inputs), STATUS_OK);
+    assert_int_equal(cpuid_build(&fixture.vm.cpuid, &list, &inputs), STATUS_OK);
 }
 
 static struct segment flat(uint16_t selector, uint32_t access)
@@ -61,20 +58,18 @@ static struct segment flat(uint16_t selector, uint32_t access)
     return (struct segment){.selector = selector, .limit = 0xffffffff, .access = access};
 }
 
-void machine_init(void)
+void fixture_init(void)
 {
-    memset(&machine, 0, sizeof(machine));
-    struct vm *vm = &machine.vm;
+    memset(&fixture, 0, sizeof(fixture));
+    struct vm *vm = &fixture.vm;
     vm->vcpu_count = 1;
     vm->vcpu[0] = VCPU;
     vm->host = &host;
-    vm->memory.count = 1;
-    vm->memory.region[0] =
-        (struct gmem_region){.start = gpa(0), .size = RAM_SIZE, .bytes = machine.ram};
+    ram_is(&vm->memory, fixture.ram, RAM_SIZE);
     clock_init(&vm->clock, 2000000000, 1000);
     build_cpuid();
-    bus_freeze(&vm->ports);
-    bus_freeze(&vm->mmio);
+    bus_index(&vm->ports);
+    bus_index(&vm->mmio);
 
     VCPU->vm = vm;
     VCPU->fpu = fpu_image;
@@ -94,9 +89,9 @@ void machine_init(void)
     VCPU->requests = 0;
 }
 
-void machine_protected_mode(void)
+void fixture_protected_mode(void)
 {
-    machine_init();
+    fixture_init();
     VCPU->cr0 = CR0_PE | CR0_NE | CR0_ET;
     VCPU->cr4 = 0;
     VCPU->efer = 0;
@@ -104,9 +99,9 @@ void machine_protected_mode(void)
     vcpu_mirror_cr4(VCPU);
 }
 
-void machine_real_mode(void)
+void fixture_real_mode(void)
 {
-    machine_protected_mode();
+    fixture_protected_mode();
     VCPU->cr0 = CR0_NE | CR0_ET;
     for (unsigned i = ES; i <= GS; i++)
         VCPU->segment[i] = (struct segment){.limit = 0xffff, .access = 0x93};
@@ -118,39 +113,39 @@ static const struct {
     uint32_t group;
     struct change field;
 } members[] = {
-    {STATE_FLOW, FIELD(rip)},
-    {STATE_FLOW, FIELD(rflags)},
-    {STATE_FLOW, FIELD(interruptibility)},
-    {STATE_STACK, FIELD(gpr[RSP])},
-    {STATE_CONTROL, FIELD(cr0)},
-    {STATE_CONTROL, FIELD(cr3)},
-    {STATE_CONTROL, FIELD(cr4)},
-    {STATE_CONTROL, FIELD(efer)},
-    {STATE_SEGMENTS, FIELD(segment[ES])},
-    {STATE_SEGMENTS, FIELD(segment[CS].selector)},
-    {STATE_SEGMENTS, FIELD(segment[CS].limit)},
-    {STATE_SEGMENTS, FIELD(segment[CS].base)},
-    {STATE_SEGMENTS, FIELD(segment[SS])},
-    {STATE_SEGMENTS, FIELD(segment[DS])},
-    {STATE_SEGMENTS, FIELD(segment[FS])},
-    {STATE_SEGMENTS, FIELD(segment[GS])},
-    {STATE_SEGMENTS, FIELD(segment[LDTR])},
-    {STATE_SEGMENTS, FIELD(segment[TR])},
-    {STATE_SEGMENTS | STATE_MODE, FIELD(segment[CS].access)},
-    {STATE_SEGMENTS, FIELD(gdtr)},
-    {STATE_SEGMENTS, FIELD(idtr)},
-    {STATE_SEGMENTS | STATE_MODE, FIELD(cpl)},
-    {STATE_DEBUG, FIELD(dr7)},
-    {STATE_DEBUG, FIELD(debugctl)},
-    {STATE_DEBUG, FIELD(pending_debug)},
-    {STATE_SYSTEM, FIELD(sysenter_cs)},
-    {STATE_SYSTEM, FIELD(sysenter_esp)},
-    {STATE_SYSTEM, FIELD(sysenter_eip)},
-    {STATE_SYSTEM, FIELD(pat)},
-    {STATE_SYSTEM, FIELD(pdpte)},
-    {STATE_DR, FIELD(dr)},
-    {STATE_DR, FIELD(dr6)},
-    {STATE_MSR, FIELD(live)},
+    {STATE_FLOW, CHANGED(rip)},
+    {STATE_FLOW, CHANGED(rflags)},
+    {STATE_FLOW, CHANGED(interruptibility)},
+    {STATE_STACK, CHANGED(gpr[RSP])},
+    {STATE_CONTROL, CHANGED(cr0)},
+    {STATE_CONTROL, CHANGED(cr3)},
+    {STATE_CONTROL, CHANGED(cr4)},
+    {STATE_CONTROL, CHANGED(efer)},
+    {STATE_SEGMENTS, CHANGED(segment[ES])},
+    {STATE_SEGMENTS, CHANGED(segment[CS].selector)},
+    {STATE_SEGMENTS, CHANGED(segment[CS].limit)},
+    {STATE_SEGMENTS, CHANGED(segment[CS].base)},
+    {STATE_SEGMENTS, CHANGED(segment[SS])},
+    {STATE_SEGMENTS, CHANGED(segment[DS])},
+    {STATE_SEGMENTS, CHANGED(segment[FS])},
+    {STATE_SEGMENTS, CHANGED(segment[GS])},
+    {STATE_SEGMENTS, CHANGED(segment[LDTR])},
+    {STATE_SEGMENTS, CHANGED(segment[TR])},
+    {STATE_SEGMENTS | STATE_MODE, CHANGED(segment[CS].access)},
+    {STATE_SEGMENTS, CHANGED(gdtr)},
+    {STATE_SEGMENTS, CHANGED(idtr)},
+    {STATE_SEGMENTS | STATE_MODE, CHANGED(cpl)},
+    {STATE_DEBUG, CHANGED(dr7)},
+    {STATE_DEBUG, CHANGED(debugctl)},
+    {STATE_DEBUG, CHANGED(pending_debug)},
+    {STATE_SYSTEM, CHANGED(sysenter_cs)},
+    {STATE_SYSTEM, CHANGED(sysenter_esp)},
+    {STATE_SYSTEM, CHANGED(sysenter_eip)},
+    {STATE_SYSTEM, CHANGED(pat)},
+    {STATE_SYSTEM, CHANGED(pdpte)},
+    {STATE_DR, CHANGED(dr)},
+    {STATE_DR, CHANGED(dr6)},
+    {STATE_MSR, CHANGED(live)},
 };
 
 #define ALWAYS_VALID (STATE_TSC | STATE_XCR0)

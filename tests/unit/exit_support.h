@@ -9,27 +9,27 @@
 
 #define RAM_SIZE UINT64_C(0x40000)
 
-struct test_machine {
+struct fixture {
     struct vm vm;
     struct vcpu vcpu; // the truth: set state here before exit_run(), read results here after it
     uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
 };
 
-extern struct test_machine machine;
-#define VCPU (&machine.vcpu)
+extern struct fixture fixture;
+#define VCPU (&fixture.vcpu)
 
 // A 64-bit kernel at CPL 0 with flat segments, every feature of a recent CPU, RAM from 0, no
 // devices.
-void machine_init(void);
-// A 16-bit real-mode guest on the same machine; and a 32-bit one without paging.
-void machine_real_mode(void);
-void machine_protected_mode(void);
+void fixture_init(void);
+// A 16-bit real-mode guest on the same fixture; and a 32-bit one without paging.
+void fixture_real_mode(void);
+void fixture_protected_mode(void);
 
 struct change {
     size_t offset;
     size_t size;
 };
-#define FIELD(name)                                                                                \
+#define CHANGED(name)                                                                              \
     {                                                                                              \
         offsetof(struct vcpu, name), sizeof(((struct vcpu *)0)->name)                              \
     }

@@ -5,6 +5,7 @@
 #include "tests/unit/support.h"
 
 #include "vm/vm.h"
+#include "tests/ram.h"
 
 #ifndef DEVICE // a test may put it elsewhere
 #define DEVICE UINT64_C(0xfe000000)
@@ -39,6 +40,7 @@ struct guest {
     uint8_t device[DEVICE_SIZE];
     unsigned accesses;
     bool missed; // an access outside RAM and the device
+    bool exerts; // an access makes the device do much
     struct device_log log[64];
     _Alignas(64) uint8_t fpu[4096];
     _Alignas(4096) uint8_t ram[RAM_SIZE];
@@ -65,6 +67,8 @@ void vm_mmio_access(struct vcpu *vcpu, struct access *access)
         guest.log[guest.accesses] =
             (struct device_log){access->offset, access->value, access->size, access->write};
     guest.accesses++;
+    if (guest.exerts)
+        vm_exert(vcpu->vm);
 }
 
 static inline void guest_segments(uint32_t code, uint32_t data, uint32_t limit)
@@ -81,7 +85,7 @@ static inline void guest_reset(void)
     memset(guest.ram, 0, sizeof(guest.ram));
     clock_init(&guest.vm.clock, 1000000000, 0); // so that VM time is the TSC
     guest.vm.cpuid.physical_width = 40;
-    guest.vm.memory = (struct gmem){.count = 1, .region[0] = {gpa(0), RAM_SIZE, guest.ram}};
+    ram_is(&guest.vm.memory, guest.ram, RAM_SIZE);
     guest.vcpu.vm = &guest.vm;
     guest.vcpu.fpu = guest.fpu;
     guest.vcpu.fetched = STATE_ALL;

@@ -9,33 +9,41 @@
 
 struct test_vm {
     struct vm vm;
+    struct vm_config config;
     struct vcpu vcpu[VM_VCPUS];
+    uint8_t *ram[3];
     struct explanation why;
 };
 
-// `bytes` of RAM, filled with 0xA5 (if not too much); half of the low part is a region of its own.
+// Noon.
+static inline uint64_t test_wall_clock(struct vm *vm)
+{
+    return vm ? 1709208000 : 0;
+}
+
+// `bytes` of RAM, all zeroes; half of the low part lies elsewhere.
 static inline struct test_vm *test_vm_new(uint64_t bytes, unsigned cpus)
 {
     struct test_vm *test = calloc(1, sizeof(*test));
-    struct memory_layout layout = memory_layout(bytes);
+    config_defaults(&test->config);
+    test->config.memory = bytes;
+    test->config.cpus = test->vm.vcpu_count = cpus;
+    test->vm.traits = config_traits(&test->config);
+    struct memory_layout layout = memory_layout(&test->vm.traits);
     struct gmem *memory = &test->vm.memory;
     uint64_t half = layout.low / 2 & ~UINT64_C(0x1fffff);
-    if (half)
-        memory->region[memory->count++] =
-            (struct gmem_region){.start = gpa(0), .size = half, .bytes = malloc(half)};
-    memory->region[memory->count++] = (struct gmem_region){
-        .start = gpa(half), .size = layout.low - half, .bytes = malloc(layout.low - half)};
-    if (layout.high)
-        memory->region[memory->count++] = (struct gmem_region){
-            .start = gpa(HIGH_MEMORY_START), .size = layout.high, .bytes = malloc(layout.high)};
-    if (bytes <= UINT64_C(1) << 30)
-        for (unsigned i = 0; i < memory->count; i++)
-            memset(memory->region[i].bytes, 0xa5, memory->region[i].size);
-    static const struct vm_host host; // copies nothing later
+    uint64_t pieces = (HIGH_MEMORY_START + layout.high) / GMEM_PIECE + 1;
+    gmem_init(memory, calloc(pieces, sizeof(*memory->piece)), pieces);
+    const struct {
+        uint64_t start, size;
+    } part[] = {{0, half}, {half, layout.low - half}, {HIGH_MEMORY_START, layout.high}};
+    for (unsigned i = 0; i < 3; i++) {
+        test->ram[i] = calloc(1, part[i].size);
+        if (part[i].size)
+            gmem_add(memory, gpa(part[i].start), test->ram[i], part[i].size);
+    }
+    static const struct vm_host host = {.wall_clock = test_wall_clock}; // copies nothing later
     test->vm.host = &host;
-    config_defaults(&test->vm.config);
-    test->vm.config.memory = bytes;
-    test->vm.config.cpus = test->vm.vcpu_count = cpus;
     for (unsigned i = 0; i < cpus; i++) {
         test->vm.vcpu[i] = &test->vcpu[i];
         test->vcpu[i].vm = &test->vm;
@@ -46,15 +54,16 @@ static inline struct test_vm *test_vm_new(uint64_t bytes, unsigned cpus)
 
 static inline void test_vm_free(struct test_vm *test)
 {
-    for (unsigned i = 0; i < test->vm.memory.count; i++)
-        free(test->vm.memory.region[i].bytes);
+    for (unsigned i = 0; i < 3; i++)
+        free(test->ram[i]);
+    free(test->vm.memory.piece);
     free(test);
 }
 
 // RAM at `at`; fails the test if there is none.
 static inline uint8_t *test_ram(struct test_vm *test, uint64_t at, uint64_t size)
 {
-    uint8_t *bytes = gmem_at(&test->vm.memory, gpa(at), size);
+    uint8_t *bytes = gmem_make_writable(&test->vm.memory, gpa(at), size);
     assert_non_null(bytes);
     return bytes;
 }
@@ -77,4 +86,19 @@ static inline void assert_filled(const uint8_t *bytes, uint8_t value, size_t siz
 {
     for (size_t i = 0; i < size; i++)
         assert_int_equal(bytes[i], value);
+}
+
+// The test at hand has one.
+static struct test_vm *test;
+
+static inline int end(void **state)
+{
+    test_vm_free(test);
+    return 0;
+}
+
+static inline void assert_explained(status_t status, status_t expected, const char *line)
+{
+    assert_string_equal(test->why.text, line);
+    assert_int_equal(status, expected);
 }

@@ -7,7 +7,7 @@
 #include <unicorn/unicorn.h>
 
 #include "tests/unit/guest.h"
-#include "vm/decode.h"
+#include "vm/emulate/decode.h"
 
 #define CODE       UINT64_C(0x10000)
 #define CODE_END   UINT64_C(0x20000)
@@ -42,7 +42,7 @@ static inline uint64_t draw_value(void)
     }
 }
 
-struct machine {
+struct oracle_cpu {
     unsigned bits;
     uc_mode mode;
     uc_engine *engine;
@@ -50,6 +50,9 @@ struct machine {
     uint8_t *memory;   // RAM_SIZE
     uint64_t code;     // where the next instruction goes
     int vector;        // of the exception that it raised, or -1
+    bool is_branching; // its instruction may go elsewhere
+    unsigned begun;    // instructions since it was started, of a branch and what follows
+    uint64_t landed;   // where that is
 };
 
 // Prefixes, then an opcode of one of the maps, then anything.
@@ -88,19 +91,19 @@ static inline void make_bytes(uint8_t bytes[15])
         memcpy(bytes + at, draw(2) ? "\x0f\x38\xf0" : "\x0f\x38\xf1", 3);
 }
 
-static inline uint64_t segment_base(const struct machine *machine, unsigned segment)
+static inline uint64_t segment_base(const struct oracle_cpu *cpu, unsigned segment)
 {
-    return machine->bits == 16 ? guest.vcpu.segment[segment].base : 0;
+    return cpu->bits == 16 ? guest.vcpu.segment[segment].base : 0;
 }
 
 // Moves the memory operand to `target` by its base register or its displacement. False: this one
 // cannot be moved.
-static inline bool aim(const struct machine *machine, uint8_t bytes[15],
+static inline bool aim(const struct oracle_cpu *cpu, uint8_t bytes[15],
                        struct instruction *instruction, uint64_t target)
 {
     uint64_t *gpr = guest.vcpu.gpr;
     unsigned size = instruction->address_size;
-    uint64_t wanted = target - segment_base(machine, instruction->segment);
+    uint64_t wanted = target - segment_base(cpu, instruction->segment);
     if (wanted & ~size_mask(size))
         return false;
     if (instruction->index != REGISTER_NONE)
@@ -124,7 +127,7 @@ static inline bool aim(const struct machine *machine, uint8_t bytes[15],
         memcpy(patched, bytes, 15);
         memcpy(patched + at, &wanted, width);
         if (memcmp(bytes + at, &instruction->displacement, width) == 0 &&
-            decode(patched, 15, machine->bits, false, &moved) == DECODE_OK &&
+            decode(patched, 15, cpu->bits, false, &moved) == DECODE_OK &&
             (moved.displacement & size_mask(size)) == (wanted & size_mask(size)) &&
             moved.length == instruction->length && moved.operation == instruction->operation &&
             moved.immediate == instruction->immediate) {
@@ -160,13 +163,12 @@ static inline uint64_t draw_target(const struct instruction *instruction)
     return target;
 }
 
-static inline bool place_string(const struct machine *machine,
-                                const struct instruction *instruction)
+static inline bool place_string(const struct oracle_cpu *cpu, const struct instruction *instruction)
 {
     uint64_t *gpr = guest.vcpu.gpr;
     uint64_t mask = size_mask(instruction->address_size);
-    uint64_t from = draw_target(instruction) - segment_base(machine, instruction->segment);
-    uint64_t to = draw_target(instruction) - segment_base(machine, ES);
+    uint64_t from = draw_target(instruction) - segment_base(cpu, instruction->segment);
+    uint64_t to = draw_target(instruction) - segment_base(cpu, ES);
     if ((from | to) & ~mask)
         return false;
     gpr[RSI] = from;
@@ -188,22 +190,22 @@ static inline bool is_branch(const struct instruction *instruction)
 }
 
 // RET and JMP through memory find an address that they can go to.
-static inline void place_address(const struct machine *machine, uint64_t at)
+static inline void place_address(const struct oracle_cpu *cpu, uint64_t at)
 {
-    uint64_t address = draw(UINT64_C(1) << (machine->bits == 16 ? 16 : 31));
-    memcpy(machine->memory + at, &address, sizeof(address));
+    uint64_t address = draw(UINT64_C(1) << (cpu->bits == 16 ? 16 : 31));
+    memcpy(cpu->memory + at, &address, sizeof(address));
     for (unsigned i = 0; i < sizeof(address); i++) {
         uint64_t to = at + i - DEVICE;
-        *(to < DEVICE_SIZE ? guest.device + to : guest.ram + at + i) = machine->memory[at + i];
+        *(to < DEVICE_SIZE ? guest.device + to : guest.ram + at + i) = cpu->memory[at + i];
     }
 }
 
-static inline bool place_stack(const struct machine *machine, const struct instruction *instruction)
+static inline bool place_stack(const struct oracle_cpu *cpu, const struct instruction *instruction)
 {
     uint64_t at = draw_target(instruction);
-    guest.vcpu.gpr[RSP] = at - segment_base(machine, SS);
-    guest.vcpu.gpr[RBP] = draw_target(instruction) - segment_base(machine, SS);
-    place_address(machine, at);
+    guest.vcpu.gpr[RSP] = at - segment_base(cpu, SS);
+    guest.vcpu.gpr[RBP] = draw_target(instruction) - segment_base(cpu, SS);
+    place_address(cpu, at);
     return true;
 }
 
@@ -216,7 +218,7 @@ static inline bool is_legacy_prefix(uint8_t byte)
 // What libunicorn does not know, or knows otherwise than the SDM: MOVBE; the second encoding of
 // TEST; a REX prefix that another prefix makes void; two of 66, F2 and F3 where the opcode needs
 // one; SHLD and SHRD that take their RIP-relative address from before the immediate.
-static inline bool is_beyond_the_oracle(const struct machine *machine, const uint8_t bytes[15],
+static inline bool is_beyond_the_oracle(const struct oracle_cpu *cpu, const uint8_t bytes[15],
                                         const struct instruction *instruction)
 {
     unsigned at = 0;
@@ -226,7 +228,7 @@ static inline bool is_beyond_the_oracle(const struct machine *machine, const uin
         has_f2 |= bytes[at] == 0xf2;
         has_f3 |= bytes[at] == 0xf3;
     }
-    bool void_rex = machine->bits == 64 && (bytes[at] & 0xf0) == 0x40 &&
+    bool void_rex = cpu->bits == 64 && (bytes[at] & 0xf0) == 0x40 &&
                     (is_legacy_prefix(bytes[at + 1]) || (bytes[at + 1] & 0xf0) == 0x40);
     bool mixed =
         (has_f2 && has_f3) || (has_66 && (has_f2 || has_f3) && instruction->operation == OP_VECTOR);
@@ -241,8 +243,8 @@ static inline bool is_beyond_the_oracle(const struct machine *machine, const uin
     bool odd_frame =
         (instruction->operation == OP_RET && (instruction->immediate & 0x8000)) ||
         (instruction->operation == OP_ENTER &&
-         (instruction->operand_size * 8U != machine->bits || instruction->immediate & 0x1e0000));
-    bool amd_branch = machine->bits == 64 && has_66 && is_branch(instruction);
+         (instruction->operand_size * 8U != cpu->bits || instruction->immediate & 0x1e0000));
+    bool amd_branch = cpu->bits == 64 && has_66 && is_branch(instruction);
     bool mmx = instruction->vector & VECTOR_MMX;
     bool clflushopt = instruction->operation == OP_CACHE_LINE && has_66;
     return needs_descriptors || odd_frame || amd_branch || mmx || void_rex || mixed || clflushopt ||
@@ -251,35 +253,35 @@ static inline bool is_beyond_the_oracle(const struct machine *machine, const uin
 }
 
 // Draws an instruction that reaches memory, and a state for it to run in.
-static inline bool make_case(const struct machine *machine, uint8_t bytes[15],
+static inline bool make_case(const struct oracle_cpu *cpu, uint8_t bytes[15],
                              struct instruction *instruction)
 {
     uint64_t *gpr = guest.vcpu.gpr;
     make_bytes(bytes);
-    if (decode(bytes, 15, machine->bits, false, instruction) != DECODE_OK ||
-        is_beyond_the_oracle(machine, bytes, instruction))
+    if (decode(bytes, 15, cpu->bits, false, instruction) != DECODE_OK ||
+        is_beyond_the_oracle(cpu, bytes, instruction))
         return false;
     for (unsigned i = 0; i < 16; i++)
         gpr[i] = draw_value();
-    gpr[RSP] = (machine->bits == 16 ? 0x4000 : DEVICE) + 0x20 + draw(0x1000);
+    gpr[RSP] = (cpu->bits == 16 ? 0x4000 : DEVICE) + 0x20 + draw(0x1000);
     if (draw(2))
         gpr[RCX] = draw(70); // shift counts
     if (instruction->operation >= OP_BT && instruction->operation <= OP_BTC)
         gpr[instruction->reg] =
             draw(2) ? draw(2000) : (draw_value() & ~UINT64_C(0xffff)) | draw(600);
-    for (unsigned i = 0; i < 16 && machine->bits != 64; i++)
+    for (unsigned i = 0; i < 16 && cpu->bits != 64; i++)
         gpr[i] &= 0xffffffff;
-    guest.vcpu.rip = machine->bits == 16 ? machine->code - CODE : machine->code;
+    guest.vcpu.rip = cpu->bits == 16 ? cpu->code - CODE : cpu->code;
     guest.vcpu.rflags = RFLAGS_FIXED | (draw(STATUS + 1) & STATUS) | (draw(2) ? RFLAGS_DF : 0);
     if (instruction->form == FORM_STRING)
-        return place_string(machine, instruction);
+        return place_string(cpu, instruction);
     if (is_stack_only(instruction))
-        return place_stack(machine, instruction);
+        return place_stack(cpu, instruction);
     uint64_t target = draw_target(instruction);
-    if (!instruction->is_memory || !aim(machine, bytes, instruction, target))
+    if (!instruction->is_memory || !aim(cpu, bytes, instruction, target))
         return false;
     if (is_branch(instruction))
-        place_address(machine, target);
+        place_address(cpu, target);
     if (instruction->operation >= OP_BT && instruction->operation <= OP_BTC) {
         uint64_t offset = (uint64_t)sign_extend(gpr[instruction->reg], instruction->operand_size);
         return (int64_t)offset < 0x8000 && (int64_t)offset > -0x8000;

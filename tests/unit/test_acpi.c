@@ -1,4 +1,4 @@
-// drivers/host/acpi.c: the way from the RSDP to the tables, and what may be wrong on it.
+// drivers/host/acpi/acpi.c: the way from the RSDP to the tables, and what may be wrong on it.
 
 #include "tests/unit/acpi_firmware.h"
 
@@ -10,7 +10,6 @@ static const uint8_t madt_body[] = {
 
 static void bad_tables_are_ignored_by_name(void **state)
 {
-    (void)state;
     begin();
     uint32_t at = list("APIC", madt_body, sizeof(madt_body));
     memory[at + 50] ^= 1;
@@ -34,7 +33,6 @@ static void bad_tables_are_ignored_by_name(void **state)
 
 static void roots_that_cannot_be_used(void **state)
 {
-    (void)state;
     begin();
     list("APIC", madt_body, sizeof(madt_body));
     finish(true);
@@ -76,7 +74,6 @@ static void roots_that_cannot_be_used(void **state)
 
 static void too_many_tables(void **state)
 {
-    (void)state;
     begin();
     uint32_t empty = place("ZERO", NULL, 0);
     for (int i = 0; i < 256; i++)

@@ -1,4 +1,5 @@
-// drivers/host/acpi_tables.c against hand-made MADTs, FADTs and HPET tables, right and damaged.
+// drivers/host/acpi/acpi_tables.c against hand-made MADTs, FADTs and HPET tables, right and
+// damaged.
 
 #include "tests/unit/acpi_firmware.h"
 
@@ -40,7 +41,6 @@ static void assert_route(uint8_t irq, uint32_t gsi, bool is_level, bool is_activ
 
 static void processors_and_interrupt_controllers(void **state)
 {
-    (void)state;
     for (int is_new = 0; is_new < 2; is_new++) {
         begin();
         list("APIC", madt_body, sizeof(madt_body));
@@ -70,7 +70,6 @@ static void processors_and_interrupt_controllers(void **state)
 
 static void a_damaged_madt_keeps_what_came_before(void **state)
 {
-    (void)state;
     static const uint8_t bad[][4] = {{0, 0}, {0, 1}, {0, 9}, {0, 200}};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         uint8_t body[8 + 8 + 8 + 4];
@@ -101,7 +100,6 @@ static void a_damaged_madt_keeps_what_came_before(void **state)
 
 static void too_many_processors(void **state)
 {
-    (void)state;
     static uint8_t body[8 + 16 * (ACPI_CPUS_MAX + 1)];
     memcpy(body, madt_body, 8);
     for (uint32_t i = 0; i <= ACPI_CPUS_MAX; i++) {
@@ -127,7 +125,6 @@ static const uint8_t s5_aml[] = {
 
 static void the_fadt_of_acpi_1(void **state)
 {
-    (void)state;
     begin();
     fadt_begin();
     uint32_t dsdt = place("DSDT", s5_aml, sizeof(s5_aml));
@@ -155,7 +152,6 @@ static void the_fadt_of_acpi_1(void **state)
 
 static void the_fadt_of_later_versions(void **state)
 {
-    (void)state;
     begin();
     fadt_begin();
     uint32_t dsdt = place("DSDT", s5_aml, sizeof(s5_aml));
@@ -193,7 +189,6 @@ static void the_fadt_of_later_versions(void **state)
 
 static void a_hardware_reduced_machine(void **state)
 {
-    (void)state;
     begin();
     fadt_begin();
     fadt_put(112, 1 << 20, 4);
@@ -210,7 +205,6 @@ static void a_hardware_reduced_machine(void **state)
 
 static void the_hpet(void **state)
 {
-    (void)state;
     uint8_t body[20] = {1, 0xa2, 0x86, 0x80, 0, 64, 0, 0, 0, 0, 0xd0, 0xfe};
     begin();
     list("HPET", body, sizeof(body));

@@ -1,10 +1,9 @@
-// drivers/host/aml.c: forms of \_S5, right and wrong, in a DSDT or an SSDT.
+// drivers/host/acpi/aml.c: forms of \_S5, right and wrong, in a DSDT or an SSDT.
 
 #include "tests/unit/acpi_firmware.h"
 
 static void sleep_types(void **state)
 {
-    (void)state;
     static const struct {
         uint8_t aml[24];
         bool is_known;

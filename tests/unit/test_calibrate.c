@@ -1,9 +1,9 @@
-// drivers/host/calibrate.c with clocks that are made up: good, wrapping, dead, crawling and erratic
-// ones.
+// drivers/host/time/calibrate.c with clocks that are made up: good, wrapping, dead, crawling and
+// erratic ones.
 
 #include "tests/unit/support.h"
 
-#include "drivers/host/calibrate.h"
+#include "drivers/host/time/calibrate.h"
 
 // Time passes in picoseconds with each reading.
 static uint64_t now_ps, step_ps, tsc_mhz, clock_hz, reads;
@@ -42,7 +42,6 @@ static status_t run(uint64_t hz, uint32_t mask, uint64_t step_ns, uint64_t mhz, 
 
 static void good_clocks(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t hz;
         uint32_t mask;
@@ -68,7 +67,6 @@ static void good_clocks(void **state)
 
 static void a_dead_clock_ends_soon(void **state)
 {
-    (void)state;
     uint64_t hz;
     struct explanation why;
     now_ps = 0;
@@ -86,7 +84,6 @@ static void a_dead_clock_ends_soon(void **state)
 
 static void a_crawling_clock_ends_too(void **state)
 {
-    (void)state;
     uint64_t hz;
     struct explanation why;
     now_ps = 0;
@@ -98,7 +95,6 @@ static void a_crawling_clock_ends_too(void **state)
 
 static void measurements_that_disagree(void **state)
 {
-    (void)state;
     uint64_t hz;
     struct explanation why;
     now_ps = 0;
@@ -113,7 +109,6 @@ static void measurements_that_disagree(void **state)
 
 static void frequencies_that_cannot_be(void **state)
 {
-    (void)state;
     uint64_t hz;
     struct explanation why;
     now_ps = 0;

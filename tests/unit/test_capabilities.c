@@ -1,4 +1,4 @@
-// vmx/capabilities.c with the MSRs of real and emulated CPUs.
+// vmx/policy/capabilities.c with the MSRs of real and emulated CPUs.
 
 #include "tests/unit/support.h"
 
@@ -6,7 +6,6 @@
 
 static void the_true_controls_are_used(void **state)
 {
-    (void)state;
     struct vmx_capabilities cpu = decoded(&bochs_icelake);
     assert_int_equal(cpu.control[WORD_PRIMARY].must, 0x04006172);
     assert_int_equal(cpu.control[WORD_PRIMARY].may, 0xfff9fffe);
@@ -23,7 +22,6 @@ static void the_true_controls_are_used(void **state)
 
 static void the_numbers_are_decoded(void **state)
 {
-    (void)state;
     struct vmx_capabilities bochs = decoded(&bochs_skylake), kvm = decoded(&kvm_host);
     assert_int_equal(bochs.revision, 0x2b);
     assert_int_equal(bochs.timer_rate, 0);
@@ -41,7 +39,6 @@ static void the_numbers_are_decoded(void **state)
 
 static void words_that_nothing_activates_are_empty(void **state)
 {
-    (void)state;
     struct vmx_raw raw = bochs_icelake;
     raw.msr[MSR_VMX_TERTIARY - VMX_MSR_FIRST] = 0xff;
     raw.msr[MSR_VMX_SECONDARY_EXIT - VMX_MSR_FIRST] = 0xff;
@@ -61,7 +58,6 @@ static void words_that_nothing_activates_are_empty(void **state)
 
 static void msrs_exist_by_what_was_read_before(void **state)
 {
-    (void)state;
     struct vmx_raw raw = bochs_icelake;
     assert_true(capabilities_msr_exists(&raw, MSR_VMX_BASIC));
     assert_true(capabilities_msr_exists(&raw, MSR_VMX_SECONDARY));
@@ -85,7 +81,6 @@ static void msrs_exist_by_what_was_read_before(void **state)
 
 static void an_intersection_with_itself_changes_nothing(void **state)
 {
-    (void)state;
     struct vmx_capabilities one = decoded(&bochs_tigerlake), all = one;
     capabilities_intersect(&all, &one);
     assert_memory_equal(&all, &one, sizeof(all));
@@ -93,7 +88,6 @@ static void an_intersection_with_itself_changes_nothing(void **state)
 
 static void an_intersection_has_what_both_have(void **state)
 {
-    (void)state;
     struct vmx_capabilities all = decoded(&bochs_icelake), kvm = decoded(&kvm_host);
     capabilities_intersect(&all, &kvm);
     assert_int_equal(all.control[WORD_SECONDARY].may, 0x02977fff & 0x021378ff);
@@ -118,7 +112,6 @@ static void an_intersection_has_what_both_have(void **state)
 
 static void one_cpu_without_vmx_spoils_the_intersection(void **state)
 {
-    (void)state;
     struct vmx_capabilities all = decoded(&bochs_icelake), one = all;
     one.raw.feature_control = FEATURE_CONTROL_LOCK;
     capabilities_intersect(&all, &one);
@@ -136,7 +129,6 @@ static void one_cpu_without_vmx_spoils_the_intersection(void **state)
 
 static void a_memory_type_that_differs_is_not_write_back(void **state)
 {
-    (void)state;
     struct vmx_capabilities all = decoded(&bochs_icelake), one = all;
     one.raw.msr[0] &= ~BASIC_MEMORY_TYPE;
     one.raw.msr[0] |= BASIC_32_BIT_ADDRESS;

@@ -1,4 +1,4 @@
-// The VM-entry checker (vmx/check*.c): valid states pass, and each single corruption is named.
+// The VM-entry checker (vmx/check/): valid states pass, and each single corruption is named.
 
 #include "tests/unit/support.h"
 
@@ -6,7 +6,6 @@
 
 static void valid_states_pass_on_every_cpu(void **state)
 {
-    (void)state;
     const struct vmx_raw *cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake, &kvm_host};
     // clang-format off
     const struct corruption none[] = {
@@ -18,16 +17,18 @@ static void valid_states_pass_on_every_cpu(void **state)
     for (unsigned i = 0; i < ARRAY_LENGTH(cpus); i++) {
         struct vmx_capabilities cpu = decoded(cpus[i]);
         RUN(&cpu, none, check_host);
+        // The same with controls that none of them has.
+        cpu.control[WORD_SECONDARY].may |= SECONDARY_BUS_LOCK_DETECTION | SECONDARY_USER_WAIT;
+        RUN(&cpu, none, check_host);
     }
 }
 
 static void fields_that_a_cpu_may_lack_are_not_read(void **state)
 {
-    (void)state;
     struct vmx_capabilities cpu = decoded(&kvm_host);
-    struct vmx_choice choice;
-    choice_make(&choice, &cpu, 0, 0);
-    image_long_mode(&image, &choice);
+    struct vmcs_config config;
+    vmcs_config_make(&config, &cpu, 0, 0);
+    image_long_mode(&image, &config);
     struct text text = {.printer.write = collect};
     struct check check = {&cpu, image_read, &image, NULL, &text.printer, 0};
     assert_int_equal(check_entry(&check), 0);
@@ -49,20 +50,19 @@ static void fields_that_a_cpu_may_lack_are_not_read(void **state)
 
 static void the_words_of_the_cases_are_those_chosen(void **state)
 {
-    (void)state;
     struct vmx_capabilities cpu = everything();
-    struct vmx_choice choice;
-    choice_make(&choice, &cpu, choice_default(), 0);
-    assert_int_equal(choice.word[WORD_PIN], PIN);
-    assert_int_equal(choice.word[WORD_PRIMARY], PRIMARY);
-    assert_int_equal(choice.word[WORD_SECONDARY], SECONDARY);
-    assert_int_equal(choice.word[WORD_VMEXIT], EXIT);
-    assert_int_equal(choice.word[WORD_VMENTRY], ENTRY);
+    struct vmcs_config config;
+    // as on Bochs
+    vmcs_config_make(&config, &cpu, vmcs_config_default() & ~FEATURE(FEATURE_BUS_LOCK), 0);
+    assert_int_equal(config.word[WORD_PIN], PIN);
+    assert_int_equal(config.word[WORD_PRIMARY], PRIMARY);
+    assert_int_equal(config.word[WORD_SECONDARY], SECONDARY);
+    assert_int_equal(config.word[WORD_VMEXIT], EXIT);
+    assert_int_equal(config.word[WORD_VMENTRY], ENTRY);
 }
 
 static void control_words_within_the_capabilities(void **state)
 {
-    (void)state;
     // clang-format off
     const struct corruption cases[] = {
         {LONG, {{VMCS_PIN_BASED_CONTROLS, PIN & ~BIT(1)}}, {"pin-based controls:bit 1 (reserved) must be 1"}},
@@ -94,9 +94,9 @@ static void control_words_within_the_capabilities(void **state)
 
 static void controls_that_need_each_other(void **state)
 {
-    (void)state;
     const uint64_t no_tpr = PRIMARY & ~PRIMARY_TPR_SHADOW,
-                   no_ept = SECONDARY & ~(SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST);
+                   no_ept =
+                       SECONDARY & ~(SECONDARY_EPT | SECONDARY_UNRESTRICTED_GUEST | SECONDARY_PML);
     const uint64_t vid = SECONDARY_VIRTUAL_INTERRUPT_DELIVERY;
     // clang-format off
     const struct corruption cases[] = {
@@ -106,7 +106,7 @@ static void controls_that_need_each_other(void **state)
         {LONG, {{VMCS_PRIMARY_CONTROLS, no_tpr}, {VMCS_SECONDARY_CONTROLS, SECONDARY | SECONDARY_APIC_REGISTER}}, {"secondary controls:needs \"TPR shadow\""}},
         {LONG, {{VMCS_PRIMARY_CONTROLS, no_tpr}, {VMCS_SECONDARY_CONTROLS, SECONDARY | vid}}, {"secondary controls:needs \"TPR shadow\""}},
         {LONG, {{VMCS_PRIMARY_CONTROLS, no_tpr | PRIMARY_TERTIARY_CONTROLS}, {VMCS_TERTIARY_CONTROLS, TERTIARY_IPI_VIRTUALIZATION}}, {"tertiary controls:needs \"TPR shadow\""}},
-        {LONG, {{VMCS_SECONDARY_CONTROLS, SECONDARY & ~SECONDARY_EPT}}, {"secondary controls:\"unrestricted guest\" needs \"EPT\""}},
+        {LONG, {{VMCS_SECONDARY_CONTROLS, no_ept | SECONDARY_UNRESTRICTED_GUEST}}, {"secondary controls:\"unrestricted guest\" needs \"EPT\""}},
         {LONG, {{VMCS_SECONDARY_CONTROLS, no_ept | SECONDARY_PML}}, {"secondary controls:\"PML\" needs \"EPT\""}},
         {LONG, {{VMCS_SECONDARY_CONTROLS, no_ept | SECONDARY_MODE_BASED_EXECUTE}}, {"secondary controls:needs \"EPT\""}},
         {LONG, {{VMCS_SECONDARY_CONTROLS, no_ept | SECONDARY_SUB_PAGE_WRITE}}, {"secondary controls:needs \"EPT\""}},
@@ -123,15 +123,14 @@ static void controls_that_need_each_other(void **state)
     RUN(&cpu, cases, check_controls);
 }
 
-static void without_vpid(struct vmcs_image *to, const struct vmx_choice *choice)
+static void without_vpid(struct vmcs_image *to, const struct vmcs_config *config)
 {
-    image_long_mode(to, choice);
+    image_long_mode(to, config);
     to->value[VMCS_VPID] = 0;
 }
 
 static void addresses_and_values_of_controls(void **state)
 {
-    (void)state;
     const uint64_t posted = PIN | PIN_POSTED_INTERRUPTS,
                    vid = SECONDARY | SECONDARY_VIRTUAL_INTERRUPT_DELIVERY;
     const uint64_t tertiary = PRIMARY | PRIMARY_TERTIARY_CONTROLS;
@@ -197,7 +196,6 @@ static void addresses_and_values_of_controls(void **state)
 
 static void injected_events(void **state)
 {
-    (void)state;
     // clang-format off
     const struct corruption cases[] = {
         {LONG, {{INFO, 0x00000fff}}, {NULL}}, // not valid: not looked at
@@ -244,7 +242,6 @@ static void injected_events(void **state)
 
 static void the_host(void **state)
 {
-    (void)state;
     const uint64_t odd = UINT64_C(0x0000800000000000);
     const uint64_t exit_cet = EXIT | VMEXIT_LOAD_CET;
     // clang-format off

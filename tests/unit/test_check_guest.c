@@ -15,7 +15,6 @@
 
 static void control_registers(void **state)
 {
-    (void)state;
     // clang-format off
     const struct corruption cases[] = {
         {LONG, {{VMCS_GUEST_CR0, 0x80000011}}, {"guest CR0:fixes to 1"}}, // NE
@@ -49,7 +48,6 @@ static void control_registers(void **state)
 
 static void msrs(void **state)
 {
-    (void)state;
     const uint64_t cet = ENTRY64 | VMENTRY_LOAD_CET;
     // clang-format off
     const struct corruption cases[] = {
@@ -92,7 +90,6 @@ static void msrs(void **state)
 
 static void segments(void **state)
 {
-    (void)state;
     // clang-format off
     const struct corruption cases[] = {
         {LONG, {{VMCS_GUEST_TR_SELECTOR, 0x24}}, {"guest TR selector:TI"}},
@@ -182,7 +179,6 @@ static void segments(void **state)
 
 static void tables_and_flow(void **state)
 {
-    (void)state;
     // clang-format off
     const struct corruption cases[] = {
         {LONG, {{VMCS_GUEST_GDTR_BASE, ODD}}, {"guest GDTR base:canonical"}},
@@ -218,7 +214,6 @@ static void tables_and_flow(void **state)
 
 static void events(void **state)
 {
-    (void)state;
     const uint64_t flags = RFLAGS_FIXED | RFLAGS_IF, traps = flags | RFLAGS_TF;
     const enum vmcs_field pending = VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS;
     // clang-format off

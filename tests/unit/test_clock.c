@@ -7,7 +7,6 @@ static const uint64_t rates[] = {1000000,    50000000,   999999937,        10000
 
 static void factors_are_exact(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < ARRAY_LENGTH(rates); i++) {
         struct clock clock;
         clock_init(&clock, rates[i], 7);
@@ -21,7 +20,6 @@ static void factors_are_exact(void **state)
 
 static void one_second_is_a_second(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < ARRAY_LENGTH(rates); i++) {
         struct clock clock;
         clock_init(&clock, rates[i], 1000);
@@ -31,7 +29,6 @@ static void one_second_is_a_second(void **state)
 
 static void before_the_epoch_is_zero(void **state)
 {
-    (void)state;
     struct clock clock;
     clock_init(&clock, 2000000000, 5000);
     assert_int_equal(clock_ns(&clock, 0), 0);
@@ -44,7 +41,6 @@ static void before_the_epoch_is_zero(void **state)
 // clock_tsc() is the very first TSC that shows the time.
 static void tsc_is_the_first_one(void **state)
 {
-    (void)state;
     static const uint64_t times[] = {1,
                                      2,
                                      3,
@@ -68,7 +64,6 @@ static void tsc_is_the_first_one(void **state)
 
 static void what_never_comes(void **state)
 {
-    (void)state;
     struct clock clock;
     for (unsigned i = 0; i < ARRAY_LENGTH(rates); i++) {
         clock_init(&clock, rates[i], 12345);

@@ -3,6 +3,7 @@
 
 #include "tests/unit/support.h"
 
+#include "lib/log.h"
 #include "monitor/commands.h"
 #include "tests/unit/desk.h"
 
@@ -20,7 +21,6 @@ static void assert_asks(const char *command, const char *expected)
 
 static void vms_are_listed_with_their_states(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("info vms", "* 1 web");
     assert_says("info vms", "running        2     256M  vmlinuz\n");
@@ -35,7 +35,6 @@ static void vms_are_listed_with_their_states(void **state)
 
 static void a_vm_is_named_by_its_name_or_number_or_not_at_all(void **state)
 {
-    (void)state;
     desk_reset();
     assert_asks("stop", "pause 0;");
     desk_reset();
@@ -49,7 +48,6 @@ static void a_vm_is_named_by_its_name_or_number_or_not_at_all(void **state)
 
 static void a_wrong_vm_is_answered_with_help(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("stop wb", "wb: there is no such VM; did you mean web?\n");
     assert_says("stop zebra", "zebra: there is no such VM; 'info vms' lists them\n");
@@ -62,21 +60,25 @@ static void a_wrong_vm_is_answered_with_help(void **state)
 
 static void vms_are_stopped_and_go_on(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("cont", "web runs already\n");
     assert_says("stop", "web is stopped");
-    assert_says("stop", "web does not run\n");
-    assert_says("system_powerdown", "web does not run\n");
+    assert_says("stop", "web is stopped; 'cont web' lets it go on\n");
+    assert_says("system_powerdown", "web is stopped; 'cont web' lets it go on\n");
     assert_says("cont", "web runs\n");
     assert_string_equal(desk.asked, "pause 0;resume 0;");
     desk.vm[0].preserved = true;
-    assert_says("cont", "'system_reset' starts it anew");
+    assert_says("cont", "'system_reset web' starts it anew");
+    desk.vm[0].ending = true;
+    desk.vm[0].vm.stop_reason = STOP_KILLED;
+    assert_says("cont", "web is ending: killed\n");
+    assert_says("stop", "web is ending: killed\n");
+    assert_says("info vms", "ending ");
+    assert_string_equal(desk.asked, "pause 0;resume 0;");
 }
 
 static void vms_are_ended_and_started(void **state)
 {
-    (void)state;
     desk_reset();
     assert_asks("system_reset db", "reset 1;");
     assert_asks("kill db", "reset 1;kill 1;");
@@ -95,7 +97,6 @@ static void vms_are_ended_and_started(void **state)
 
 static void the_power_button_may_not_be_heard(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("system_powerdown",
                 "web does not listen to its power button; 'kill web' ends it\n");
@@ -106,17 +107,15 @@ static void the_power_button_may_not_be_heard(void **state)
 
 static void an_nmi_goes_to_all_vcpus(void **state)
 {
-    (void)state;
     desk_reset();
     desk_run("nmi web");
-    assert_int_equal(desk.vm[0].vcpu[0].requests, REQUEST_NMI);
-    assert_int_equal(desk.vm[0].vcpu[1].requests, REQUEST_NMI);
+    assert_int_equal(desk.vm[0].vcpu[0].requests, REQUEST_SIGNAL);
+    assert_int_equal(desk.vm[0].vcpu[1].requests, REQUEST_SIGNAL);
     assert_int_equal(desk.vm[1].vcpu[0].requests, 0);
 }
 
 static void consoles_are_chosen_and_the_monitor_left(void **state)
 {
-    (void)state;
     desk_reset();
     assert_asks("console db", "focus 1;");
     assert_null(strstr(desk.text, "(corbel)")); // no prompt: the console is another's
@@ -125,9 +124,41 @@ static void consoles_are_chosen_and_the_monitor_left(void **state)
     assert_asks("quit", "focus 1;quit;");
 }
 
+static void the_terminals_size_is_told(void **state)
+{
+    static const char *const wrong[] = {"80",   "80x",  "x24",     "80x24x",  "80*24",
+                                        "0x24", "80x0", "10000x1", "1x10000", "-1x1"};
+    desk_reset();
+    assert_asks("resize 132x43", "resize 132 43;");
+    assert_asks("resize 9999x1", "resize 132 43;resize 9999 1;");
+    for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        char line[40];
+        snprintf(line, sizeof(line), "resize %s", wrong[i]);
+        desk_run(line);
+        assert_true(strlen(desk.text) > 10);
+    }
+    assert_says("resize 80", "give columns and rows: 'resize 80x24', each from 1 to 9999\n");
+    assert_string_equal(desk.asked, "resize 132 43;resize 9999 1;");
+}
+
+static void the_guest_agent_is_asked(void **state)
+{
+    desk_reset();
+    assert_asks("guest-ping", "ping 0;");
+    assert_asks("guest-fsfreeze db freeze", "ping 0;freeze 1;");
+    assert_asks("guest-fsfreeze db thaw", "ping 0;freeze 1;thaw 1;");
+    assert_asks("guest-fsfreeze db status", "ping 0;freeze 1;thaw 1;status 1;");
+    assert_says("guest-fsfreeze db melt", "freeze, thaw or status?");
+    assert_says("guest-fsfreeze db", "guest-fsfreeze needs more: guest-fsfreeze vm WHAT");
+    desk.refuses = true;
+    assert_says("guest-ping db", "no agent runs in it\n");
+    desk.vm[1].paused = true;
+    assert_says("guest-ping db", "db is stopped; 'cont db' lets it go on\n");
+    assert_string_equal(desk.asked, "ping 0;freeze 1;thaw 1;status 1;ping 1;");
+}
+
 static void wrong_words_are_answered_with_help(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("inof vms", "inof: there is no such command; did you mean info?\n");
     assert_says("info vm", "info vm: there is no such command; did you mean info vms?\n");
@@ -138,7 +169,7 @@ static void wrong_words_are_answered_with_help(void **state)
     assert_says("vms", "vms: here it is 'info vms'\n");
     assert_says("info status", "status: here it is 'info vms'\n");
     assert_says("info frobnicate", "'info' lists them\n");
-    assert_says("log now", "now: one word too many: log \n");
+    assert_says("log info now", "now: one word too many: log [level]\n");
     assert_says("info vms web", "web: one word too many: info vms \n");
     assert_says("info irq web now", "now: one word too many: info irq [vm]\n");
     assert_says("info exits -z", "info exits has no option -z: info exits [-c|-j]");
@@ -153,11 +184,11 @@ static void wrong_words_are_answered_with_help(void **state)
 
 static void help_names_every_command(void **state)
 {
-    (void)state;
-    static const char *const names[] = {"console",      "cont",  "cpu",  "help",
-                                        "info",         "kill",  "log",  "nmi",
-                                        "quit",         "start", "stop", "system_powerdown",
-                                        "system_reset", "x",     "xp"};
+    static const char *const names[] = {
+        "console",        "cont",   "cpu",   "help", "info",
+        "kill",           "log",    "nmi",   "quit", "guest-ping",
+        "guest-fsfreeze", "resize", "start", "stop", "system_powerdown",
+        "system_reset",   "x",      "xp"};
     desk_reset();
     for (unsigned i = 0; i < ARRAY_LENGTH(names); i++) {
         char line[40];
@@ -176,7 +207,6 @@ static void help_names_every_command(void **state)
 
 static void help_fits_80_columns(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < 2; i++) {
         desk_reset();
         const char *line = desk_run(i ? "info" : "help"), *end;
@@ -188,7 +218,6 @@ static void help_fits_80_columns(void **state)
 
 static void words_are_completed(void **state)
 {
-    (void)state;
     desk_reset();
     desk_type("sto\tw\t");
     assert_string_equal(desk.monitor.line.text, "stop web ");
@@ -215,14 +244,18 @@ static void words_are_completed(void **state)
 
 static void the_log_is_shown_again(void **state)
 {
-    (void)state;
     desk_reset();
+    log_error("one\n");
+    log_debug("more\n");
+    log_info("two\n");
     assert_string_equal(desk_run("log"), "one\ntwo\n");
+    assert_string_equal(desk_run("log debug"), "one\nmore\ntwo\n");
+    assert_string_equal(desk_run("log error"), "one\n");
+    assert_string_equal(desk_run("log more"), "the levels are error, warning, info and debug\n");
 }
 
 static void the_chosen_vcpu_is_remembered_for_its_vm(void **state)
 {
-    (void)state;
     desk_reset();
     assert_says("cpu", "vCPU 0 of web\n");
     assert_says("cpu 1", "vCPU 1 of web\n");
@@ -244,6 +277,8 @@ int main(void)
         cmocka_unit_test(the_power_button_may_not_be_heard),
         cmocka_unit_test(an_nmi_goes_to_all_vcpus),
         cmocka_unit_test(consoles_are_chosen_and_the_monitor_left),
+        cmocka_unit_test(the_terminals_size_is_told),
+        cmocka_unit_test(the_guest_agent_is_asked),
         cmocka_unit_test(wrong_words_are_answered_with_help),
         cmocka_unit_test(help_names_every_command),
         cmocka_unit_test(help_fits_80_columns),

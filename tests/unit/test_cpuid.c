@@ -1,8 +1,9 @@
-// vm/cpuid.c and exits/cpuid.c: the policy over the leaves of two host CPUs, and the exit with what
-// it patches.
+// vm/cpu/cpuid.c and exits/cpuid.c: the policy over the leaves of two host CPUs, and the exit with
+// what it patches.
 
 #include "tests/unit/support.h"
 
+#include "vm/config/config.h"
 #include "vm/vm.h"
 
 #define GHZ_3 UINT64_C(3000000000)
@@ -88,7 +89,6 @@ static struct cpuid_leaf cpuid(uint32_t leaf, uint32_t subleaf)
 
 static void the_vendor_passes_and_the_hypervisor_names_itself(void **state)
 {
-    (void)state;
     build_default();
     struct cpuid_leaf leaf = cpuid(0, 0);
     assert_int_equal(leaf.eax, 0x16);
@@ -104,7 +104,6 @@ static void the_vendor_passes_and_the_hypervisor_names_itself(void **state)
 
 static void what_guests_must_not_have_is_hidden(void **state)
 {
-    (void)state;
     build_default();
     struct cpuid_leaf leaf = cpuid(1, 0);
     assert_int_equal(leaf.ecx & (BIT32(2) | BIT32(3) | BIT32(5) | BIT32(6) | BIT32(15)), 0);
@@ -119,7 +118,6 @@ static void what_guests_must_not_have_is_hidden(void **state)
 
 static void controls_that_are_off_hide_their_features(void **state)
 {
-    (void)state;
     static const struct {
         uint32_t flag;
         uint32_t feature;
@@ -138,7 +136,6 @@ static void controls_that_are_off_hide_their_features(void **state)
 
 static void an_emulated_cpu_loses_what_it_gets_wrong(void **state)
 {
-    (void)state;
     struct cpuid_inputs with = inputs();
     with.flags |= CPUID_HOST_EMULATED;
     build(&with);
@@ -158,8 +155,7 @@ static uint16_t named(const char *name)
 
 static void the_configuration_takes_and_gives(void **state)
 {
-    (void)state;
-    const struct config_feature features[] = {
+    const struct feature_switch features[] = {
         {named("avx"), false}, {named("pku"), true}, {named("vmx"), true}, {named("sse3"), true}};
     struct cpuid_inputs with = inputs();
     with.flags |= CPUID_HOST_EMULATED;
@@ -176,7 +172,6 @@ static void the_configuration_takes_and_gives(void **state)
 
 static void topology_is_one_package_of_single_threaded_cores(void **state)
 {
-    (void)state;
     build_default();
     vcpu.apic_id = 2;
     assert_int_equal(cpuid(1, 0).ebx, 2 << 24 | 4 << 16 | 8 << 8);
@@ -202,7 +197,6 @@ static void topology_is_one_package_of_single_threaded_cores(void **state)
 
 static void cr4_and_the_apic_show(void **state)
 {
-    (void)state;
     build_default();
     assert_int_equal(cpuid(1, 0).ecx & BIT32(27), 0);
     assert_int_equal(cpuid(1, 0).edx & BIT32(9), 0);
@@ -217,7 +211,6 @@ static void cr4_and_the_apic_show(void **state)
 
 static void xsave_sizes_follow_xcr0(void **state)
 {
-    (void)state;
     build_default();
     static const struct {
         uint64_t xcr0;
@@ -243,7 +236,6 @@ static void xsave_sizes_follow_xcr0(void **state)
 
 static void a_component_without_a_size_is_not_offered(void **state)
 {
-    (void)state;
     struct cpuid_inputs with = inputs();
     build(&with);
     for (unsigned i = 0; i < host.count; i++)
@@ -255,7 +247,6 @@ static void a_component_without_a_size_is_not_offered(void **state)
 
 static void without_xsave_its_leaf_is_empty(void **state)
 {
-    (void)state;
     struct cpuid_inputs with = inputs();
     build(&with);
     for (unsigned i = 0; i < host.count; i++)
@@ -271,7 +262,6 @@ static void without_xsave_its_leaf_is_empty(void **state)
 
 static void frequencies_are_exact_or_absent(void **state)
 {
-    (void)state;
     build_default();
     struct cpuid_leaf leaf = cpuid(0x15, 0);
     assert_int_equal((uint64_t)leaf.ecx * leaf.ebx / leaf.eax, GHZ_3);
@@ -289,7 +279,6 @@ static void frequencies_are_exact_or_absent(void **state)
 
 static void leaves_out_of_range_show_the_highest_basic_one(void **state)
 {
-    (void)state;
     build_default();
     static const uint32_t outside[] = {0x17,       0x20,       0x3fffffff, 0x40000011,
                                        0x40000020, 0x80000009, 0xc0000000, 0xffffffff};
@@ -307,7 +296,7 @@ static void build_stats(void)
     build(&with);
     struct vm_config config;
     config_defaults(&config);
-    vm.config = config;
+    vm.traits = config_traits(&config);
     stats_count(&vcpu.stats, STATS_AT(EXIT_CPUID), 0xf0000000);
     stats_count(&vcpu.stats, STATS_AT(EXIT_CPUID), 0x20000000);
     stats_count(&vcpu.stats, STATS_AT(EXIT_HLT), 5);
@@ -325,7 +314,6 @@ static void assert_leaf(struct cpuid_leaf leaf, uint32_t eax, uint32_t ebx, uint
 
 static void exits_show_where_they_are_asked_for(void **state)
 {
-    (void)state;
     build_stats();
     assert_leaf(cpuid(0x4ffffffc, EXIT_CPUID), 0, 1, 0x10000000, 0);
     assert_leaf(cpuid(0x4ffffffd, EXIT_CPUID), 2, 0, 0, 0);
@@ -336,7 +324,6 @@ static void exits_show_where_they_are_asked_for(void **state)
 
 static void reasons_are_undefined_or_never_seen(void **state)
 {
-    (void)state;
     build_stats();
     static const uint32_t undefined[] = {35, 38, 42, 71, EXIT_REASONS, UINT32_MAX};
     for (unsigned i = 0; i < ARRAY_LENGTH(undefined); i++) {
@@ -352,9 +339,8 @@ static void reasons_are_undefined_or_never_seen(void **state)
 
 static void the_map_of_exit_statistics_is_a_setting(void **state)
 {
-    (void)state;
     build_stats();
-    memcpy(vm.config.stats_leaf, "\3\0\7\5", STATS_LEAVES);
+    memcpy(vm.traits.stats_leaf, "\3\0\7\5", STATS_LEAVES);
     assert_leaf(cpuid(0x4ffffffc, 99), 3, 1, 0x10000005, 0);
     assert_int_equal(cpuid(0x4ffffffd, 0).eax, 3000); // none: as any leaf out of range
     assert_leaf(cpuid(0x4ffffffe, EXIT_CPUID), 2, 1, 0x10000000, 0);
@@ -363,7 +349,6 @@ static void the_map_of_exit_statistics_is_a_setting(void **state)
 
 static void exit_statistics_hide_nothing_else(void **state)
 {
-    (void)state;
     build_stats();
     static const uint32_t outside[] = {0x17,       0x3fffffff, 0x40000011, 0x40000020,
                                        0x4ffffffb, 0x50000000, 0x80000009, 0xffffffff};
@@ -384,7 +369,6 @@ static void exit_statistics_hide_nothing_else(void **state)
 
 static void widths_fit_the_page_tables(void **state)
 {
-    (void)state;
     build_default();
     assert_int_equal(cpuid(0x80000008, 0).eax, 0x3028);
     assert_int_equal(vm.cpuid.physical_width, 40);
@@ -395,7 +379,6 @@ static void widths_fit_the_page_tables(void **state)
 
 static void five_levels_of_page_tables_are_the_cpus(void **state)
 {
-    (void)state;
     struct cpuid_inputs with = inputs();
     struct cpuid_leaves wide = host;
     for (unsigned i = 0; i < wide.count; i++)
@@ -416,7 +399,6 @@ static void execute_server(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *r
 
 static void collecting_finds_every_subleaf(void **state)
 {
-    (void)state;
     static struct cpuid_leaves collected;
     cpuid_collect(&collected, execute_server);
     for (unsigned i = 0; i < ARRAY_LENGTH(server); i++)

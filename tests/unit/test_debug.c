@@ -1,8 +1,8 @@
-// vm/debug.c: which accesses meet a breakpoint, and when emulated instructions trap.
+// vm/cpu/debug.c: which accesses meet a breakpoint, and when emulated instructions trap.
 
 #include "tests/unit/emulate_run.h"
 
-#include "vm/debug.h"
+#include "vm/cpu/debug.h"
 
 #define AT         (DEVICE_AT + 0x10) // where RDI points to
 #define KIND_WRITE 1U
@@ -38,7 +38,6 @@ static void fresh(void)
 
 static void an_access_meets_a_breakpoint_that_it_overlaps(void **state)
 {
-    (void)state;
     fresh();
     guest.vcpu.dirty = STATE_BREAKPOINTS;
     set_breakpoint(1, 0x1006, KIND_WRITE, LENGTH_4); // 1004 to 1007: low bits do not count
@@ -67,7 +66,6 @@ static void an_access_meets_a_breakpoint_that_it_overlaps(void **state)
 
 static void ports_are_watched_with_debug_extensions_only(void **state)
 {
-    (void)state;
     fresh();
     guest.vcpu.dirty = STATE_BREAKPOINTS;
     set_breakpoint(2, 0x3f8, KIND_PORT, LENGTH_2);
@@ -81,7 +79,6 @@ static void ports_are_watched_with_debug_extensions_only(void **state)
 
 static void an_emulated_access_traps_behind_its_instruction(void **state)
 {
-    (void)state;
     fresh();
     set_breakpoint(0, AT, KIND_WRITE, LENGTH_4);
     set_breakpoint(1, RAM_PAGE + 0x10, KIND_BOTH, LENGTH_1);
@@ -100,7 +97,6 @@ static void an_emulated_access_traps_behind_its_instruction(void **state)
 
 static void a_fault_leaves_no_trap(void **state)
 {
-    (void)state;
     fresh();
     set_breakpoint(0, RAM_PAGE + 0x10, KIND_BOTH, LENGTH_1);
     guest.vcpu.gpr[RDI] = ABSENT;
@@ -111,7 +107,6 @@ static void a_fault_leaves_no_trap(void **state)
 
 static void a_guest_with_breakpoints_needs_its_debug_registers(void **state)
 {
-    (void)state;
     fresh();
     guest.vcpu.dirty = STATE_BREAKPOINTS;
     guest.vcpu.fetched = STATE_ALL & ~(uint32_t)(STATE_DEBUG | STATE_DR);
@@ -122,7 +117,6 @@ static void a_guest_with_breakpoints_needs_its_debug_registers(void **state)
 
 static void a_repetition_traps_after_the_iteration(void **state)
 {
-    (void)state;
     fresh();
     set_breakpoint(3, AT + 8, KIND_WRITE, LENGTH_4);
     guest.vcpu.gpr[RCX] = 5;
@@ -141,7 +135,6 @@ static void a_repetition_traps_after_the_iteration(void **state)
 
 static void a_stepped_repetition_traps_after_each_iteration(void **state)
 {
-    (void)state;
     fresh();
     guest.vcpu.rflags |= RFLAGS_TF;
     guest.vcpu.gpr[RCX] = 3;
@@ -158,7 +151,6 @@ static void a_stepped_repetition_traps_after_each_iteration(void **state)
 
 static void a_step_is_kept_for_branches(void **state)
 {
-    (void)state;
     fresh();
     debug_step(&guest.vcpu, true);
     assert_int_equal(guest.vcpu.pending_debug, 0);

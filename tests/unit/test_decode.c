@@ -1,6 +1,6 @@
-// vm/decode.c against libzydis: the same length, operand size and memory operand for millions of
-// instructions, every opcode with every kind of ModRM among them; and every prefix of an
-// instruction is told from a whole one.
+// vm/emulate/decode.c against libzydis: the same length, operand size and memory operand for
+// millions of instructions, every opcode with every kind of ModRM among them; and every prefix of
+// an instruction is told from a whole one.
 
 #include "tests/unit/decode_oracle.h"
 #include "tests/unit/support.h"
@@ -68,7 +68,6 @@ static void make_instruction(uint8_t bytes[LONGEST])
 
 static void millions_of_instructions_decode_as_zydis_says(void **state)
 {
-    (void)state;
     unsigned understood = 0;
     for (unsigned round = 0; round < 3000000; round++) {
         uint8_t bytes[LONGEST];
@@ -85,7 +84,6 @@ static void millions_of_instructions_decode_as_zydis_says(void **state)
 
 static void every_opcode_with_every_modrm(void **state)
 {
-    (void)state;
     for (unsigned m = 0; m < ARRAY_LENGTH(decode_modes); m++)
         for (unsigned map = 0; map < 2; map++)
             for (unsigned opcode = 0; opcode < 256; opcode++)
@@ -99,7 +97,6 @@ static void every_opcode_with_every_modrm(void **state)
 
 static void a_cut_instruction_is_truncated(void **state)
 {
-    (void)state;
     unsigned seen = 0;
     while (seen < 20000) {
         uint8_t bytes[LONGEST];
@@ -125,7 +122,6 @@ static enum decode_result decode_64(const char *bytes, unsigned count)
 
 static void lock_is_for_changes_of_memory(void **state)
 {
-    (void)state;
     assert_int_equal(decode_64("\xf0\x01\x07", 3), DECODE_OK);          // add [rdi], eax
     assert_int_equal(decode_64("\xf0\x03\x07", 3), DECODE_INVALID);     // add eax, [rdi]
     assert_int_equal(decode_64("\xf0\x01\xc7", 3), DECODE_INVALID);     // add edi, eax
@@ -138,7 +134,6 @@ static void lock_is_for_changes_of_memory(void **state)
 
 static void sixteen_bytes_are_too_many(void **state)
 {
-    (void)state;
     struct instruction instruction;
     uint8_t bytes[LONGEST];
     memset(bytes, 0x66, sizeof(bytes));

@@ -11,7 +11,6 @@ static struct explanation why;
 
 static void segments_of_both_classes_are_read(void **state)
 {
-    (void)state;
     for (int is_64 = 0; is_64 < 2; is_64++) {
         elf_file_begin(&file, is_64, 0x123456);
         elf_file_add(&file, 1, 0x1000, 0x100000, 0xc0100000, 0x234, 0x567);
@@ -46,7 +45,6 @@ static void assert_not_opened(status_t expected, const char *line)
 
 static void bad_headers_are_refused(void **state)
 {
-    (void)state;
     elf_file_begin(&file, true, 0);
     assert_not_opened(STATUS_INVALID, "kernel.elf: an ELF file without segments; nothing to load");
     elf_file_add(&file, 1, 0, 0, 0, 0, 0);
@@ -74,7 +72,6 @@ static void bad_headers_are_refused(void **state)
 
 static void a_file_cut_anywhere_is_refused(void **state)
 {
-    (void)state;
     for (int is_64 = 0; is_64 < 2; is_64++) {
         elf_file_begin(&file, is_64, 0);
         elf_file_add(&file, 1, 100, 0, 0, 100, 100);
@@ -92,7 +89,6 @@ static void a_file_cut_anywhere_is_refused(void **state)
 
 static void bad_segments_are_refused(void **state)
 {
-    (void)state;
     elf_file_begin(&file, true, 0);
     elf_file_add(&file, 1, 16000, 0, 0, 385, 400);
     elf_file_add(&file, 1, 16000, 0, 0, 384, 383);
@@ -124,7 +120,6 @@ static unsigned put_note(uint8_t *to, const char *name, uint32_t type, const cha
 
 static void notes_are_found_by_owner_and_type(void **state)
 {
-    (void)state;
     elf_file_begin(&file, true, 0);
     unsigned at = 0x1000;
     at += put_note(file.bytes + at, "GNU", 18, "wrong owner", 12);
@@ -141,6 +136,24 @@ static void notes_are_found_by_owner_and_type(void **state)
     assert_memory_equal(bytes, "right", 5);
     assert_int_equal(elf_note(&elf, "Xen", 19, &bytes, &size), STATUS_NOT_FOUND);
     assert_int_equal(elf_note(&elf, "Xe", 18, &bytes, &size), STATUS_NOT_FOUND);
+    // Where a note's content begins and the next note is aligned to 8 bytes: "GNU" needs no padding
+    // before its content, the owner of 5 bytes does.
+    elf_file_add(&file, 4, 0x2000, 0, 0, 0x58, 0);
+    uint8_t *b = file.bytes + 0x2000, *header = file.bytes + 64 + 56;
+    put_note(b, "GNU", 5, "property....", 12); // its next one: 28, aligned 32
+    put_note(b + 32, "Four", 7, "", 0);        // its content: 17, aligned 24
+    memcpy(b + 32 + 24, "12345678", 8);
+    put32(b + 32 + 4, 8);
+    put_note(b + 32 + 32, "Xen", 19, "eight..", 8);
+    assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
+    assert_int_equal(elf_note(&elf, "Xen", 19, &bytes, &size), STATUS_NOT_FOUND); // by 4
+    put64(header + 48, 8);
+    assert_int_equal(elf_note(&elf, "Xen", 19, &bytes, &size), STATUS_OK);
+    assert_string_equal((const char *)bytes, "eight..");
+    assert_int_equal(elf_note(&elf, "Four", 7, &bytes, &size), STATUS_OK);
+    assert_memory_equal(bytes, "12345678", 8);
+    put16(file.bytes + 56, 1);
+    assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
     // Sizes that lead outside end the search.
     put32(file.bytes + 0x1004, 0xffffffff);
     assert_int_equal(elf_note(&elf, "Xen", 18, &bytes, &size), STATUS_NOT_FOUND);
@@ -148,10 +161,83 @@ static void notes_are_found_by_owner_and_type(void **state)
     assert_int_equal(elf_note(&elf, "Xen", 18, &bytes, &size), STATUS_NOT_FOUND);
 }
 
-static void loading_fills_and_zeroes(void **state)
+// A file may say that each of its notes is many.
+static void work_is_bounded(void **state)
 {
-    (void)state;
-    struct test_vm *test = test_vm_new(UINT64_C(8) << 20, 1);
+    struct image image = elf_file_image(&file);
+    struct elf elf;
+    const uint8_t *bytes;
+    uint64_t size;
+    elf_file_begin(&file, false, 0);
+    unsigned notes = (sizeof(file.bytes) - 0x2000) / 12;
+    for (unsigned i = 0; i < ELF_SEGMENTS; i++)
+        elf_file_add(&file, 4, 0x2000, 0, 0, notes * 12, 0);
+    unsigned last = put_note(file.bytes + 0x1800, "Xen", 18, "late", 4);
+    unsigned allowed = ELF_NOTES / notes;
+    uint8_t *header = file.bytes + 52 + 32 * (allowed + 1);
+    put32(header + 4, 0x1800);
+    put32(header + 16, last);
+    assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
+    assert_int_equal(elf_note(&elf, "Xen", 18, &bytes, &size), STATUS_NOT_FOUND);
+    memcpy(header - 64, header, 32);
+    assert_int_equal(elf_note(&elf, "Xen", 18, &bytes, &size), STATUS_OK);
+    elf_file_add(&file, 4, 0x2000, 0, 0, 0, 0);
+    assert_not_opened(STATUS_FULL, "kernel.elf: an ELF file with 129 program headers; link it with "
+                                   "at most 128");
+}
+
+static struct loading loading_into(const struct image *image)
+{
+    struct loading loading = {.vm = &test->vm, .kernel = image, .why = &why};
+    assert_int_equal(memory_map_build(&test->vm.memory, &loading.map, &why), STATUS_OK);
+    return loading;
+}
+
+// As `ld -Ttext 0x100000` links it: the file's headers lie below, alone or with the text in one
+// segment.
+static void headers_below_1_mib_are_dropped(void **state)
+{
+    test = test_vm_new(UINT64_C(8) << 20, 1);
+    struct image image = elf_file_image(&file);
+    struct loading loading = loading_into(&image);
+    struct elf elf;
+    uint64_t entry, end;
+    loading.memblock.map = &loading.map;
+    for (unsigned is_one = 0; is_one < 2; is_one++) {
+        elf_file_begin(&file, is_one, 0x10000c);
+        if (!is_one)
+            elf_file_add(&file, 1, 0, 0xff000, 0xff000, 0x94, 0x94);
+        elf_file_add(&file, 1, is_one ? 0 : 0x1000, is_one ? 0xff000 : 0x100000,
+                     is_one ? 0xff000 : 0x100000, is_one ? 0x104f : 0x4f, is_one ? 0x104f : 0x4f);
+        elf_file_add(&file, 1, 0, 0x101000, 0x101000, 0, 0x64);
+        memset(file.bytes + 0x1000, 0x11 + is_one, 0x4f);
+        loading.memblock.count = 0;
+        assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
+        assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_OK);
+        assert_int_equal(entry, 0x10000c);
+        assert_int_equal(end, 0x101064);
+        assert_filled(test_ram(test, 0x100000, 0x4f), 0x11 + (uint8_t)is_one, 0x4f);
+    }
+    // What is neither header nor padding is not dropped, nor is bss, nor another segment.
+    file.bytes[0xfff] = 1;
+    loading.memblock.count = 0;
+    assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_RANGE);
+    file.bytes[0xfff] = 0;
+    put64(file.bytes + 64 + 32, 0x94);
+    put64(file.bytes + 64 + 40, 0x95);
+    assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_RANGE);
+    put64(file.bytes + 64 + 40, 0x94);
+    assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_OK);
+    elf_file_add(&file, 1, 0, 0xff000, 0xff000, 0x94, 0x94);
+    assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
+    loading.memblock.count = 0;
+    assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_RANGE);
+    test_vm_free(test);
+}
+
+static void loading_fills_and_claims(void **state)
+{
+    test = test_vm_new(UINT64_C(8) << 20, 1);
     elf_file_begin(&file, true, 0xffffffff80200010);
     memset(file.bytes + 0x1000, 0x11, 0x800);
     elf_file_add(&file, 1, 0x1000, 0x200000, 0xffffffff80200000, 0x800, 0x3000);
@@ -160,25 +246,26 @@ static void loading_fills_and_zeroes(void **state)
     struct image image = elf_file_image(&file);
     struct elf elf;
     uint64_t entry, end;
-    struct loading loading = {.vm = &test->vm, .kernel = &image, .why = &why};
-    assert_int_equal(memory_map_build(&test->vm.memory, &loading.map, &why), STATUS_OK);
-    loading.room.map = &loading.map;
+    struct loading loading = loading_into(&image);
+    loading.memblock.map = &loading.map;
     assert_int_equal(elf_open(&image, &elf, &why), STATUS_OK);
     assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_OK);
     assert_int_equal(entry, 0x200010);
     assert_int_equal(end, 0x400010);
     assert_filled(test_ram(test, 0x200000, 0x800), 0x11, 0x800);
     assert_filled(test_ram(test, 0x200800, 0x2800), 0, 0x2800);
-    assert_filled(test_ram(test, 0x203000, 0x100), 0xa5, 0x100);
+    assert_int_equal(loading.memblock.count, 2);
+    assert_int_equal(loading.memblock.region[0].start, 0x200000);
+    assert_int_equal(loading.memblock.region[0].size, 0x3000);
 
     // The same segment again has no room; nor has one that ends outside RAM.
     assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_OVERLAP);
-    loading.room.count = 0;
+    loading.memblock.count = 0;
     put64(file.bytes + 64 + 40, UINT64_MAX);
     assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_RANGE);
     put64(file.bytes + 64 + 40, 0x800);
     put64(file.bytes + 64 + 24, 0x7fffff);
-    loading.room.count = 0;
+    loading.memblock.count = 0;
     assert_int_equal(elf_load(&elf, &loading, &entry, &end), STATUS_RANGE);
     assert_string_equal(
         why.text, "kernel.elf: 2 KiB at 0x7fffff are not inside the VM's RAM (below 0x9fc00, and 1 "
@@ -198,7 +285,9 @@ int main(void)
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(bad_segments_are_refused),
         cmocka_unit_test(notes_are_found_by_owner_and_type),
-        cmocka_unit_test(loading_fills_and_zeroes),
+        cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(headers_below_1_mib_are_dropped),
+        cmocka_unit_test(loading_fills_and_claims),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,11 @@
-// vm/emulate.c and its families where libunicorn cannot judge: faults that change nothing, locked
-// accesses, long repetitions, alignment, AVX, segment limits, what is unknown. The arithmetic
-// itself: test_emulate_oracle.c.
+// vm/emulate/emulate.c and its families where libunicorn cannot judge: faults that change nothing,
+// locked accesses, long repetitions, alignment, AVX, segment limits, what is unknown. The
+// arithmetic itself: test_oracle_*.c.
 
 #include "tests/unit/emulate_run.h"
 
 static void moves_reach_the_device_in_one_access(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.gpr[RAX] = UINT64_C(0x1122334455667788);
     assert_done("\x89\x07"); // mov [rdi], eax
@@ -31,7 +30,6 @@ static void moves_reach_the_device_in_one_access(void **state)
 
 static void movbe_swaps_bytes(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.gpr[RAX] = UINT64_C(0x1122334455667788);
     assert_done("\x0f\x38\xf1\x07");
@@ -48,7 +46,6 @@ static void movbe_swaps_bytes(void **state)
 // Encodings on which the oracle errs.
 static void odd_encodings_mean_what_the_manual_says(void **state)
 {
-    (void)state;
     long_mode();
     assert_done("\x44\xc7\x07\x01\x02\x03\x04"); // mov dword [rdi], 0x4030201, with REX.R
     assert_int_equal(device_word(0x10), 0x04030201);
@@ -72,7 +69,6 @@ static void odd_encodings_mean_what_the_manual_says(void **state)
 
 static void a_failed_cmpxchg_touches_rax_only(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.gpr[RAX] = UINT64_C(0xffffffff00000001);
     guest.vcpu.gpr[RBX] = UINT64_C(0xaaaaaaaa00000002);
@@ -89,7 +85,6 @@ static void a_failed_cmpxchg_touches_rax_only(void **state)
 
 static void page_faults_change_nothing(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.cpl = 3;
     guest.vcpu.gpr[RDI] = ABSENT;
@@ -119,7 +114,6 @@ static void page_faults_change_nothing(void **state)
 
 static void division_errors(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.gpr[RAX] = 1;
     assert_faults("\xf7\x37", VECTOR_DE, false, 0); // div dword [rdi], of 0
@@ -143,7 +137,6 @@ static void division_errors(void **state)
 
 static void segment_limits_and_canonical_addresses(void **state)
 {
-    (void)state;
     guest_real_mode();
     guest.vcpu.rip = CODE;
     guest.vcpu.gpr[RBX] = 0xffff;
@@ -167,7 +160,6 @@ static void segment_limits_and_canonical_addresses(void **state)
 
 static void alignment_checks_of_user_code(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.gpr[RDI] += 1;
     guest.vcpu.cr0 |= CR0_AM;
@@ -182,7 +174,6 @@ static void alignment_checks_of_user_code(void **state)
 
 static void cmpxchg16b_exchanges_both_halves(void **state)
 {
-    (void)state;
     long_mode();
     uint64_t *pair = guest_word(RAM_PAGE + 0x20);
     guest.vcpu.gpr[RDI] = RAM_PAGE + 0x20;
@@ -202,7 +193,6 @@ static void cmpxchg16b_exchanges_both_halves(void **state)
 
 static void locked_writes_to_ram_keep_their_neighbours(void **state)
 {
-    (void)state;
     for (unsigned at = 0; at < 32; at++) {
         long_mode();
         memset(guest.ram + RAM_PAGE, 0x11, 64);
@@ -220,7 +210,6 @@ static void locked_writes_to_ram_keep_their_neighbours(void **state)
 
 static void pop_computes_its_address_with_the_new_stack_pointer(void **state)
 {
-    (void)state;
     long_mode();
     *guest_word(RAM_PAGE + 0x800) = 0x1234;
     assert_done("\x8f\x44\x24\x08"); // pop [rsp + 8]
@@ -236,7 +225,6 @@ static void pop_computes_its_address_with_the_new_stack_pointer(void **state)
 
 static void the_unknown_ends_the_kernel_but_not_for_its_user(void **state)
 {
-    (void)state;
     long_mode();
     verdict_t verdict = RUN("\xdd\x07\x90"); // fld qword [rdi]
     assert_int_equal(verdict.kind, VERDICT_STOP);
@@ -249,7 +237,6 @@ static void the_unknown_ends_the_kernel_but_not_for_its_user(void **state)
 
 static void what_is_missing_is_asked_for(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.fetched = STATE_FLOW;
     verdict_t verdict = RUN("\x89\x07");
@@ -274,7 +261,6 @@ static void what_is_missing_is_asked_for(void **state)
 
 static void an_instruction_across_pages(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.rip = CODE + 0xffe;
     guest.vcpu.cpl = 3;

@@ -1,4 +1,4 @@
-// vm/emulate_control.c: what the comparison with libunicorn (test_emulate_oracle.c) leaves out:
+// vm/emulate/emulate_control.c: what the comparison with libunicorn (oracle.c) leaves out:
 // descriptors, refusals, steps. And MMX registers.
 
 #include "tests/unit/emulate_run.h"
@@ -45,7 +45,6 @@ static uint64_t target(verdict_t verdict)
 
 static void branches_go_where_the_device_says(void **state)
 {
-    (void)state;
     fresh();
     set_operand(0x123456, SEL_LONG);
     assert_int_equal(target(RUN("\xff\x27")), 0x123456); // jmp [rdi]
@@ -62,7 +61,6 @@ static void branches_go_where_the_device_says(void **state)
 
 static void a_branch_past_the_segment_is_refused(void **state)
 {
-    (void)state;
     guest_flat32();
     guest.vcpu.rip = CODE;
     guest.vcpu.segment[CS].limit = 0xffff;
@@ -75,7 +73,6 @@ static void a_branch_past_the_segment_is_refused(void **state)
 
 static void a_stepped_branch_traps_although_steps_are_kept_for_branches(void **state)
 {
-    (void)state;
     fresh();
     set_operand(0x123456, 0);
     guest.vcpu.rflags |= RFLAGS_TF;
@@ -86,7 +83,6 @@ static void a_stepped_branch_traps_although_steps_are_kept_for_branches(void **s
 
 static void a_far_jump_loads_a_code_segment(void **state)
 {
-    (void)state;
     fresh();
     set_operand(0x123456, SEL_LONG);
     assert_int_equal(target(RUN("\x48\xff\x2f")), 0x123456); // rex.w ljmp [rdi]
@@ -117,7 +113,6 @@ static void a_far_jump_loads_a_code_segment(void **state)
 
 static void a_far_jump_in_real_mode_is_arithmetic(void **state)
 {
-    (void)state;
     guest_real_mode();
     guest.vcpu.rip = CODE;
     guest.vcpu.gpr[RDI] = 0x5000;
@@ -135,7 +130,6 @@ static verdict_t load(uint16_t selector, bool is_stack)
 
 static void segment_registers_load_by_the_rules(void **state)
 {
-    (void)state;
     fresh();
     assert_int_equal(load(SEL_USER, false).kind, VERDICT_NEXT);
     assert_int_equal(guest.vcpu.segment[DS].selector, SEL_USER);
@@ -164,7 +158,6 @@ static void segment_registers_load_by_the_rules(void **state)
 
 static void what_frames_need_is_left_to_others(void **state)
 {
-    (void)state;
     fresh();
     assert_int_equal(RUN("\xc8\x00\x00\x02").kind, VERDICT_STOP); // enter 0, 2
     guest.vcpu.cpl = 3;
@@ -175,7 +168,6 @@ static void what_frames_need_is_left_to_others(void **state)
 
 static void mmx_moves_enter_mmx_mode(void **state)
 {
-    (void)state;
     fresh();
     uint16_t status = 6 << 11; // TOP
     memset(guest.fpu, 0, sizeof(guest.fpu));
@@ -200,7 +192,6 @@ static void mmx_moves_enter_mmx_mode(void **state)
 
 static void mmx_moves_are_refused_by_the_rules(void **state)
 {
-    (void)state;
     fresh();
     guest.fpu[512] = 1;
     guest.fpu[2] = 0x80; // an exception waits

@@ -1,5 +1,5 @@
-// vm/emulate_vector.c: alignment, components of the XSAVE image, VEX, the switches in CR0, CR4 and
-// XCR0.
+// vm/emulate/emulate_vector.c: alignment, components of the XSAVE image, VEX, the switches in CR0,
+// CR4 and XCR0.
 
 #include "tests/unit/emulate_run.h"
 
@@ -20,7 +20,6 @@ static void set_components(uint64_t components)
 
 static void aligned_moves_demand_alignment(void **state)
 {
-    (void)state;
     long_mode();
     assert_done("\x0f\x28\x07"); // movaps xmm0, [rdi]
     guest.vcpu.gpr[RDI] += 8;
@@ -36,7 +35,6 @@ static void aligned_moves_demand_alignment(void **state)
 
 static void vector_state_is_asked_for_and_marked(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.fetched = STATE_ALL & ~STATE_FPU;
     verdict_t verdict = RUN("\x0f\x11\x07");
@@ -58,7 +56,6 @@ static void vector_state_is_asked_for_and_marked(void **state)
 
 static void an_initial_component_is_zero(void **state)
 {
-    (void)state;
     long_mode();
     memset(guest.device, 0xee, 64);
     memset(xmm(0), 0x99, 256); // stale bytes
@@ -72,7 +69,6 @@ static void an_initial_component_is_zero(void **state)
 
 static void vex_moves_clear_the_register_above(void **state)
 {
-    (void)state;
     long_mode();
     guest.vm.cpuid.leaves = (struct cpuid_leaves){1, {{0xd, 6, 512, 1152, 0, 0}}};
     set_components(2 | 4 | 64);
@@ -93,7 +89,6 @@ static void vex_moves_clear_the_register_above(void **state)
 
 static void vex_stores_write_both_halves(void **state)
 {
-    (void)state;
     long_mode();
     set_components(2 | 4);
     memset(xmm(9), 0x11, 16);
@@ -110,7 +105,6 @@ static void vex_stores_write_both_halves(void **state)
 
 static void vectors_obey_their_switches(void **state)
 {
-    (void)state;
     long_mode();
     guest.vcpu.cr0 |= CR0_TS;
     assert_faults("\x0f\x11\x07", VECTOR_NM, false, 0);

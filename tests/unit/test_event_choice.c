@@ -1,35 +1,11 @@
 // Which event an entry injects, which windows it asks for, and what wakes a halted vCPU.
 // Interrupted deliveries and exceptions are in test_event.c.
-#include "tests/unit/apics.h"
-
-#define EXCEPTION(vector)      (EVENT_VALID | EVENT_EXCEPTION << 8 | (vector))
-#define EXCEPTION_CODE(vector) (EXCEPTION(vector) | EVENT_HAS_ERROR)
-#define EXTERNAL(vector)       (EVENT_VALID | (vector))
-#define NMI                    (EVENT_VALID | EVENT_NMI << 8 | 2)
-
-static struct vcpu *const cpu = &vcpus[0];
-
-// In protected mode with open interrupts; APIC enabled, LINT0 closed.
-static int running_vm(void **state)
-{
-    enabled_vm(state);
-    cpu->cr0 |= CR0_PE;
-    cpu->rflags |= RFLAGS_IF;
-    cpu->dirty = 0;
-    return 0;
-}
-
-static void interrupt_with(uint32_t info, uint32_t error, uint32_t length)
-{
-    struct exit exit = {.idt_info = info, .idt_error = error, .instruction_length = length};
-    event_take_interrupted(cpu, &exit);
-}
+#include "tests/unit/events.h"
 
 // ---- interrupts ----
 
 static void an_interrupt_is_accepted(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x61, false);
     struct entry_plan plan = *choose(cpu);
     assert_int_equal(plan.inject.info, EXTERNAL(0x61));
@@ -60,7 +36,6 @@ static void closed_interrupts_ask_for_a_window(void **state)
 // An injection would drop the debug trap that an emulated instruction leaves.
 static void a_debug_trap_comes_first(void **state)
 {
-    (void)state;
     cpu->fetched = STATE_FLOW | STATE_DEBUG;
     cpu->pending_debug = PENDING_DEBUG_BS;
     cpu->rflags |= RFLAGS_TF;
@@ -76,7 +51,6 @@ static void a_debug_trap_comes_first(void **state)
 
 static void masked_priority_asks_for_no_window(void **state)
 {
-    (void)state;
     lapic_set_tpr(cpu, 0x60);
     lapic_post(cpu, 0x61, false);
     struct entry_plan plan = *choose(cpu);
@@ -91,7 +65,6 @@ static void masked_priority_asks_for_no_window(void **state)
 // Chosen, but a request came before the entry: the choice stands, whatever came with the request.
 static void a_withdrawn_choice_comes_first(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x61, false);
     event_choose(cpu);
     assert_true(event_settle(&cpu->events, true));
@@ -115,7 +88,6 @@ static void a_withdrawn_choice_comes_first(void **state)
 // delivered before does not come again.
 static void a_delivered_choice_is_never_withdrawn(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x61, false);
     assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x61));
     assert_false(event_settle(&cpu->events, false));
@@ -135,7 +107,6 @@ static void a_delivered_choice_is_never_withdrawn(void **state)
 
 static void nmi_before_interrupt(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x61, false);
     event_queue_nmi(cpu);
     cpu->interruptibility = BLOCKING_BY_STI;
@@ -149,7 +120,6 @@ static void nmi_before_interrupt(void **state)
 
 static void exception_before_nmi_before_interrupt(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x61, false);
     event_queue_nmi(cpu);
     assert_true(event_raise(cpu, VECTOR_UD, false, 0));
@@ -180,7 +150,6 @@ static void blocked_nmis_wait(void **state)
 
 static void blocked_nmi_lets_interrupts_pass(void **state)
 {
-    (void)state;
     cpu->interruptibility = BLOCKING_BY_NMI;
     event_queue_nmi(cpu);
     lapic_post(cpu, 0x61, false);
@@ -191,7 +160,6 @@ static void blocked_nmi_lets_interrupts_pass(void **state)
 
 static void one_nmi_waits_behind_another(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < 5; i++)
         event_queue_nmi(cpu);
     struct entry_plan plan = *choose(cpu);
@@ -203,10 +171,51 @@ static void one_nmi_waits_behind_another(void **state)
     assert_int_equal(choose(cpu)->inject.info, 0);
 }
 
+// While a handler runs there is room for one more, however many it sends.
+static void a_handler_leaves_room_for_one_nmi(void **state)
+{
+    for (unsigned is_virtual = 0; is_virtual < 2; is_virtual++) {
+        running_vm(state);
+        cpu->events.has_virtual_nmi = is_virtual;
+        cpu->rflags &= ~RFLAGS_IF;
+        unsigned runs = 0;
+        for (unsigned i = 0; i < 2; i++) // two senders
+            vcpu_send_nmi(cpu);
+        vcpu_take_requests(cpu, take_requests(cpu));
+        while (choose(cpu)->inject.info == NMI) {
+            cpu->interruptibility |= is_virtual ? BLOCKING_BY_NMI : 0;
+            for (unsigned i = 0; i < 10 && runs == 0; i++)
+                vcpu_send_nmi(cpu);
+            vcpu_take_requests(cpu, take_requests(cpu));
+            assert_int_equal(choose(cpu)->inject.info, 0);
+            cpu->interruptibility = 0; // its IRET
+            cpu->events.nmi_blocked = false;
+            runs++;
+        }
+        assert_int_equal(runs, 2);
+    }
+}
+
+// Its delivery was interrupted: it is the one that is being taken.
+static void a_returned_nmi_leaves_room_for_one(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) { // by an exit, or by a request before the entry
+        event_queue_nmi(cpu);
+        assert_int_equal(choose(cpu)->inject.info, NMI);
+        assert_int_equal(event_settle(&cpu->events, i == 1), i == 1);
+        if (i == 0)
+            interrupt_with(NMI, 0, 0);
+        for (unsigned j = 0; j < 3; j++)
+            event_queue_nmi(cpu);
+        assert_int_equal(choose(cpu)->inject.info, NMI);
+        assert_int_equal(choose(cpu)->inject.info, NMI);
+        assert_int_equal(choose(cpu)->inject.info, 0);
+    }
+}
+
 // Without virtual NMIs: blocked from the injection until interrupts are open again.
 static void nmi_blocking_in_software(void **state)
 {
-    (void)state;
     cpu->events.has_virtual_nmi = false;
     event_queue_nmi(cpu);
     event_queue_nmi(cpu);
@@ -236,12 +245,10 @@ static void nmi_blocking_in_software(void **state)
 static unsigned pic_requests;
 static bool pic_pending(void *pic)
 {
-    (void)pic;
     return pic_requests > 0;
 }
 static uint8_t pic_acknowledge(void *pic)
 {
-    (void)pic;
     return (uint8_t)(0x30 + --pic_requests);
 }
 
@@ -256,7 +263,6 @@ static int pic_vm(void **state)
 
 static void virtual_wire_delivers_the_8259(void **state)
 {
-    (void)state;
     assert_int_equal(choose(cpu)->inject.info, 0); // LINT0 is masked
     lapic_virtual_wire(cpu);
     lapic_post(cpu, 0x61, false);
@@ -269,7 +275,6 @@ static void virtual_wire_delivers_the_8259(void **state)
 
 static void disabled_apic_takes_the_8259(void **state)
 {
-    (void)state;
     write_ok(cpu, MSR_APIC_BASE, APIC_BASE_DEFAULT | APIC_BASE_BSP);
     assert_int_equal(choose(cpu)->inject.info, EXTERNAL(0x30));
     vcpus[1].rflags |= RFLAGS_IF;
@@ -280,7 +285,6 @@ static void disabled_apic_takes_the_8259(void **state)
 
 static void extint_message_takes_the_8259_once(void **state)
 {
-    (void)state;
     pic_requests = 2;
     struct lapic_message message = {.destination = 1, .mode = DELIVERY_EXTINT};
     assert_true(lapic_deliver(&vm, NULL, &message));
@@ -293,7 +297,6 @@ static void extint_message_takes_the_8259_once(void **state)
 
 static void what_wakes_a_halted_vcpu(void **state)
 {
-    (void)state;
     cpu->activity = ACTIVITY_HALTED;
     assert_false(event_wakes(cpu));
     cpu->interruptibility = BLOCKING_BY_STI; // STI; HLT
@@ -305,22 +308,9 @@ static void what_wakes_a_halted_vcpu(void **state)
     assert_true(event_wakes(cpu));
     cpu->interruptibility = BLOCKING_BY_NMI;
     assert_false(event_wakes(cpu));
-    vcpu_note(cpu, REQUEST_NMI);
-    assert_true(event_wakes(cpu));
-    atomic_store(&cpu->requests, REQUEST_INIT);
-    assert_true(event_wakes(cpu));
-}
-
-static void what_wakes_one_that_waits_for_a_sipi(void **state)
-{
-    (void)state;
-    struct vcpu *waiting = &vcpus[1];
-    waiting->rflags |= RFLAGS_IF;
-    lapic_post(waiting, 0x61, false);
-    vcpu_request(waiting, REQUEST_NMI);
-    assert_false(event_wakes(waiting));
-    vcpu_request(waiting, REQUEST_SIPI);
-    assert_true(event_wakes(waiting));
+    cpu->interruptibility = 0;
+    cpu->activity = ACTIVITY_WAIT_FOR_SIPI;
+    assert_false(event_wakes(cpu));
 }
 
 int main(void)
@@ -339,12 +329,13 @@ int main(void)
         RUNNING(blocked_nmis_wait),
         RUNNING(blocked_nmi_lets_interrupts_pass),
         RUNNING(one_nmi_waits_behind_another),
+        RUNNING(a_handler_leaves_room_for_one_nmi),
+        RUNNING(a_returned_nmi_leaves_room_for_one),
         RUNNING(nmi_blocking_in_software),
         PIC(virtual_wire_delivers_the_8259),
         PIC(disabled_apic_takes_the_8259),
         PIC(extint_message_takes_the_8259_once),
         RUNNING(what_wakes_a_halted_vcpu),
-        RUNNING(what_wakes_one_that_waits_for_a_sipi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include "tests/unit/exit_support.h"
 
-#include "vm/cr.h"
+#include "vm/cpu/cr.h"
 
 #define TO(cr, gpr)   ((cr) | (uint64_t)(gpr) << 8)
 #define FROM(cr, gpr) ((cr) | 1 << 4 | (uint64_t)(gpr) << 8)
@@ -12,16 +12,15 @@
 
 static int set_up(void **state)
 {
-    (void)state;
-    machine_init();
+    fixture_init();
     return 0;
 }
 
 static verdict_t access(uint64_t qualification)
 {
     struct exit exit = {.reason = EXIT_CR_ACCESS, .qualification = qualification};
-    return exit_run(&exit, FIELD(cr0), FIELD(cr3), FIELD(cr4), FIELD(efer), FIELD(cr4_mirror),
-                    FIELD(pdpte));
+    return exit_run(&exit, CHANGED(cr0), CHANGED(cr3), CHANGED(cr4), CHANGED(efer),
+                    CHANGED(cr4_mirror), CHANGED(pdpte));
 }
 
 // MOV to a control register that must be refused: nothing at all may change.
@@ -41,7 +40,6 @@ static verdict_t write(unsigned cr, uint64_t value)
 
 static void cr0_takes_what_is_consistent(void **state)
 {
-    (void)state;
     uint64_t base = VCPU->cr0;
     assert_verdict(write(0, base | CR0_CD), next());
     assert_int_equal(VCPU->cr0, base | CR0_CD);
@@ -54,7 +52,6 @@ static void cr0_takes_what_is_consistent(void **state)
 
 static void cr0_refuses_what_is_not(void **state)
 {
-    (void)state;
     uint64_t base = VCPU->cr0;
     refused(0, base | BIT(32));
     refused(0, base | CR0_NW);
@@ -67,8 +64,7 @@ static void cr0_refuses_what_is_not(void **state)
 
 static void paging_moves_efer_lma(void **state)
 {
-    (void)state;
-    machine_protected_mode();
+    fixture_protected_mode();
     VCPU->efer = EFER_LME;
     refused(0, CR0_PE | CR0_PG | CR0_CD); // without PAE
     VCPU->cr4 = CR4_PAE;
@@ -87,13 +83,12 @@ static void paging_moves_efer_lma(void **state)
 static void set_pdptes(uint64_t at, uint64_t second)
 {
     uint64_t entries[4] = {0x3001, second, 0, 0x5001};
-    memcpy(&machine.ram[at], entries, sizeof(entries));
+    memcpy(&fixture.ram[at], entries, sizeof(entries));
 }
 
 static void pae_paging_loads_the_page_directory_pointers(void **state)
 {
-    (void)state;
-    machine_protected_mode();
+    fixture_protected_mode();
     VCPU->cr4 = CR4_PAE;
     VCPU->cr3 = 0x2020;
     set_pdptes(0x2020, 0x4001);
@@ -114,7 +109,6 @@ static void pae_paging_loads_the_page_directory_pointers(void **state)
 
 static void cr3_flushes_unless_asked_not_to(void **state)
 {
-    (void)state;
     assert_verdict(write(3, 0x5000), next());
     assert_int_equal(VCPU->cr3, 0x5000);
     assert_int_equal(exit_requests, REQUEST_FLUSH_TLB);
@@ -128,7 +122,6 @@ static void cr3_flushes_unless_asked_not_to(void **state)
 
 static void cr4_follows_cpuid(void **state)
 {
-    (void)state;
     uint64_t base = VCPU->cr4;
     refused(4, base | CR4_VMXE);
     refused(4, base | CR4_SMXE);
@@ -146,13 +139,12 @@ static void cr4_follows_cpuid(void **state)
     assert_verdict(write(4, VCPU->cr4 & ~CR4_OSXSAVE), next());
     assert_int_equal(VCPU->cr4_mirror, CR4_PKE);
     assert_int_equal(exit_requests, 0);
-    machine_protected_mode();
+    fixture_protected_mode();
     refused(4, CR4_PCIDE);
 }
 
 static void what_changes_translations_flushes_them(void **state)
 {
-    (void)state;
     static const struct {
         unsigned cr;
         uint64_t bit;
@@ -164,7 +156,7 @@ static void what_changes_translations_flushes_them(void **state)
         {4, CR4_MCE, false}, {4, CR4_OSXSAVE, false}, {4, CR4_UMIP, false},
     };
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
-        machine_init();
+        fixture_init();
         for (unsigned times = 0; times < 2; times++) { // set or cleared, and back
             uint64_t now = rows[i].cr ? VCPU->cr4 : VCPU->cr0;
             assert_verdict(write(rows[i].cr, now ^ rows[i].bit), next());
@@ -176,9 +168,8 @@ static void what_changes_translations_flushes_them(void **state)
 
 static void ownership_covers_what_the_guest_must_not_set(void **state)
 {
-    (void)state;
-    assert_int_equal(cr0_owned(&machine.vm), CR0_ET | CR0_NE | CR0_NW | CR0_CD);
-    uint64_t allowed = cr4_guest_allowed(&machine.vm), owned = cr4_owned(&machine.vm);
+    assert_int_equal(CR0_OWNED, CR0_NE | CR0_NW | CR0_CD);
+    uint64_t allowed = cr4_guest_allowed(&fixture.vm), owned = cr4_owned(&fixture.vm);
     assert_int_equal(allowed & (CR4_VMXE | CR4_SMXE | CR4_LA57 | CR4_CET | CR4_PKS), 0);
     assert_int_equal(~allowed & ~owned, 0);
     assert_int_equal(owned & (CR4_OSXSAVE | CR4_PKE | CR4_MCE), CR4_OSXSAVE | CR4_PKE | CR4_MCE);
@@ -187,43 +178,39 @@ static void ownership_covers_what_the_guest_must_not_set(void **state)
 
 static void cr8_is_the_task_priority(void **state)
 {
-    (void)state;
     refused(8, 16);
     struct exit exit = {.reason = EXIT_CR_ACCESS, .qualification = TO(8, RBX)};
     VCPU->gpr[RBX] = 9;
-    assert_verdict(exit_run(&exit, FIELD(lapic)), next());
+    assert_verdict(exit_run(&exit, CHANGED(lapic)), next());
     assert_int_equal(lapic_tpr(VCPU), 0x90);
     exit.qualification = FROM(8, RDX);
-    assert_verdict(exit_run(&exit, FIELD(gpr[RDX])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RDX])), next());
     assert_int_equal(VCPU->gpr[RDX], 9);
 }
 
 static void reads_have_the_operand_size_of_the_mode(void **state)
 {
-    (void)state;
     VCPU->cr3 = UINT64_C(0x1200005000);
     struct exit exit = {.reason = EXIT_CR_ACCESS, .qualification = FROM(3, RSP)};
-    assert_verdict(exit_run(&exit, FIELD(gpr[RSP])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RSP])), next());
     assert_int_equal(VCPU->gpr[RSP], UINT64_C(0x1200005000));
     assert_int_equal(exit_dirty, STATE_STACK);
     VCPU->segment[CS].access = 0xc09b;
     exit.qualification = FROM(3, RDI);
-    assert_verdict(exit_run(&exit, FIELD(gpr[RDI])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RDI])), next());
     assert_int_equal(VCPU->gpr[RDI], 0x5000);
 }
 
 static void writes_outside_64bit_mode_use_32_bits(void **state)
 {
-    (void)state;
-    machine_protected_mode();
+    fixture_protected_mode();
     assert_verdict(write(0, UINT64_C(0xdead00000000) | CR0_PE | CR0_CD), next());
     assert_int_equal(VCPU->cr0, CR0_PE | CR0_CD | CR0_ET);
 }
 
 static void lmsw_sets_pe_but_never_clears_it(void **state)
 {
-    (void)state;
-    machine_real_mode();
+    fixture_real_mode();
     assert_verdict(access(LMSW(0xfff1)), next());
     assert_int_equal(VCPU->cr0, CR0_PE | CR0_NE | CR0_ET);
     assert_verdict(access(LMSW(0x000e)), next());
@@ -234,7 +221,6 @@ static void lmsw_sets_pe_but_never_clears_it(void **state)
 
 static void a_control_register_that_does_not_exist_is_undefined(void **state)
 {
-    (void)state;
     assert_verdict(access(TO(5, RBX)), fault_ud());
     assert_verdict(access(FROM(15, RBX)), fault_ud());
 }
@@ -243,7 +229,6 @@ static void a_control_register_that_does_not_exist_is_undefined(void **state)
 
 static void xsetbv_checks_every_rule(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t value;
         uint32_t index, cpl;
@@ -257,13 +242,13 @@ static void xsetbv_checks_every_rule(void **state)
     };
     struct exit exit = {.reason = EXIT_XSETBV};
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
-        machine_init();
+        fixture_init();
         VCPU->cpl = rows[i].cpl;
         VCPU->gpr[RAX] = UINT64_C(0xfff00000000) | (uint32_t)rows[i].value;
         VCPU->gpr[RDX] = UINT64_C(0xfff00000000) | rows[i].value >> 32;
         VCPU->gpr[RCX] = UINT64_C(0xfff00000000) | rows[i].index;
         if (rows[i].is_taken) {
-            assert_verdict(exit_run(&exit, FIELD(xcr0)), next());
+            assert_verdict(exit_run(&exit, CHANGED(xcr0)), next());
             assert_int_equal(VCPU->xcr0, rows[i].value);
             assert_int_equal(exit_dirty, STATE_XCR0);
         } else {
@@ -280,13 +265,12 @@ static verdict_t debug(uint64_t number, bool is_read, enum gpr gpr)
 {
     struct exit exit = {.reason = EXIT_MOV_DR,
                         .qualification = number | (is_read ? BIT(4) : 0) | (uint64_t)gpr << 8};
-    return exit_run(&exit, FIELD(dr), FIELD(dr6), FIELD(dr7), FIELD(gpr), FIELD(events),
-                    FIELD(rflags));
+    return exit_run(&exit, CHANGED(dr), CHANGED(dr6), CHANGED(dr7), CHANGED(gpr), CHANGED(events),
+                    CHANGED(rflags));
 }
 
 static void debug_registers_read_back_what_they_hold(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < 4; i++) {
         VCPU->gpr[RBX] = UINT64_C(0xffff800000000000) + i;
         assert_verdict(debug(i, false, RBX), next());
@@ -305,7 +289,6 @@ static void debug_registers_read_back_what_they_hold(void **state)
 
 static void debug_registers_are_refused_by_the_rules(void **state)
 {
-    (void)state;
     VCPU->gpr[RBX] = BIT(32);
     assert_verdict(debug(6, false, RBX), fault_gp(0));
     assert_verdict(debug(7, false, RBX), fault_gp(0));
@@ -321,7 +304,6 @@ static void debug_registers_are_refused_by_the_rules(void **state)
 
 static void general_detect_comes_before_the_access(void **state)
 {
-    (void)state;
     uint64_t rbx = VCPU->gpr[RBX];
     VCPU->dr7 = 0x400 | BIT(13);
     assert_verdict(debug(0, true, RBX), again());

@@ -5,8 +5,7 @@
 
 static int set_up(void **state)
 {
-    (void)state;
-    machine_with_gdt();
+    fixture_with_gdt();
     return 0;
 }
 
@@ -22,20 +21,19 @@ static struct exit table_access(uint32_t reason, uint32_t info, uint64_t displac
 
 static void tables_are_stored_and_loaded(void **state)
 {
-    (void)state;
     VCPU->idtr = (struct table_register){.base = 0xff123456, .limit = 0x7ff};
     struct exit exit = table_access(EXIT_GDTR_IDTR, MEMORY(1), AT(0x9000));
     assert_verdict(exit_run(&exit), next());
     assert_int_equal(get(0x9000, 6), UINT64_C(0xff12345607ff));
 
     exit = table_access(EXIT_GDTR_IDTR, MEMORY(2) | OPERAND_32, AT(0x9000));
-    assert_verdict(exit_run(&exit, FIELD(gdtr)), next());
+    assert_verdict(exit_run(&exit, CHANGED(gdtr)), next());
     assert_int_equal(VCPU->gdtr.base, 0xff123456);
     assert_int_equal(VCPU->gdtr.limit, 0x7ff);
     assert_int_equal(exit_dirty, STATE_SEGMENTS);
 
     exit = table_access(EXIT_GDTR_IDTR, MEMORY(3), AT(0x9000)); // 16-bit operand: 24 bits of base
-    assert_verdict(exit_run(&exit, FIELD(idtr)), next());
+    assert_verdict(exit_run(&exit, CHANGED(idtr)), next());
     assert_int_equal(VCPU->idtr.base, 0x123456);
 
     VCPU->cpl = 3;
@@ -47,10 +45,9 @@ static void tables_are_stored_and_loaded(void **state)
 
 static void ltr_takes_an_available_tss_and_makes_it_busy(void **state)
 {
-    (void)state;
     struct exit exit = table_access(EXIT_LDTR_TR, REGISTER(3, RBX), 0);
     VCPU->gpr[RBX] = TSS_B;
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
+    assert_verdict(exit_run(&exit, CHANGED(segment)), next());
     assert_int_equal(VCPU->segment[TR].base, TASK_B);
     assert_int_equal(VCPU->segment[TR].access, 0x8b);
     assert_int_equal(type_of(TSS_B), 0x8b);
@@ -67,15 +64,14 @@ static void ltr_takes_an_available_tss_and_makes_it_busy(void **state)
 
 static void lldt_takes_a_table_or_nothing(void **state)
 {
-    (void)state;
     struct exit exit = table_access(EXIT_LDTR_TR, MEMORY(2), AT(0x9000));
     put(0x9000, 2, LDT);
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
+    assert_verdict(exit_run(&exit, CHANGED(segment)), next());
     assert_int_equal(VCPU->segment[LDTR].base, 0x5000);
     put(0x9000, 2, TSS_B);
     assert_verdict(exit_run(&exit), fault_gp(TSS_B));
     put(0x9000, 2, 3);
-    assert_verdict(exit_run(&exit, FIELD(segment)), next());
+    assert_verdict(exit_run(&exit, CHANGED(segment)), next());
     assert_int_equal(VCPU->segment[LDTR].access & AR_UNUSABLE, AR_UNUSABLE);
     set_descriptor(LDT, 0x5000, 0x3f, 0x02);
     put(0x9000, 2, LDT);
@@ -84,22 +80,21 @@ static void lldt_takes_a_table_or_nothing(void **state)
 
 static void selectors_are_stored_by_operand_size(void **state)
 {
-    (void)state;
     struct exit exit = table_access(EXIT_LDTR_TR, REGISTER(1, RBX), 0);
     VCPU->gpr[RBX] = UINT64_C(0xaaaaaaaaaaaaaaaa);
     VCPU->rip = 0xa000;
-    memcpy(&machine.ram[0xa000], "\x66\x0f\x00\xcb", 4); // str bx
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
+    memcpy(&fixture.ram[0xa000], "\x66\x0f\x00\xcb", 4); // str bx
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RBX])), next());
     assert_int_equal(VCPU->gpr[RBX], UINT64_C(0xaaaaaaaaaaaa0000) | TSS_A);
-    memcpy(&machine.ram[0xa000], "\x0f\x00\xcb", 3); // str ebx
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
+    memcpy(&fixture.ram[0xa000], "\x0f\x00\xcb", 3); // str ebx
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RBX])), next());
     assert_int_equal(VCPU->gpr[RBX], TSS_A);
     VCPU->segment[CS].access |= AR_LONG;
     VCPU->segment[CS].access &= ~AR_DB;
     VCPU->efer |= EFER_LMA;
     VCPU->gpr[RBX] = UINT64_MAX;
-    memcpy(&machine.ram[0xa000], "\x66\x48\x0f\x00\xcb", 5); // str rbx: REX.W is stronger
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX])), next());
+    memcpy(&fixture.ram[0xa000], "\x66\x48\x0f\x00\xcb", 5); // str rbx: REX.W is stronger
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RBX])), next());
     assert_int_equal(VCPU->gpr[RBX], TSS_A);
     exit = table_access(EXIT_LDTR_TR, MEMORY(0), AT(0x9000));
     VCPU->segment[LDTR].selector = 0x40;
@@ -110,7 +105,6 @@ static void selectors_are_stored_by_operand_size(void **state)
 
 static void invpcid_checks_its_descriptor(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t type, pcid, address;
         bool is_taken;
@@ -129,7 +123,6 @@ static void invpcid_checks_its_descriptor(void **state)
 
 static void caches_need_no_flush_but_translations_do(void **state)
 {
-    (void)state;
     struct exit exit = {.reason = EXIT_WBINVD};
     assert_verdict(exit_run(&exit), next());
     exit.reason = EXIT_INVD;
@@ -142,15 +135,15 @@ static void caches_need_no_flush_but_translations_do(void **state)
 
 static void the_tsc_is_read_with_its_offset(void **state)
 {
-    (void)state;
     VCPU->tsc_offset = UINT64_C(0x500000000) - 1000;
     VCPU->live.tsc_aux = 7;
     struct exit exit = {.reason = EXIT_RDTSC, .tsc = 1100};
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RAX]), CHANGED(gpr[RDX])), next());
     assert_int_equal(VCPU->gpr[RAX], 100);
     assert_int_equal(VCPU->gpr[RDX], 5);
     exit.reason = EXIT_RDTSCP;
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX]), FIELD(gpr[RCX])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RAX]), CHANGED(gpr[RDX]), CHANGED(gpr[RCX])),
+                   next());
     assert_int_equal(VCPU->gpr[RCX], 7);
     VCPU->cr4 |= CR4_TSD;
     VCPU->cpl = 3;
@@ -163,7 +156,6 @@ static void the_tsc_is_read_with_its_offset(void **state)
 
 static void random_numbers_fill_the_operand_and_carry(void **state)
 {
-    (void)state;
     static const struct {
         const char *bytes;
         uint32_t size; // as the exit information says
@@ -182,18 +174,18 @@ static void random_numbers_fill_the_operand_and_carry(void **state)
         VCPU->gpr[RSP] = UINT64_C(0xaaaaaaaaaaaaaaaa);
         VCPU->rflags = before;
         VCPU->rip = 0xa000;
-        memcpy(&machine.ram[0xa000], rows[i / 2].bytes, 4);
-        assert_verdict(exit_run(&exit, FIELD(gpr[RSP]), FIELD(rflags)), next());
+        memcpy(&fixture.ram[0xa000], rows[i / 2].bytes, 4);
+        assert_verdict(exit_run(&exit, CHANGED(gpr[RSP]), CHANGED(rflags)), next());
         assert_int_equal(VCPU->gpr[RSP], rows[i / 2].expected);
         assert_int_equal(VCPU->rflags, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_DF | RFLAGS_CF);
         assert_int_equal(exit_dirty, STATE_FLOW | STATE_STACK);
     }
     struct exit exit = {.reason = EXIT_RDRAND, .instruction_info = 1 << 11 | RBX << 3, .random = 5};
-    assert_verdict(exit_run(&exit, FIELD(gpr[RBX]), FIELD(rflags)), next()); // none at hand
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RBX]), CHANGED(rflags)), next()); // none at hand
     assert_int_equal(VCPU->gpr[RBX], 0);
     assert_int_equal(VCPU->rflags, RFLAGS_FIXED | RFLAGS_IF | RFLAGS_DF);
-    for (unsigned i = 0; i < machine.vm.cpuid.leaves.count; i++)
-        machine.vm.cpuid.leaves.leaf[i].ebx = machine.vm.cpuid.leaves.leaf[i].ecx = 0;
+    for (unsigned i = 0; i < fixture.vm.cpuid.leaves.count; i++)
+        fixture.vm.cpuid.leaves.leaf[i].ebx = fixture.vm.cpuid.leaves.leaf[i].ecx = 0;
     assert_verdict(exit_run(&exit), fault_ud());
     exit.reason = EXIT_RDSEED;
     assert_verdict(exit_run(&exit), fault_ud());

@@ -10,21 +10,6 @@ static struct cpuid_result fake_cpuid(uint32_t leaf, uint32_t subleaf);
 #include "arch/x86_64/cpu.c"
 #include "arch/x86_64/features.c"
 
-// What cpu.c needs of the machine, and nothing here calls.
-void traps_load_idt(void) {}
-bool rdmsr_safe(uint32_t index, uint64_t *value)
-{
-    (void)index;
-    *value = 0;
-    return false;
-}
-bool wrmsr_safe(uint32_t index, uint64_t value)
-{
-    (void)index;
-    (void)value;
-    return false;
-}
-
 #define XSAVE  BIT32(26) // of CPUID.1:ECX
 #define AVX2   BIT32(5)  // of CPUID.7.0:EBX
 #define AVX512 BIT32(16)
@@ -67,7 +52,6 @@ static struct cpuid_result fake_cpuid(uint32_t leaf, uint32_t subleaf)
 
 static int no_cpu_yet(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++)
         for (unsigned k = 0; k < 4; k++)
             rows[i].lacks[k] = 0;
@@ -82,7 +66,6 @@ static void note(const struct model *cpu)
 
 static void cpus_of_one_kind_keep_all(void **state)
 {
-    (void)state;
     note(&big);
     note(&big);
     assert_int_equal(features_common(7, 0).ebx, AVX2 | AVX512);
@@ -93,7 +76,6 @@ static void cpus_of_one_kind_keep_all(void **state)
 
 static void what_one_lacks_none_has(void **state)
 {
-    (void)state;
     note(&small);
     note(&big);
     for (unsigned i = 0; i < 2; i++) { // wherever it is asked
@@ -111,7 +93,6 @@ static void what_one_lacks_none_has(void **state)
 
 static void without_xsave_the_image_is_fxsaves(void **state)
 {
-    (void)state;
     note(&old);
     assert_int_equal(cpu_xcr0(), 0);
     assert_int_equal(cpu_xsave_size(), 512);

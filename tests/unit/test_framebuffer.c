@@ -1,9 +1,9 @@
-// drivers/host/screen.c and framebuffer.c: what is seen after text went in, at every depth, with
-// memory checked at its edges.
+// drivers/host/text/screen.c and framebuffer.c: what is seen after text went in, at every depth,
+// with memory checked at its edges.
 
 #include "tests/unit/support.h"
 
-#include "drivers/host/framebuffer.h"
+#include "drivers/host/text/framebuffer.h"
 
 // A font for the test: 'A' has dots in its corners, '/' one dot a line; everything else is empty.
 const uint8_t font_glyphs[256][FONT_HEIGHT] = {
@@ -40,7 +40,6 @@ static const char *seen(void)
 
 static void text_wraps_and_scrolls(void **state)
 {
-    (void)state;
     screen_init(&screen, 8, 3);
     assert_string_equal(seen(), "\n\n\n");
     print("one\r\n12345678");
@@ -63,7 +62,6 @@ static void text_wraps_and_scrolls(void **state)
 
 static void control_characters(void **state)
 {
-    (void)state;
     static const struct {
         const char *text, *seen;
     } rows[] = {
@@ -77,7 +75,7 @@ static void control_characters(void **state)
          "ab\n\n"},
         {"a\x1b[31;1mred\x1b[0m.", "ared.\n\n"},
         {"a\x1b[2J\x1b[Hb", "ab\n\n"},
-        {"a\x1b(b", "ab\n\n"},
+        {"a\x1b(Bb", "ab\n\n"},
         {"a\x1b[12\nb", "a\nb\n"}, // cut by a line's end
         {"a\x1b", "a\n\n"},
     };
@@ -90,7 +88,6 @@ static void control_characters(void **state)
 
 static void only_changes_are_drawn(void **state)
 {
-    (void)state;
     screen_init(&screen, 20, 2);
     // The first time, everything.
     struct screen_run run = {0};
@@ -124,7 +121,6 @@ static void only_changes_are_drawn(void **state)
 
 static void a_limit_cuts_the_work(void **state)
 {
-    (void)state;
     screen_init(&screen, 20, 2);
     struct screen_run run = {0};
     uint32_t cells = 0;
@@ -138,7 +134,6 @@ static void a_limit_cuts_the_work(void **state)
 
 static void sizes_are_cut_to_the_limits(void **state)
 {
-    (void)state;
     screen_init(&screen, 100000, 100000);
     assert_int_equal(screen.columns, SCREEN_COLUMNS_MAX);
     assert_int_equal(screen.rows, SCREEN_ROWS_MAX);
@@ -179,7 +174,6 @@ static void draw(const struct framebuffer *fb)
 
 static void every_depth_draws_the_same_dots(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
         struct framebuffer_mode mode = modes[i];
         struct framebuffer fb;
@@ -216,7 +210,6 @@ static void every_depth_draws_the_same_dots(void **state)
 
 static void big_screens_get_big_letters(void **state)
 {
-    (void)state;
     struct framebuffer fb;
     struct framebuffer_mode mode = modes[3];
     mode.width = 3840;

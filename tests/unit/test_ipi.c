@@ -17,22 +17,6 @@ static void send_xapic(struct vcpu *from, uint8_t destination, uint32_t icr)
     mmio_write(from, LAPIC_ICR, icr);
 }
 
-// The vCPUs (bit n: vCPU n) to whom the vector came, each at most once; it is gone afterwards.
-static unsigned receivers(int vector)
-{
-    unsigned mask = 0;
-    for (unsigned i = 0; i < VCPUS; i++) {
-        int taken = take_vector(&vcpus[i]);
-        if (taken < 0)
-            continue;
-        assert_int_equal(taken, vector);
-        mask |= BIT32(i);
-        lapic_eoi(&vcpus[i]);
-        assert_int_equal(take_vector(&vcpus[i]), -1);
-    }
-    return mask;
-}
-
 static unsigned requested(uint32_t request)
 {
     unsigned mask = 0;
@@ -46,7 +30,6 @@ static unsigned requested(uint32_t request)
 
 static void xapic_physical(void **state)
 {
-    (void)state;
     for (uint8_t id = 0; id < VCPUS; id++) {
         send_xapic(&vcpus[1], id, ASSERT | 0x41);
         assert_int_equal(receivers(0x41), BIT32(id));
@@ -59,7 +42,6 @@ static void xapic_physical(void **state)
 
 static void shorthands(void **state)
 {
-    (void)state;
     send_xapic(&vcpus[2], 0, TO_SELF | 0x41);
     assert_int_equal(receivers(0x41), 0x4);
     send_xapic(&vcpus[2], 0, TO_ALL | 0x41);
@@ -70,7 +52,6 @@ static void shorthands(void **state)
 
 static void xapic_logical_flat(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < VCPUS; i++)
         mmio_write(&vcpus[i], LAPIC_LDR, BIT32(24 + i));
     for (unsigned mda = 0; mda < 0x100; mda++) {
@@ -81,7 +62,6 @@ static void xapic_logical_flat(void **state)
 
 static void xapic_logical_cluster(void **state)
 {
-    (void)state;
     static const uint8_t ids[VCPUS] = {0x11, 0x12, 0x21, 0x22};
     for (unsigned i = 0; i < VCPUS; i++) {
         mmio_write(&vcpus[i], LAPIC_DFR, 0);
@@ -100,7 +80,6 @@ static void xapic_logical_cluster(void **state)
 
 static void x2apic_destinations(void **state)
 {
-    (void)state;
     vcpus[3].apic_id = 0x25; // cluster 2, bit 5
     lapic_reset(&vcpus[3], true);
     lapic_set(&vcpus[3].lapic, LAPIC_SVR, 0x1ff);
@@ -132,7 +111,6 @@ static void x2apic_destinations(void **state)
 
 static void io_apic_messages_reach_x2apics(void **state)
 {
-    (void)state;
     struct lapic_message message = {.destination = 2, .vector = 0x41};
     assert_true(lapic_deliver(&vm, NULL, &message));
     assert_int_equal(receivers(0x41), 4);
@@ -151,7 +129,6 @@ static void io_apic_messages_reach_x2apics(void **state)
 
 static void disabled_apics_accept_nothing(void **state)
 {
-    (void)state;
     mmio_write(&vcpus[1], LAPIC_SVR, 0xff);                // by software
     write_ok(&vcpus[2], MSR_APIC_BASE, APIC_BASE_DEFAULT); // altogether
     requested(0);
@@ -159,7 +136,7 @@ static void disabled_apics_accept_nothing(void **state)
     assert_int_equal(receivers(0x41), 0x9);
     requested(0);
     send_xapic(cpu, 0, TO_OTHERS | MODE(DELIVERY_NMI));
-    assert_int_equal(requested(REQUEST_NMI), 0xa); // NMIs pass a software disable
+    assert_int_equal(requested(REQUEST_SIGNAL), 0xa); // NMIs pass a software disable
     mmio_write(cpu, LAPIC_SVR, 0xff);
     send_xapic(cpu, 0, TO_SELF | 0x41);
     assert_int_equal(receivers(0x41), 0);
@@ -167,7 +144,6 @@ static void disabled_apics_accept_nothing(void **state)
 
 static void own_interrupts_need_no_kick(void **state)
 {
-    (void)state;
     write_ok(cpu, 0x830, WIDE(0) | 0x41);
     assert_int_equal(kicks[0], 0);
     assert_int_equal(take_requests(cpu), REQUEST_EVENT);
@@ -183,7 +159,6 @@ static void own_interrupts_need_no_kick(void **state)
 
 static void illegal_vectors_are_not_sent(void **state)
 {
-    (void)state;
     for (unsigned vector = 0; vector < 16; vector++) {
         send_xapic(cpu, 1, vector);
         send_xapic(cpu, 1, MODE(DELIVERY_LOWEST) | vector);
@@ -197,19 +172,22 @@ static void illegal_vectors_are_not_sent(void **state)
 
 static void nmi_init_startup(void **state)
 {
-    (void)state;
     send_xapic(cpu, 2, MODE(DELIVERY_NMI));
-    assert_int_equal(requested(REQUEST_NMI), 4);
+    assert_int_equal(requested(REQUEST_SIGNAL), 4);
     send_xapic(cpu, 2, MODE(DELIVERY_INIT) | ASSERT);
-    assert_int_equal(requested(REQUEST_INIT), 4);
+    assert_int_equal(requested(REQUEST_SIGNAL), 4);
     send_xapic(cpu, 2, MODE(DELIVERY_INIT) | ASSERT | LEVEL);
-    assert_int_equal(requested(REQUEST_INIT), 4);
+    assert_int_equal(requested(REQUEST_SIGNAL), 4);
     send_xapic(cpu, 2, MODE(DELIVERY_INIT) | LEVEL); // de-assert
     assert_int_equal(requested(~0u), 0);
     send_xapic(cpu, 0, TO_OTHERS | MODE(DELIVERY_STARTUP) | 0x9a);
-    assert_int_equal(requested(REQUEST_SIPI), 0xe);
-    for (unsigned i = 1; i < VCPUS; i++)
-        assert_int_equal(vcpus[i].sipi_vector, 0x9a);
+    for (unsigned i = 1; i < VCPUS; i++) {
+        uint32_t requests = take_requests(&vcpus[i]);
+        assert_int_equal(requests, REQUEST_SIGNAL);
+        vcpu_take_requests(&vcpus[i], requests);
+        assert_int_equal(vcpus[i].segment[CS].base, 0x9a000);
+        take_requests(&vcpus[i]);
+    }
     send_xapic(cpu, 2, MODE(DELIVERY_SMI));
     send_xapic(cpu, 2, MODE(DELIVERY_RESERVED) | 0x41);
     send_xapic(cpu, 2, MODE(DELIVERY_EXTINT) | 0x41);
@@ -220,7 +198,6 @@ static void nmi_init_startup(void **state)
 // One INIT and one SIPI to all others, nothing in between.
 static void all_others_start_without_a_delay(void **state)
 {
-    (void)state;
     send_xapic(cpu, 0, TO_OTHERS | MODE(DELIVERY_INIT) | ASSERT);
     send_xapic(cpu, 0, TO_OTHERS | MODE(DELIVERY_STARTUP) | 0x08);
     for (unsigned i = 1; i < VCPUS; i++) {
@@ -237,7 +214,6 @@ static void all_others_start_without_a_delay(void **state)
 
 static void lowest_priority_goes_round(void **state)
 {
-    (void)state;
     unsigned seen = 0;
     for (unsigned i = 0; i < VCPUS; i++) {
         send_xapic(cpu, 0xff, MODE(DELIVERY_LOWEST) | 0x41);
@@ -251,7 +227,6 @@ static void lowest_priority_goes_round(void **state)
 
 static void lowest_priority_seeks_the_idlest(void **state)
 {
-    (void)state;
     lapic_set_tpr(&vcpus[0], 0x30);
     lapic_set_tpr(&vcpus[1], 0x20);
     lapic_post(&vcpus[2], 0x81, false);
@@ -267,6 +242,76 @@ static void lowest_priority_seeks_the_idlest(void **state)
     assert_int_equal(receivers(0x41), 4);
     struct lapic_message nobody = {.destination = 3, .vector = 0x41, .mode = DELIVERY_LOWEST};
     assert_false(lapic_deliver(&vm, NULL, &nobody));
+}
+
+// ---- the LINT0 pins ----
+
+static void lint0_delivers_as_its_entry_says(void **state)
+{
+    static const struct {
+        uint32_t entry;
+        bool fixed;
+        uint32_t request;
+    } rows[] = {
+        {0x41, true, 0},
+        {0x400, false, REQUEST_SIGNAL},
+        {0x500, false, REQUEST_SIGNAL},
+        {0x700, false, 0}, // asks the 8259 itself
+        {0x241, false, 0}, // SMI
+        {LVT_MASKED | 0x41, false, 0},
+        {LVT_MASKED | 0x400, false, 0},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
+        for (unsigned v = 0; v < VCPUS; v++)
+            lapic_set(&vcpus[v].lapic, LAPIC_LVT_LINT0, v % 2 ? LVT_MASKED : rows[i].entry);
+        lapic_lint0_rise(&vm);
+        assert_int_equal(receivers(0x41), rows[i].fixed ? 5 : 0);
+        (void)requested(0);
+        lapic_lint0_rise(&vm);
+        assert_int_equal(requested(REQUEST_SIGNAL), rows[i].request ? 5 : 0);
+        (void)receivers(0x41);
+    }
+}
+
+static bool line;
+
+static bool pic_line(void *pic)
+{
+    return line;
+}
+
+// By its registers: the remote IRR shows what waits for its EOI, and an entry that opens sees a
+// level that has long been there.
+static void a_level_at_lint0_is_seen_by_registers(void **state)
+{
+    const uint32_t level = LVT_LEVEL | 0x41, irr = BIT32(14);
+    vm.irqchip.pic_line = pic_line;
+    line = true;
+    mmio_write(cpu, LAPIC_LVT_LINT0, LVT_MASKED | level);
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), LVT_MASKED | level);
+    mmio_write(cpu, LAPIC_LVT_LINT0, level);
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), irr | level);
+    assert_int_equal(lapic_take(cpu), 0x41);
+    mmio_write(cpu, LAPIC_LVT_LINT0, level); // again: still one
+    mmio_write(cpu, LAPIC_EOI, 0);
+    assert_int_equal(lapic_take(cpu), 0x41);
+    line = false;
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), irr | level);
+    mmio_write(cpu, LAPIC_EOI, 0);
+    assert_int_equal(lapic_take(cpu), -1);
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), level);
+    lapic_lint0_rise(&vm); // by another CPU: the page shows it once the interrupt is here
+    assert_int_equal(lapic_take(cpu), 0x41);
+    assert_int_equal(lapic_get(&cpu->lapic, LAPIC_LVT_LINT0), irr | level);
+    mmio_write(cpu, LAPIC_EOI, 0);
+    assert_int_equal(lapic_get(&cpu->lapic, LAPIC_LVT_LINT0), level);
+    line = true;
+    mmio_write(cpu, LAPIC_LVT_LINT0, 0x41); // edge: it has risen before
+    assert_int_equal(lapic_take(cpu), -1);
+    mmio_write(cpu, LAPIC_LVT_LINT0, level);
+    lapic_reset(cpu, true);
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_LINT0), LVT_MASKED);
+    vm.irqchip.pic_line = NULL;
 }
 
 int main(void)
@@ -287,6 +332,8 @@ int main(void)
         XAPIC(all_others_start_without_a_delay),
         XAPIC(lowest_priority_goes_round),
         XAPIC(lowest_priority_seeks_the_idlest),
+        XAPIC(lint0_delivers_as_its_entry_says),
+        XAPIC(a_level_at_lint0_is_seen_by_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

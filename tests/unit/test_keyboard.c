@@ -1,8 +1,8 @@
-// drivers/host/keyboard.c: keys as a person presses them.
+// drivers/host/text/keyboard.c: keys as a person presses them.
 
 #include "tests/unit/support.h"
 
-#include "drivers/host/keyboard.h"
+#include "drivers/host/text/keyboard.h"
 
 static struct keyboard keyboard;
 
@@ -19,14 +19,12 @@ static const char *sent(const char *codes)
 
 static int begin(void **state)
 {
-    (void)state;
     keyboard = (struct keyboard){0};
     return 0;
 }
 
 static void plain_keys(void **state)
 {
-    (void)state;
     assert_string_equal(sent("\x26\xa6\x1f\x9f\x1c\x9c"), "ls\r");
     assert_string_equal(sent("\x02\x0b\x0c\x0d\x1a\x1b\x27\x28\x29\x2b\x33\x34\x35\x39"),
                         "10-=[];'`\\,./ ");
@@ -37,7 +35,6 @@ static void plain_keys(void **state)
 
 static void shift_and_caps_lock(void **state)
 {
-    (void)state;
     assert_string_equal(sent("\x2a\x1e\x02\x9e\xaa\x1e"), "A!a");
     assert_string_equal(sent("\x2a\x36\x1e\xaa\x1e\xb6\x1e"), "AAa");      // both, one let go
     assert_string_equal(sent("\x3a\xba\x1e\x02\x2a\x1e\x03\xaa"), "A1a@"); // letters only
@@ -47,7 +44,6 @@ static void shift_and_caps_lock(void **state)
 
 static void control(void **state)
 {
-    (void)state;
     assert_string_equal(sent("\x1d\x1e\x9e\x2e\x9d\x1e"), "\001\003a");
     assert_string_equal(sent("\xe0\x1d\x20\xe0\x9d\x20"), "\004d"); // the right one
     assert_string_equal(sent("\x1d\x1a\x2b\x1b\x02\x9d"), "\033\034\0351");
@@ -55,7 +51,6 @@ static void control(void **state)
 
 static void the_second_block(void **state)
 {
-    (void)state;
     assert_string_equal(sent("\xe0\x48\xe0\xc8\xe0\x53"), "\033[A\033[3~");
     assert_string_equal(sent("\xe0\x1c\xe0\x35"), "\r/");
     // The shifts that some keyboards send around these keys are none.
@@ -65,7 +60,6 @@ static void the_second_block(void **state)
 
 static void any_bytes_do_no_harm(void **state)
 {
-    (void)state;
     char bytes[KEYBOARD_BYTES_MAX];
     uint32_t seed = 1;
     for (int i = 0; i < 100000; i++) {

@@ -3,6 +3,7 @@
 #include "tests/unit/apics.h"
 
 #include "vm/kvmsteal.h"
+#include "tests/ram.h"
 
 #define RECORD 0x40
 
@@ -13,7 +14,7 @@ static int with_memory(void **state)
 {
     x2apic_vm(state);
     memset(ram, 0, sizeof(ram));
-    vm.memory = (struct gmem){1, {{gpa(0), sizeof(ram), ram}}};
+    ram_is(&vm.memory, ram, sizeof(ram));
     cpu->stolen = 1000;
     return 0;
 }
@@ -36,7 +37,6 @@ static uint8_t *const preempted = ram + RECORD + 16;
 
 static void the_record_must_be_memory(void **state)
 {
-    (void)state;
     static const uint64_t wrong[] = {RECORD | 3, RECORD | 2, RECORD | 0x21, 0x1001,
                                      0xffffffffffffffc1};
     for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
@@ -49,7 +49,6 @@ static void the_record_must_be_memory(void **state)
 
 static void time_counts_from_when_it_was_asked_for(void **state)
 {
-    (void)state;
     assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(steal(), 0);
     uint32_t before = version();
@@ -67,7 +66,6 @@ static void time_counts_from_when_it_was_asked_for(void **state)
 
 static void an_odd_version_is_mended(void **state)
 {
-    (void)state;
     ram[RECORD + 8] = 7;
     assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(version() & 1, 0);
@@ -75,7 +73,6 @@ static void an_odd_version_is_mended(void **state)
 
 static void a_vcpu_that_is_away_flushes_when_it_comes_back(void **state)
 {
-    (void)state;
     assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
     assert_int_equal(*preempted, 0);
     kvmsteal_leaves(cpu);
@@ -96,7 +93,6 @@ static void a_vcpu_that_is_away_flushes_when_it_comes_back(void **state)
 
 static void without_a_record_nothing_is_written(void **state)
 {
-    (void)state;
     static const uint8_t untouched[sizeof(ram)];
     kvmsteal_leaves(cpu);
     kvmsteal_runs(cpu);
@@ -109,16 +105,46 @@ static void without_a_record_nothing_is_written(void **state)
     assert_memory_equal(ram, untouched, sizeof(ram));
 }
 
+static void rom_is_no_place(void **state)
+{
+    static _Alignas(4096) uint8_t rom[0x1000];
+    static struct gmem_piece pieces[1];
+    static struct gmem chip;
+    gmem_init(&chip, pieces, 1);
+    gmem_add(&chip, gpa(0), rom, sizeof(rom));
+    vm.memory.rom.memory = &chip;
+    vm.memory.rom.start = gpa(0xfffff000);
+    vm.memory.rom.size = sizeof(rom);
+    assert_non_null(gmem_at(&vm.memory, gpa(0xfffff000), 64));
+    assert_false(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, 0xfffff000 | 1, 0));
+    vm.memory.rom.size = 0;
+}
+
+static uint8_t *take_nothing(const struct gmem *memory, gpa_t page)
+{
+    return NULL;
+}
+
+static void a_page_that_does_not_come_again_is_not_told(void **state)
+{
+    assert_true(kvmsteal_set(cpu, MSR_KVM_STEAL_TIME, RECORD | 1, 0));
+    static uint8_t *table[512];
+    gmem_split(&vm.memory, gpa(0), table);
+    gmem_set_page(&vm.memory, gpa(0), NULL);
+    vm.memory.take = take_nothing;
+    cpu->stolen = 2000;
+    kvmsteal_runs(cpu);
+    kvmsteal_leaves(cpu);
+}
+
 static void a_kick_wakes_with_interrupts_off(void **state)
 {
-    (void)state;
     cpu->activity = ACTIVITY_HALTED;
     cpu->rflags = RFLAGS_FIXED;
     assert_false(event_wakes(cpu));
     vcpu_request(cpu, REQUEST_UNHALT);
-    assert_true(event_wakes(cpu)); // asked before the request is taken ...
     vcpu_take_requests(cpu, take_requests(cpu));
-    assert_true(event_wakes(cpu)); // ... and after it
+    assert_true(event_wakes(cpu));
     vcpu_reset(cpu, true);
     assert_false(cpu->unhalted);
     cpu->activity = ACTIVITY_WAIT_FOR_SIPI;
@@ -134,6 +160,8 @@ int main(void)
         cmocka_unit_test_setup(an_odd_version_is_mended, with_memory),
         cmocka_unit_test_setup(a_vcpu_that_is_away_flushes_when_it_comes_back, with_memory),
         cmocka_unit_test_setup(without_a_record_nothing_is_written, with_memory),
+        cmocka_unit_test_setup(rom_is_no_place, with_memory),
+        cmocka_unit_test_setup(a_page_that_does_not_come_again_is_not_told, with_memory),
         cmocka_unit_test_setup(a_kick_wakes_with_interrupts_off, with_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,6 @@ static bool reads(uint32_t index)
 
 static void state_after_power_on(void **state)
 {
-    (void)state;
     assert_int_equal(read_ok(&vcpus[0], MSR_APIC_BASE), 0xfee00900);
     assert_int_equal(read_ok(&vcpus[3], MSR_APIC_BASE), 0xfee00800);
     assert_int_equal(mmio_read(&vcpus[3], LAPIC_ID), 0x03000000);
@@ -38,7 +37,6 @@ static void state_after_power_on(void **state)
 
 static void init_clears_all_but_the_base(void **state)
 {
-    (void)state;
     write_ok(cpu, MSR_APIC_BASE, 0xfee00d00);
     lapic_post(cpu, 0x40, true);
     lapic_raise(cpu, 0x50);
@@ -80,7 +78,6 @@ static void mode_transitions(void **state)
 
 static void base_has_reserved_bits(void **state)
 {
-    (void)state;
     static const uint64_t reserved[] = {BIT(0), BIT(7), BIT(9), BIT(39), BIT(52), BIT(63)};
     for (unsigned i = 0; i < ARRAY_LENGTH(reserved); i++)
         assert_false(lapic_write_msr(cpu, MSR_APIC_BASE, 0xfee00900 | reserved[i], 0));
@@ -91,7 +88,6 @@ static void base_has_reserved_bits(void **state)
 
 static void the_page_moves_and_hides(void **state)
 {
-    (void)state;
     assert_true(lapic_mmio_claims(cpu, 0xfee00000));
     assert_true(lapic_mmio_claims(cpu, 0xfee00fff));
     assert_false(lapic_mmio_claims(cpu, 0xfedfffff));
@@ -108,7 +104,6 @@ static void the_page_moves_and_hides(void **state)
 
 static void enabling_resets(void **state)
 {
-    (void)state;
     mmio_write(cpu, LAPIC_SVR, 0x1ff);
     mmio_write(cpu, LAPIC_TPR, 0x20);
     mmio_write(cpu, LAPIC_LVT_TIMER, 0x20040);
@@ -124,7 +119,6 @@ static void enabling_resets(void **state)
 
 static void x2apic_keeps_registers(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < VCPUS; i++)
         vcpus[i].apic_id = 0x12 + i;
     mmio_write(cpu, LAPIC_SVR, 0x1ff);
@@ -143,7 +137,6 @@ static void x2apic_keeps_registers(void **state)
 
 static void msrs_exist_in_x2apic_mode_only(void **state)
 {
-    (void)state;
     for (uint32_t index = 0x800; index <= 0x8ff; index++) {
         assert_false(reads(index));
         assert_false(lapic_write_msr(cpu, index, 0, 0));
@@ -152,7 +145,6 @@ static void msrs_exist_in_x2apic_mode_only(void **state)
 
 static void x2apic_register_map(void **state)
 {
-    (void)state;
     // For each MSR from 800H: r, w, b (both), - (none). SDM: "Local APIC Register Address Map
     // Supported by x2APIC".
     static const char map[] = "--rr----b-rw-r-b" // 800
@@ -170,7 +162,6 @@ static void x2apic_register_map(void **state)
 
 static void x2apic_reserved_bits(void **state)
 {
-    (void)state;
     static const struct {
         uint32_t index;
         uint64_t allowed;
@@ -191,7 +182,6 @@ static void x2apic_reserved_bits(void **state)
 
 static void mmio_register_map(void **state)
 {
-    (void)state;
     // xAPIC registers that take what is written, with the bits that stick.
     static const struct {
         uint16_t offset;
@@ -226,6 +216,21 @@ static void mmio_register_map(void **state)
     }
 }
 
+// A VM whose CPUID has no TSC deadline has no such timer mode: its bit is reserved.
+static void a_hidden_timer_mode_is_reserved(void **state)
+{
+    fresh_vm(state);
+    vm.cpuid.leaves.leaf[0].ecx &= ~BIT32(24);
+    mmio_write(cpu, LAPIC_SVR, 0x1ff);
+    mmio_write(cpu, LAPIC_LVT_TIMER, 0x40031);
+    assert_int_equal(mmio_read(cpu, LAPIC_LVT_TIMER), 0x31);
+    x2apic_vm(state);
+    vm.cpuid.leaves.leaf[0].ecx &= ~BIT32(24);
+    write_ok(cpu, MSR_X2APIC_FIRST + LAPIC_LVT_TIMER / 16, 0x20031);
+    assert_false(lapic_write_msr(cpu, MSR_X2APIC_FIRST + LAPIC_LVT_TIMER / 16, 0x40031, 0));
+    assert_int_equal(read_ok(cpu, MSR_X2APIC_FIRST + LAPIC_LVT_TIMER / 16) & 0x700ff, 0x20031);
+}
+
 static uint64_t read_sized(unsigned offset, uint8_t size)
 {
     struct access access = {.offset = APIC_BASE_DEFAULT + offset, .size = size};
@@ -235,7 +240,6 @@ static uint64_t read_sized(unsigned offset, uint8_t size)
 
 static void mmio_of_other_sizes(void **state)
 {
-    (void)state;
     assert_int_equal(read_sized(LAPIC_VERSION, 1), 0x14);
     assert_int_equal(read_sized(LAPIC_VERSION + 2, 1), 0x06);
     assert_int_equal(read_sized(LAPIC_VERSION + 2, 2), 0x06);
@@ -260,7 +264,6 @@ static void mmio_of_other_sizes(void **state)
 
 static void error_status_is_latched_by_writes(void **state)
 {
-    (void)state;
     mmio_write(cpu, LAPIC_LVT_ERROR, 0xfe);
     mmio_read(cpu, 0x040); // reserved
     assert_int_equal(mmio_read(cpu, LAPIC_ESR), 0);
@@ -277,7 +280,6 @@ static void error_status_is_latched_by_writes(void **state)
 
 static void reserved_addresses_are_errors(void **state)
 {
-    (void)state;
     static const uint16_t reserved[] = {0x000, 0x010, 0x040, 0x070, 0x290,
                                         0x3a0, 0x3d0, 0x3f0, 0x400, 0xff0};
     for (unsigned i = 0; i < ARRAY_LENGTH(reserved); i++)
@@ -293,7 +295,6 @@ static void reserved_addresses_are_errors(void **state)
 
 static void illegal_error_vector_ends_there(void **state)
 {
-    (void)state;
     mmio_write(cpu, LAPIC_LVT_ERROR, 3);
     mmio_read(cpu, 0x040);
     assert_int_equal(lapic_pending(cpu), -1);
@@ -303,7 +304,6 @@ static void illegal_error_vector_ends_there(void **state)
 
 static void software_disable_masks_the_table(void **state)
 {
-    (void)state;
     mmio_write(cpu, LAPIC_LVT_TIMER, 0x40);
     mmio_write(cpu, LAPIC_LVT_LINT0, 0x700);
     lapic_raise(cpu, 0x66);
@@ -338,6 +338,7 @@ int main(void)
         X2APIC(x2apic_register_map),
         X2APIC(x2apic_reserved_bits),
         ENABLED(mmio_register_map),
+        cmocka_unit_test(a_hidden_timer_mode_is_reserved),
         ENABLED(mmio_of_other_sizes),
         ENABLED(error_status_is_latched_by_writes),
         ENABLED(reserved_addresses_are_errors),

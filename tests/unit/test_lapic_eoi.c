@@ -1,6 +1,7 @@
 // KVM's paravirtual EOI: when the local APIC lets a guest end an interrupt in its memory, and that
 // it looks there before anything depends on it.
 #include "tests/unit/apics.h"
+#include "tests/ram.h"
 
 #define FLAG 0x104
 
@@ -12,7 +13,7 @@ static int with_memory(void **state)
 {
     x2apic_vm(state);
     memset(ram, 0, sizeof(ram));
-    vm.memory = (struct gmem){1, {{gpa(0), sizeof(ram), ram}}};
+    ram_is(&vm.memory, ram, sizeof(ram));
     return 0;
 }
 
@@ -33,7 +34,6 @@ static bool guest_ends_in_memory(void)
 
 static void the_address_must_be_memory(void **state)
 {
-    (void)state;
     static const uint64_t wrong[] = {FLAG | 3, FLAG | 2, 0x1001, 0xfffffffffffffffd};
     for (unsigned i = 0; i < ARRAY_LENGTH(wrong); i++) {
         assert_false(lapic_set_eoi_flag(cpu, wrong[i]));
@@ -49,7 +49,6 @@ static void the_address_must_be_memory(void **state)
 
 static void a_lone_interrupt_ends_in_memory(void **state)
 {
-    (void)state;
     for (unsigned round = 0; round < 3; round++) {
         lapic_post(cpu, 0x41, false);
         assert_int_equal(take_vector(cpu), 0x41);
@@ -61,7 +60,6 @@ static void a_lone_interrupt_ends_in_memory(void **state)
 
 static void an_end_that_was_not_seen_yet_frees_the_next(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x45, false);
     assert_int_equal(take_vector(cpu), 0x45);
     assert_true(guest_ends_in_memory());
@@ -74,7 +72,6 @@ static void an_end_that_was_not_seen_yet_frees_the_next(void **state)
 
 static void whoever_waits_for_the_end_takes_the_offer_back(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x45, false);
     assert_int_equal(take_vector(cpu), 0x45);
     lapic_post(cpu, 0x41, false);
@@ -88,7 +85,6 @@ static void whoever_waits_for_the_end_takes_the_offer_back(void **state)
 
 static void nested_ones_end_in_their_order(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x31, false);
     assert_int_equal(take_vector(cpu), 0x31);
     lapic_post(cpu, 0x81, false);
@@ -102,7 +98,6 @@ static void nested_ones_end_in_their_order(void **state)
 
 static void the_register_still_ends_what_was_offered(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x31, false);
     assert_int_equal(take_vector(cpu), 0x31);
     lapic_post(cpu, 0x81, false);
@@ -119,7 +114,6 @@ static void count_eoi(void *ioapic, uint8_t vector)
 
 static void level_triggered_ones_are_never_offered(void **state)
 {
-    (void)state;
     unsigned sum = 0;
     vm.irqchip.ioapic = &sum;
     vm.irqchip.ioapic_eoi = count_eoi;
@@ -132,7 +126,6 @@ static void level_triggered_ones_are_never_offered(void **state)
 
 static void registers_show_what_the_guest_has_ended(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x41, false);
     assert_int_equal(take_vector(cpu), 0x41);
     assert_true(guest_ends_in_memory());
@@ -144,7 +137,6 @@ static void registers_show_what_the_guest_has_ended(void **state)
 
 static void a_reset_takes_the_offer_back(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x41, false);
     assert_int_equal(take_vector(cpu), 0x41);
     vcpu_reset(cpu, true);
@@ -158,7 +150,6 @@ static void a_reset_takes_the_offer_back(void **state)
 
 static void a_new_place_settles_the_old_one(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x41, false);
     assert_int_equal(take_vector(cpu), 0x41);
     ram[0x200] = 0xff;

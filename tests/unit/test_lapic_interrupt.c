@@ -9,7 +9,6 @@ static struct lapic *const apic = &vcpus[0].lapic;
 
 static void the_highest_class_first(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x31, false);
     lapic_post(cpu, 0xef, false);
     lapic_post(cpu, 0x3a, false);
@@ -28,7 +27,6 @@ static void the_highest_class_first(void **state)
 
 static void higher_classes_nest(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x31, false);
     assert_int_equal(take_vector(cpu), 0x31);
     lapic_post(cpu, 0x41, false);
@@ -44,7 +42,6 @@ static void higher_classes_nest(void **state)
 
 static void every_vector_can_come(void **state)
 {
-    (void)state;
     for (unsigned vector = 16; vector < 256; vector++) {
         lapic_post(cpu, (uint8_t)vector, false);
         assert_int_equal(take_vector(cpu), vector);
@@ -57,7 +54,6 @@ static void every_vector_can_come(void **state)
 
 static void task_priority(void **state)
 {
-    (void)state;
     for (unsigned tpr = 0; tpr < 256; tpr++) {
         lapic_set_tpr(cpu, (uint8_t)tpr);
         assert_int_equal(lapic_tpr(cpu), tpr);
@@ -77,7 +73,6 @@ static void task_priority(void **state)
 // With the TPR shadow the guest's TPR changes in the page alone.
 static void priority_follows_the_page(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x55, false);
     pages[0].word[LAPIC_TPR / 4] = 0x60;
     assert_int_equal(lapic_pending(cpu), -1);
@@ -91,7 +86,6 @@ static void priority_follows_the_page(void **state)
 
 static void changes_that_free_a_vector_are_noted(void **state)
 {
-    (void)state;
     lapic_set_tpr(cpu, 0x70);
     lapic_raise(cpu, 0x65);
     take_requests(cpu);
@@ -121,7 +115,6 @@ static void count_eoi(void *ioapic, uint8_t vector)
 
 static void posting_asks_for_attention(void **state)
 {
-    (void)state;
     lapic_post(&vcpus[2], 0x44, false);
     assert_int_equal(kicks[2], 1);
     assert_int_equal(take_requests(&vcpus[2]), REQUEST_EVENT);
@@ -133,7 +126,6 @@ static void posting_asks_for_attention(void **state)
 
 static void one_may_wait_while_one_is_in_service(void **state)
 {
-    (void)state;
     lapic_post(cpu, 0x44, false);
     assert_int_equal(take_vector(cpu), 0x44);
     lapic_post(cpu, 0x44, false);
@@ -144,7 +136,6 @@ static void one_may_wait_while_one_is_in_service(void **state)
 
 static void only_level_interrupts_broadcast_their_eoi(void **state)
 {
-    (void)state;
     memset(broadcasts, 0, sizeof(broadcasts));
     vm.irqchip.ioapic_eoi = count_eoi;
     vm.irqchip.ioapic = broadcasts;

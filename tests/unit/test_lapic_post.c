@@ -14,14 +14,10 @@ static _Alignas(4096) struct lapic_page page;
 static _Atomic unsigned taken[256];
 static _Atomic unsigned broadcasts[256];
 
-static void no_kick(struct vcpu *kicked)
-{
-    (void)kicked;
-}
+static void no_kick(struct vcpu *kicked) {}
 
 static void count_eoi(void *ioapic, uint8_t vector)
 {
-    (void)ioapic;
     atomic_fetch_add(&broadcasts[vector], 1);
 }
 
@@ -43,7 +39,6 @@ static void *post(void *argument)
 // many.
 static void none_is_lost_and_none_changes_its_kind(void **state)
 {
-    (void)state;
     static const struct vm_host host = {.kick = no_kick};
     vm.host = &host;
     vm.vcpu_count = 1;

@@ -61,7 +61,6 @@ static void divisors(void **state)
 
 static void one_shot_fires_once(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR, 0);
     take_requests(cpu);
@@ -79,7 +78,6 @@ static void one_shot_fires_once(void **state)
 
 static void periodic_keeps_its_pace(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR | PERIODIC, 0);
     set_initial(100000, 0);
@@ -100,7 +98,6 @@ static void periodic_keeps_its_pace(void **state)
 // Ticks that nobody could follow are fewer; the count shows each period all the same.
 static void short_periods_come_together(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR | PERIODIC, 0);
     set_initial(100, 0);
@@ -116,7 +113,6 @@ static void short_periods_come_together(void **state)
 
 static void masked_timer_counts_in_silence(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR | LVT_MASKED, 0);
     set_initial(100, 0);
@@ -127,7 +123,6 @@ static void masked_timer_counts_in_silence(void **state)
 
 static void the_longest_count(void **state)
 {
-    (void)state;
     set_divide(0xa, 0);
     set_lvt(VECTOR, 0);
     set_initial(0xffffffff, 0);
@@ -137,7 +132,6 @@ static void the_longest_count(void **state)
 
 static void a_new_divisor_keeps_the_count(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR, 0);
     set_initial(100, 0);
@@ -148,7 +142,6 @@ static void a_new_divisor_keeps_the_count(void **state)
 
 static void a_new_count_does_not_lose_the_old_end(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR, 0);
     set_initial(100, 0);
@@ -159,7 +152,6 @@ static void a_new_count_does_not_lose_the_old_end(void **state)
 
 static void a_new_entry_does_not_lose_the_old_end(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR, 0);
     set_initial(100, 0);
@@ -176,7 +168,6 @@ static uint64_t guest_tsc(uint64_t now)
 
 static void deadline_fires_at_its_tsc(void **state)
 {
-    (void)state;
     static const uint64_t offsets[] = {0, -TSC_EPOCH, UINT64_C(1) << 50, -(UINT64_C(1) << 50)};
     for (unsigned i = 0; i < ARRAY_LENGTH(offsets); i++) {
         x2apic_vm(state);
@@ -201,7 +192,6 @@ static void deadline_fires_at_its_tsc(void **state)
 
 static void a_deadline_in_the_past_fires_at_once(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     static const uint64_t before[] = {0, 1, 1000};
     for (unsigned i = 0; i < ARRAY_LENGTH(before); i++) {
@@ -218,7 +208,6 @@ static void a_deadline_in_the_past_fires_at_once(void **state)
 
 static void a_new_deadline_does_not_lose_the_old_one(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 1000, 0);
     set_tsc(guest_tsc(0) + 9000, 1000); // the first is due and nobody has ticked
@@ -228,7 +217,6 @@ static void a_new_deadline_does_not_lose_the_old_one(void **state)
 
 static void far_deadlines_never_come(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(UINT64_MAX, 1000);
     assert_int_equal(get_tsc(1000), UINT64_MAX);
@@ -248,7 +236,6 @@ static void far_deadlines_never_come(void **state)
 
 static void other_modes_ignore_the_deadline(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | PERIODIC, 0);
     set_tsc(1, 1000);
     assert_int_equal(get_tsc(1000), 0);
@@ -261,7 +248,6 @@ static void other_modes_ignore_the_deadline(void **state)
 
 static void leaving_a_mode_disarms(void **state)
 {
-    (void)state;
     set_divide(0xb, 0);
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 1000, 0);
@@ -278,7 +264,6 @@ static void leaving_a_mode_disarms(void **state)
 
 static void a_masked_deadline_passes_in_silence(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE | LVT_MASKED, 0);
     set_tsc(guest_tsc(0) + 1000, 0);
     assert_false(fires(501));
@@ -287,7 +272,6 @@ static void a_masked_deadline_passes_in_silence(void **state)
 
 static void the_deadline_moves_with_the_tsc(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 20000, 0);
     uint64_t due = cpu->lapic.deadline;
@@ -305,7 +289,6 @@ static void the_deadline_moves_with_the_tsc(void **state)
 
 static void reading_sees_an_expiry(void **state)
 {
-    (void)state;
     set_lvt(VECTOR | DEADLINE, 0);
     set_tsc(guest_tsc(0) + 1000, 0);
     assert_int_equal(get_tsc(1000), 0);

@@ -44,7 +44,6 @@ static void terminal_byte(char byte)
 
 static void terminal_write(struct printer *printer, const char *text, size_t length)
 {
-    (void)printer;
     for (size_t i = 0; i < length; i++)
         terminal_byte(text[i]);
 }
@@ -96,7 +95,6 @@ static void assert_line(const char *text, size_t cursor)
 
 static void keys_make_a_line(void **state)
 {
-    (void)state;
     begin();
     type("info vms");
     assert_line("info vms", 8);
@@ -110,7 +108,6 @@ static void keys_make_a_line(void **state)
 
 static void text_is_edited_in_the_middle(void **state)
 {
-    (void)state;
     begin();
     type("ifo\033[D\033[Dn");
     assert_line("info", 2);
@@ -136,7 +133,6 @@ static void text_is_edited_in_the_middle(void **state)
 
 static void words_and_lines_are_erased(void **state)
 {
-    (void)state;
     begin();
     type("kill  the vm \x17");
     assert_line("kill  the ", 10);
@@ -151,7 +147,6 @@ static void words_and_lines_are_erased(void **state)
 
 static void the_history_goes_back_and_forth(void **state)
 {
-    (void)state;
     begin();
     type("\033[A");
     assert_int_equal(bells, 1);
@@ -178,7 +173,6 @@ static void the_history_goes_back_and_forth(void **state)
 
 static void the_history_forgets_the_oldest(void **state)
 {
-    (void)state;
     begin();
     for (unsigned i = 0; i < LINE_HISTORY + 5; i++) {
         char text[8];
@@ -193,7 +187,6 @@ static void the_history_forgets_the_oldest(void **state)
 
 static void tab_completes_what_is_certain(void **state)
 {
-    (void)state;
     begin();
     type("k\t");
     assert_line("kill ", 5);
@@ -211,7 +204,6 @@ static void tab_completes_what_is_certain(void **state)
 
 static void tab_completes_before_the_rest_of_the_line(void **state)
 {
-    (void)state;
     begin();
     type(" vms\001k\t");
     assert_line("kill  vms", 5);
@@ -219,7 +211,6 @@ static void tab_completes_before_the_rest_of_the_line(void **state)
 
 static void a_line_too_long_is_not_entered(void **state)
 {
-    (void)state;
     begin();
     for (unsigned i = 0; i < LINE_BYTES - 1; i++)
         type("x");
@@ -237,7 +228,6 @@ static void a_line_too_long_is_not_entered(void **state)
 
 static void a_line_of_the_full_length_is_entered(void **state)
 {
-    (void)state;
     begin();
     for (unsigned i = 0; i < LINE_BYTES - 1; i++)
         type("x");
@@ -251,7 +241,6 @@ static void a_line_of_the_full_length_is_entered(void **state)
 
 static void a_line_wider_than_the_terminal_is_shown_in_part(void **state)
 {
-    (void)state;
     begin();
     for (unsigned i = 0; i < LINE_BYTES - 1; i++) {
         char key[2] = {(char)('a' + i % 26), 0};
@@ -274,7 +263,6 @@ static void a_line_wider_than_the_terminal_is_shown_in_part(void **state)
 
 static void unknown_keys_are_swallowed_whole(void **state)
 {
-    (void)state;
     begin();
     type("a\033[15~b\033[1;5Cc\033xd\033[200000000000000~e\033\033[De");
     assert_line("abcdee", 5);
@@ -285,7 +273,6 @@ static void unknown_keys_are_swallowed_whole(void **state)
 
 static void redrawing_shows_the_line_again(void **state)
 {
-    (void)state;
     begin();
     type("abc\033[D");
     memset(screen, 'z', 40);

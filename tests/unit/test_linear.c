@@ -1,9 +1,9 @@
-// vm/linear.c: segmentation, accesses across pages, routing between RAM and devices, instruction
-// fetch.
+// vm/emulate/linear.c: segmentation, accesses across pages, routing between RAM and devices,
+// instruction fetch.
 
 #include "tests/unit/guest.h"
 
-#include "vm/linear.h"
+#include "vm/emulate/linear.h"
 
 #define NOW 1234
 
@@ -17,7 +17,6 @@ static bool reaches(enum segment_register segment, uint64_t offset, unsigned siz
 
 static void real_mode_adds_the_base_and_knows_a_limit(void **state)
 {
-    (void)state;
     guest_real_mode();
     guest.vcpu.segment[DS].base = 0xffff0;
     assert_true(reaches(DS, 0xfffe, 2, true));
@@ -31,7 +30,6 @@ static void real_mode_adds_the_base_and_knows_a_limit(void **state)
 
 static void protected_mode_checks_types_and_limits(void **state)
 {
-    (void)state;
     guest_flat32();
     assert_true(reaches(DS, 0xfffffffc, 4, true));
     assert_false(reaches(DS, 0xfffffffd, 4, true));
@@ -52,7 +50,6 @@ static void protected_mode_checks_types_and_limits(void **state)
 
 static void expand_down_segments_are_valid_above_the_limit(void **state)
 {
-    (void)state;
     guest_flat32();
     struct segment *stack = &guest.vcpu.segment[SS];
     stack->access |= 4;
@@ -69,7 +66,6 @@ static void expand_down_segments_are_valid_above_the_limit(void **state)
 
 static void in_64_bit_mode_addresses_are_canonical(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest.vcpu.segment[DS].base = 0x1000;
     guest.vcpu.segment[DS].access = AR_UNUSABLE;
@@ -94,7 +90,6 @@ static void in_64_bit_mode_addresses_are_canonical(void **state)
 
 static void a_write_across_pages_faults_before_it_writes(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, 0x1000, PTE_P | PTE_W | PTE_U);
     guest_map(0x6000, 0x8000, PTE_P | PTE_U);
@@ -119,7 +114,6 @@ static void a_write_across_pages_faults_before_it_writes(void **state)
 
 static void devices_see_pieces_of_natural_sizes(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, 0x1000, PTE_P | PTE_W);
     guest_map(0x6000, DEVICE, PTE_P | PTE_W);
@@ -147,7 +141,6 @@ static void devices_see_pieces_of_natural_sizes(void **state)
 
 static void a_supervisor_access_at_cpl_3_is_implicit(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest.vcpu.cpl = 3;
     guest.vcpu.cr4 |= CR4_SMAP;
@@ -165,7 +158,6 @@ static void a_supervisor_access_at_cpl_3_is_implicit(void **state)
 
 static void a_fetch_stops_at_the_end_of_its_page(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, 0x1000, PTE_P);
     guest.vcpu.rip = 0x5ffb;
@@ -189,7 +181,6 @@ static void a_fetch_stops_at_the_end_of_its_page(void **state)
 
 static void a_fetch_keeps_to_the_code_segment(void **state)
 {
-    (void)state;
     guest_real_mode();
     uint8_t bytes[INSTRUCTION_MAX];
     unsigned count = 0;
@@ -210,7 +201,6 @@ static void a_fetch_keeps_to_the_code_segment(void **state)
 
 static void code_in_a_device_ends_the_kernel_but_not_for_its_user(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, DEVICE, PTE_P | PTE_U);
     guest.vcpu.rip = 0x5000;

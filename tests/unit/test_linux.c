@@ -14,11 +14,9 @@
 static uint8_t bytes[SETUP_BYTES + PAYLOAD];
 static struct image kernel;
 static struct image initrd;
-static struct test_vm *test;
 
 static int begin(void **state)
 {
-    (void)state;
     memset(bytes, 0, SETUP_BYTES);
     for (unsigned i = 0; i < PAYLOAD; i++)
         bytes[SETUP_BYTES + i] = (uint8_t)(i * 7 + 1);
@@ -42,20 +40,13 @@ static int begin(void **state)
     memset(initrd_bytes, 0x42, sizeof(initrd_bytes));
     initrd = (struct image){"initrd.gz", initrd_bytes, sizeof(initrd_bytes), NULL};
     test = test_vm_new(128 * MIB, 2);
-    strcpy(test->vm.config.cmdline, "console=ttyS0 quiet");
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_vm_free(test);
+    strcpy(test->config.cmdline, "console=ttyS0 quiet");
     return 0;
 }
 
 static status_t load(const struct image *with_initrd)
 {
-    return loader_load(&test->vm, &kernel, with_initrd, NULL, 0, &test->why);
+    return loader_load(&test->vm, &test->config, &kernel, with_initrd, NULL, 0, &test->why);
 }
 
 static void assert_refused(status_t expected, const char *line)
@@ -67,7 +58,6 @@ static void assert_refused(status_t expected, const char *line)
 
 static void the_kernel_finds_its_parameters(void **state)
 {
-    (void)state;
     assert_int_equal(load(&initrd), STATUS_OK);
     const struct vcpu *vcpu = &test->vcpu[0];
     assert_int_equal(vcpu->rip, 0x1000200);
@@ -94,7 +84,7 @@ static void the_kernel_finds_its_parameters(void **state)
     assert_int_equal(initrd_at, 128 * MIB - 0x12000);
     assert_memory_equal(test_ram(test, initrd_at, initrd.size), initrd.bytes, initrd.size);
 
-    assert_int_equal(p[0x1e8], 6);
+    assert_int_equal(p[0x1e8], 8);
     assert_int_equal(get32(p + 0x1e0), 127 * 1024);
     const uint8_t *e820 = p + 0x2d0;
     assert_int_equal(get64(e820 + 3 * 20), MIB);
@@ -105,7 +95,6 @@ static void the_kernel_finds_its_parameters(void **state)
 
 static void the_boot_processor_is_in_64_bit_mode(void **state)
 {
-    (void)state;
     struct vcpu *vcpu = &test->vcpu[0];
     memset(vcpu->gpr, 0xff, sizeof(vcpu->gpr));
     assert_int_equal(load(NULL), STATUS_OK);
@@ -139,7 +128,6 @@ static void the_boot_processor_is_in_64_bit_mode(void **state)
 
 static void four_gib_are_mapped_one_to_one(void **state)
 {
-    (void)state;
     assert_int_equal(load(NULL), STATUS_OK);
     for (uint64_t at = 0; at < UINT64_C(4) << 30; at += PAGE_2M) {
         uint64_t entry = test_ram64(test, test->vcpu[0].cr3);
@@ -154,7 +142,6 @@ static void four_gib_are_mapped_one_to_one(void **state)
 
 static void nothing_overlaps(void **state)
 {
-    (void)state;
     assert_int_equal(load(&initrd), STATUS_OK);
     const struct vcpu *vcpu = &test->vcpu[0];
     uint64_t params = vcpu->gpr[RSI];
@@ -174,7 +161,6 @@ static void nothing_overlaps(void **state)
 
 static void a_relocatable_kernel_goes_higher_if_it_must(void **state)
 {
-    (void)state;
     test_vm_free(test);
     test = test_vm_new(64 * MIB, 1);
     assert_int_equal(load(NULL), STATUS_NO_MEMORY); // it would fit below, but unpacks at 16 MiB
@@ -185,7 +171,6 @@ static void a_relocatable_kernel_goes_higher_if_it_must(void **state)
 
 static void an_initrd_stays_below_its_limit(void **state)
 {
-    (void)state;
     put32(bytes + 0x22c, 0x5ffffff);
     assert_int_equal(load(&initrd), STATUS_OK);
     uint64_t params = test->vcpu[0].gpr[RSI];
@@ -194,20 +179,28 @@ static void an_initrd_stays_below_its_limit(void **state)
 
 static void no_initrd_is_no_error(void **state)
 {
-    (void)state;
     assert_int_equal(load(NULL), STATUS_OK);
     uint64_t params = test->vcpu[0].gpr[RSI];
     assert_int_equal(test_ram32(test, params + 0x218), 0);
     assert_int_equal(test_ram32(test, params + 0x21c), 0);
-    // An empty command line is one all the same.
-    test->vm.config.cmdline[0] = 0;
+}
+
+static void without_a_command_line_it_still_speaks(void **state)
+{
+    test->config.cmdline[0] = 0;
     assert_int_equal(load(NULL), STATUS_OK);
-    assert_int_equal(*test_ram(test, test_ram32(test, params + 0x228), 1), 0);
+    uint64_t params = test->vcpu[0].gpr[RSI];
+    assert_string_equal((char *)test_ram(test, test_ram32(test, params + 0x228), 14),
+                        "console=ttyS0");
+    test->config.traits.virtio_console = true;
+    assert_int_equal(load(NULL), STATUS_OK);
+    params = test->vcpu[0].gpr[RSI];
+    assert_string_equal((char *)test_ram(test, test_ram32(test, params + 0x228), 27),
+                        "console=ttyS0 console=hvc0");
 }
 
 static void unfit_files_are_refused(void **state)
 {
-    (void)state;
     put16(bytes + 0x206, 0x20b);
     assert_refused(STATUS_UNSUPPORTED,
                    "vmlinuz: boot protocol 2.11 is too old; Linux 3.8 or newer is needed");
@@ -229,7 +222,7 @@ static void unfit_files_are_refused(void **state)
     put32(bytes + 0x1f4, 0xffffffff);
     assert_refused(STATUS_TRUNCATED, "vmlinuz: the file has 102560 bytes, its header speaks of "
                                      "68719479280; copy it again");
-    test->vm.config.boot = BOOT_LINUX;
+    test->config.boot = BOOT_LINUX;
     bytes[0x202] = 0;
     assert_refused(STATUS_INVALID,
                    "vmlinuz: not a bzImage; give a kernel as distributions ship it (vmlinuz)");
@@ -237,7 +230,6 @@ static void unfit_files_are_refused(void **state)
 
 static void a_file_cut_anywhere_is_refused(void **state)
 {
-    (void)state;
     for (uint64_t size = 0; size < sizeof(bytes) - 15; size += 61) {
         // A copy of exactly that size lets the sanitizer see a read beyond it.
         uint8_t *copy = malloc(size);
@@ -252,7 +244,6 @@ static void a_file_cut_anywhere_is_refused(void **state)
 
 static void a_short_header_is_read_whole(void **state)
 {
-    (void)state;
     bytes[0x201] = 0;
     assert_int_equal(load(&initrd), STATUS_OK);
     assert_int_equal(test_ram64(test, test->vcpu[0].gpr[RSI] + 0x258), 0x1000000);
@@ -263,7 +254,6 @@ static void a_short_header_is_read_whole(void **state)
 
 static void too_little_memory_is_explained(void **state)
 {
-    (void)state;
     test_vm_free(test);
     test = test_vm_new(32 * MIB, 1);
     assert_refused(
@@ -289,7 +279,6 @@ static void too_little_memory_is_explained(void **state)
 
 static void a_long_command_line_is_refused(void **state)
 {
-    (void)state;
     put32(bytes + 0x238, 18);
     assert_refused(STATUS_RANGE, "vmlinuz: the command line has 19 characters, this kernel takes "
                                  "18; shorten it");
@@ -304,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_overlaps, begin, end),
         cmocka_unit_test_setup_teardown(a_relocatable_kernel_goes_higher_if_it_must, begin, end),
         cmocka_unit_test_setup_teardown(an_initrd_stays_below_its_limit, begin, end),
+        cmocka_unit_test_setup_teardown(without_a_command_line_it_still_speaks, begin, end),
         cmocka_unit_test_setup_teardown(no_initrd_is_no_error, begin, end),
         cmocka_unit_test_setup_teardown(unfit_files_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_file_cut_anywhere_is_refused, begin, end),

@@ -2,7 +2,7 @@
 
 #include "tests/unit/support.h"
 
-#include "arch/x86_64/mca.h"
+#include "arch/x86_64/policy/mca.h"
 #include "tests/unit/text.h"
 
 #define COUNTS   BIT(10) // of IA32_MCG_CAP
@@ -33,7 +33,6 @@ static enum mca_severity judge(uint64_t status, uint64_t global, uint64_t capabi
 
 static void each_class_of_errors_has_its_weight(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t status, global;
         enum mca_severity with_recovery, without;
@@ -63,7 +62,6 @@ static void each_class_of_errors_has_its_weight(void **state)
 
 static void only_what_a_guest_has_used_ends_it_and_only_it(void **state)
 {
-    (void)state;
     assert_int_equal(mca_action(MCA_CONSUMED, MCIP | EIPV, true), MCA_TELL_GUEST);
     assert_int_equal(mca_action(MCA_CONSUMED, MCIP | EIPV | RIPV, false), MCA_PANIC);
     for (int in_guest = 0; in_guest < 2; in_guest++) {
@@ -77,7 +75,6 @@ static void only_what_a_guest_has_used_ends_it_and_only_it(void **state)
 
 static void a_frame_is_named_by_a_whole_physical_address(void **state)
 {
-    (void)state;
     uint64_t frame = 0;
     struct mca_bank bank = {.status = SRAR, .address = 0x123456789, .misc = 2 << 6 | 6};
     assert_true(mca_frame(&bank, &frame));
@@ -97,7 +94,6 @@ static void a_frame_is_named_by_a_whole_physical_address(void **state)
 
 static void a_line_names_the_error(void **state)
 {
-    (void)state;
     static const struct {
         uint64_t status;
         const char *says;
@@ -129,43 +125,41 @@ static void a_line_names_the_error(void **state)
 
 static void corrected_errors_are_counted(void **state)
 {
-    (void)state;
-    struct mca_tally tally = {0};
+    struct mca_corrected corrected = {0};
     struct mca_bank bank = {.cpu = 2, .number = 7, .status = VAL | UINT64_C(5) << 38 | SCRUB};
-    assert_false(mca_tell(&tally));
-    mca_count(&tally, &bank, RECOVERY); // the CPU does not count
-    assert_int_equal(tally.last.count, 1);
-    mca_count(&tally, &bank, COUNTS);
-    assert_int_equal(tally.last.count, 6);
+    assert_false(mca_corrected_is_due(&corrected));
+    mca_corrected_add(&corrected, &bank, RECOVERY); // the CPU does not count
+    assert_int_equal(corrected.last.count, 1);
+    mca_corrected_add(&corrected, &bank, COUNTS);
+    assert_int_equal(corrected.last.count, 6);
     bank.status = VAL | SCRUB; // ... or has not begun to
-    mca_count(&tally, &bank, COUNTS);
-    assert_int_equal(tally.last.count, 7);
+    mca_corrected_add(&corrected, &bank, COUNTS);
+    assert_int_equal(corrected.last.count, 7);
     bank.status = VAL | BITS(52, 38); // as many as it can count
-    mca_count(&tally, &bank, COUNTS);
-    assert_int_equal(tally.last.count, 7 + 0x7fff);
-    assert_int_equal(tally.last.status, bank.status);
-    assert_int_equal(tally.last.cpu, 2);
+    mca_corrected_add(&corrected, &bank, COUNTS);
+    assert_int_equal(corrected.last.count, 7 + 0x7fff);
+    assert_int_equal(corrected.last.status, bank.status);
+    assert_int_equal(corrected.last.cpu, 2);
 }
 
 static void a_storm_of_them_is_few_lines(void **state)
 {
-    (void)state;
-    struct mca_tally tally = {0};
+    struct mca_corrected corrected = {0};
     struct mca_bank bank = {.number = 7, .status = VAL | SCRUB};
     uint64_t told[16] = {0};
     unsigned lines = 0;
     for (unsigned i = 0; i < 5000; i++) {
-        mca_count(&tally, &bank, 0);
-        if (mca_tell(&tally) && lines < ARRAY_LENGTH(told))
-            told[lines++] = tally.last.count;
-        assert_false(mca_tell(&tally)); // once
+        mca_corrected_add(&corrected, &bank, 0);
+        if (mca_corrected_is_due(&corrected) && lines < ARRAY_LENGTH(told))
+            told[lines++] = corrected.last.count;
+        assert_false(mca_corrected_is_due(&corrected)); // once
     }
     assert_int_equal(lines, 13);
     for (unsigned i = 0; i < lines; i++)
         assert_int_equal(told[i], BIT(i));
     static struct text text;
     text = (struct text){.printer.write = collect};
-    mca_print(&text.printer, &tally.last);
+    mca_print(&text.printer, &corrected.last);
     assert_non_null(strstr(text.buffer, "memory controller error, corrected, 5000 by now ("));
 }
 

@@ -1,4 +1,4 @@
-// Machine checks in a guest: vm/mce.c, by the exit of one that hit its memory and by what is
+// Machine checks in a guest: vm/cpu/mce.c, by the exit of one that hit its memory and by what is
 // posted.
 
 #include "tests/unit/exit_support.h"
@@ -16,8 +16,7 @@
 
 static int set_up(void **state)
 {
-    (void)state;
-    machine_init();
+    fixture_init();
     VCPU->cr4 |= CR4_MCE;
     return 0;
 }
@@ -27,14 +26,14 @@ static verdict_t hit(uint64_t global)
 {
     const struct exit exit = {.reason = EXIT_EXCEPTION_NMI, .interruption_info = MACHINE_CHECK};
     VCPU->error = (struct mce_error){SRAR | UINT64_C(3) << 38 | BIT(20), global, gpa(PAGE)};
-    return exit_run(&exit, FIELD(error), FIELD(events), FIELD(msr));
+    return exit_run(&exit, CHANGED(error), CHANGED(events), CHANGED(msr));
 }
 
 static uint64_t msr(uint32_t index)
 {
     const struct exit exit = {.reason = EXIT_RDMSR};
     VCPU->gpr[RCX] = index;
-    assert_verdict(exit_run(&exit, FIELD(gpr[RAX]), FIELD(gpr[RDX])), next());
+    assert_verdict(exit_run(&exit, CHANGED(gpr[RAX]), CHANGED(gpr[RDX])), next());
     return VCPU->gpr[RDX] << 32 | VCPU->gpr[RAX];
 }
 
@@ -43,12 +42,11 @@ static void clear(uint32_t index)
     const struct exit exit = {.reason = EXIT_WRMSR};
     VCPU->gpr[RCX] = index;
     VCPU->gpr[RAX] = VCPU->gpr[RDX] = 0;
-    assert_verdict(exit_run(&exit, FIELD(msr)), next());
+    assert_verdict(exit_run(&exit, CHANGED(msr)), next());
 }
 
 static void it_is_told_what_it_used(void **state)
 {
-    (void)state;
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
     assert_int_equal(VCPU->events.pending.info, MACHINE_CHECK);
     assert_int_equal(exit_requests, REQUEST_EVENT);
@@ -61,14 +59,12 @@ static void it_is_told_what_it_used(void **state)
 
 static void it_is_told_when_there_is_no_way_back(void **state)
 {
-    (void)state;
     assert_verdict(hit(EIPV | MCIP | LMCE), again());
     assert_int_equal(msr(0x17a), EIPV | MCIP); // it did not ask for local ones
 }
 
 static void it_clears_them_and_may_meet_another(void **state)
 {
-    (void)state;
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
     for (uint32_t i = 0x405; i < 0x408; i++)
         clear(i);
@@ -81,7 +77,6 @@ static void it_clears_them_and_may_meet_another(void **state)
 
 static void what_it_left_in_the_bank_is_lost(void **state)
 {
-    (void)state;
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
     clear(0x17a);
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
@@ -90,7 +85,6 @@ static void what_it_left_in_the_bank_is_lost(void **state)
 
 static void one_that_cannot_be_told_ends(void **state)
 {
-    (void)state;
     for (unsigned row = 0; row < 6; row++) {
         set_up(state);
         if (row == 0)
@@ -102,7 +96,7 @@ static void one_that_cannot_be_told_ends(void **state)
         else if (row == 3)
             clear(0x404);
         else if (row == 4)
-            machine.vm.vcpu_count = 2;
+            fixture.vm.vcpu_count = 2;
         struct msr_state before = VCPU->msr;
         struct events nothing = VCPU->events;
         verdict_t verdict = hit(RIPV | EIPV | MCIP);
@@ -118,8 +112,7 @@ static void one_that_cannot_be_told_ends(void **state)
 
 static void one_of_several_vcpus_gets_it_alone(void **state)
 {
-    (void)state;
-    machine.vm.vcpu_count = 2;
+    fixture.vm.vcpu_count = 2;
     VCPU->msr.mcg_ext_ctl = 1;
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
     assert_int_equal(msr(0x17a), RIPV | EIPV | MCIP | LMCE);
@@ -127,7 +120,6 @@ static void one_of_several_vcpus_gets_it_alone(void **state)
 
 static void the_hosts_own_ones_are_not_the_guests(void **state)
 {
-    (void)state;
     const struct exit exit = {.reason = EXIT_EXCEPTION_NMI, .interruption_info = MACHINE_CHECK};
     assert_verdict(exit_run(&exit), again());
     assert_int_equal(exit_requests, 0);
@@ -135,7 +127,6 @@ static void the_hosts_own_ones_are_not_the_guests(void **state)
 
 static void it_goes_before_all_other_events(void **state)
 {
-    (void)state;
     VCPU->events.pending.info = EVENT_VALID | EVENT_EXTERNAL << 8 | 0x41; // its delivery was hit
     event_queue_nmi(VCPU);
     assert_verdict(hit(RIPV | EIPV | MCIP), again());
@@ -153,7 +144,6 @@ static void it_goes_before_all_other_events(void **state)
 
 static void memory_that_nobody_used_is_told_too(void **state)
 {
-    (void)state;
     VCPU->activity = ACTIVITY_HALTED;
     VCPU->rflags &= ~RFLAGS_IF;
     mce_post(VCPU, gpa(0x1000));
@@ -173,7 +163,6 @@ static void memory_that_nobody_used_is_told_too(void **state)
 
 static void one_that_cannot_be_told_of_it_goes_on(void **state)
 {
-    (void)state;
     VCPU->cr4 &= ~CR4_MCE;
     mce_post(VCPU, gpa(PAGE));
     vcpu_take_requests(VCPU, REQUEST_MACHINE_CHECK);
@@ -182,9 +171,9 @@ static void one_that_cannot_be_told_of_it_goes_on(void **state)
 
 static void banks_survive_init_and_no_reset(void **state)
 {
-    (void)state;
     mce_post(VCPU, gpa(PAGE));
-    vcpu_take_requests(VCPU, REQUEST_MACHINE_CHECK | REQUEST_INIT);
+    vcpu_send_init(VCPU);
+    vcpu_take_requests(VCPU, VCPU->requests);
     assert_int_equal(VCPU->events.pending.info, 0);
     assert_int_equal(msr(0x405), SRAO);
     assert_int_equal(msr(0x17a), RIPV | MCIP);

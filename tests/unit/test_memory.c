@@ -8,7 +8,6 @@
 
 static int reset(void **state)
 {
-    (void)state;
     desk_reset();
     return 0;
 }
@@ -25,7 +24,6 @@ static void put(uint64_t at, const void *bytes, size_t length)
 
 static void units_have_sizes_and_formats(void **state)
 {
-    (void)state;
     static const uint8_t bytes[] = {0x01, 0x80, 0xff, 0x7f, 0xfe, 0xff, 0xff, 0xff,
                                     0x61, 0x0a, 0x27, 0x5c, 0x00, 0x00, 0x00, 0x80};
     put(0x10, bytes, sizeof(bytes));
@@ -44,14 +42,12 @@ static void units_have_sizes_and_formats(void **state)
 
 static void lines_hold_sixteen_bytes(void **state)
 {
-    (void)state;
     assert_says("xp/5xw 0", "0000000000000000: 0x00000000 0x00000000 0x00000000 0x00000000\n"
                             "0000000000000010: 0x00000000\n");
 }
 
 static void strings_end_at_their_nul(void **state)
 {
-    (void)state;
     put(0x100, "one\0tw\"o\t", 10);
     assert_says("xp/2s 0x100", "0000000000000100: \"one\"\n0000000000000104: \"tw\\\"o\\x09\"\n");
     memset(desk.vm[0].ram + 0x200, 'x', 300);
@@ -65,7 +61,6 @@ static void strings_end_at_their_nul(void **state)
 
 static void what_is_not_ram_is_said(void **state)
 {
-    (void)state;
     assert_says("xp 0x2000", "guest-physical address 0x2000 is not in this VM's RAM\n");
     assert_says("xp/3xw 0x1ff8", "0000000000001ff8: 0x00000000 0x00000000\n"
                                  "guest-physical address 0x2000 is not in this VM's RAM\n");
@@ -76,7 +71,6 @@ static void what_is_not_ram_is_said(void **state)
 
 static void formats_are_checked(void **state)
 {
-    (void)state;
     assert_says("xp/4096s 0x1fff", "0000000000001fff: \"\"\n"
                                    "guest-physical address 0x2000 is not in this VM's RAM\n");
     assert_says("xp/4097x 0", "a count is 1 to 4096\n");
@@ -89,7 +83,6 @@ static void formats_are_checked(void **state)
 
 static void addresses_are_numbers_and_registers(void **state)
 {
-    (void)state;
     struct vcpu *vcpu = &desk.vm[0].vcpu[0];
     vcpu->gpr[RSP] = 0x100;
     vcpu->gpr[R10] = 0x20;
@@ -125,16 +118,15 @@ static void map(void)
 
 static void linear_addresses_go_through_the_guests_tables(void **state)
 {
-    (void)state;
     map();
     put(0x10, "hello", 6);
     uint8_t before[DESK_RAM];
     memcpy(before, desk.vm[0].ram, DESK_RAM);
     assert_says("x/s 0xffff800000003010", "ffff800000003010: \"hello\"\n");
     assert_says("x 0xffff800000004000",
-                "linear address 0xffff800000004000 is not in this VM's RAM\n");
+                "linear address 0xffff800000004000 is not mapped by the page tables of vCPU 0\n");
     assert_says("x 0x8000000000000000",
-                "linear address 0x8000000000000000 is not in this VM's RAM\n");
+                "linear address 0x8000000000000000 is not mapped by the page tables of vCPU 0\n");
     // The guest must not notice: no accessed bits, no fault.
     assert_memory_equal(before, desk.vm[0].ram, DESK_RAM);
     assert_int_equal(desk.vm[0].vcpu[0].cr2, 0x5555);
@@ -143,13 +135,13 @@ static void linear_addresses_go_through_the_guests_tables(void **state)
 
 static void the_chosen_vcpus_tables_are_meant(void **state)
 {
-    (void)state;
     map();
     put(0x10, "hello", 6);
     desk_run("cpu 1"); // paging is off there
     assert_says("x/s 0x10", "0000000000000010: \"hello\"\n");
     assert_says("x/s 0xffff800000003010",
-                "linear address 0xffff800000003010 is not in this VM's RAM\n");
+                "linear address 0xffff800000003010 is guest-physical 0xffff800000003010, "
+                "which is not in this VM's RAM\n");
 }
 
 int main(void)

@@ -2,7 +2,7 @@
 
 #include "tests/unit/support.h"
 
-#include "arch/x86_64/mtrr.h"
+#include "arch/x86_64/policy/mtrr.h"
 
 #define ON    BIT(11)
 #define VALID BIT(11)
@@ -31,7 +31,6 @@ static void assert_piece(const struct mtrr_state *state, uint64_t at, bool is_wr
 
 static void without_ranges_the_default_holds(void **state)
 {
-    (void)state;
     assert_false(mtrr_are_on(&(struct mtrr_state){.default_type = WB}));
     assert_true(mtrr_are_on(&(struct mtrr_state){.default_type = ON | WB}));
     assert_piece(&(struct mtrr_state){.default_type = ON | WB}, GIB, true, TOP);
@@ -44,7 +43,6 @@ static void without_ranges_the_default_holds(void **state)
 // Firmware that lists what is memory: 3 GiB, 4 GiB to 1.5 TiB; and a hole of SMM at 3 GiB - 8 MiB.
 static void memory_that_firmware_lists(void **state)
 {
-    (void)state;
     struct mtrr_state mtrrs = {.default_type = ON | UC};
     set(&mtrrs, 0, 2 * GIB, WB);
     set(&mtrrs, 2 * GIB, GIB, WB);
@@ -63,7 +61,6 @@ static void memory_that_firmware_lists(void **state)
 // ... and firmware that lists what is none.
 static void devices_that_firmware_lists(void **state)
 {
-    (void)state;
     struct mtrr_state mtrrs = {.default_type = ON | WB};
     set(&mtrrs, 3 * GIB, GIB, UC);
     set(&mtrrs, 2 * GIB, GIB, WT);

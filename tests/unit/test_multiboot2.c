@@ -8,7 +8,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct test_vm *test;
 static struct elf_file file;
 static struct image kernel;
 static unsigned header_size; // of the header that is being built at file offset 0x1000
@@ -41,9 +40,8 @@ static void end_header(void)
 
 static int begin(void **state)
 {
-    (void)state;
     test = test_vm_new(16 * MIB, 1);
-    strcpy(test->vm.config.cmdline, "hello");
+    strcpy(test->config.cmdline, "hello");
     elf_file_begin(&file, true, 0x100020);
     elf_file_add(&file, 1, 0x1000, 0x100000, 0x100000, 0x800, 0x2000);
     kernel = elf_file_image(&file);
@@ -51,33 +49,21 @@ static int begin(void **state)
     return 0;
 }
 
-static int end(void **state)
-{
-    (void)state;
-    test_vm_free(test);
-    return 0;
-}
-
 static status_t load(void)
 {
     end_header();
-    return loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why);
+    return loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why);
 }
 
-static void assert_refused(status_t expected, const char *line)
-{
-    status_t status = load();
-    assert_string_equal(test->why.text, line);
-    assert_int_equal(status, expected);
-}
+#define assert_refused(expected, line) assert_explained(load(), expected, line)
 
 static void the_boot_information_is_a_list_of_tags(void **state)
 {
-    (void)state;
     static const uint8_t bytes[3] = "mod";
     const struct image modules[] = {{"a.bin", bytes, 3, "x y"}, {"b.bin", bytes, 2, ""}};
     end_header();
-    assert_int_equal(loader_load(&test->vm, &kernel, NULL, modules, 2, &test->why), STATUS_OK);
+    assert_int_equal(loader_load(&test->vm, &test->config, &kernel, NULL, modules, 2, &test->why),
+                     STATUS_OK);
     const struct vcpu *vcpu = &test->vcpu[0];
     assert_int_equal(vcpu->gpr[RAX], 0x36d76289);
     assert_int_equal(vcpu->rip, 0x100020);
@@ -114,7 +100,7 @@ static void the_boot_information_is_a_list_of_tags(void **state)
         }
         if (type == 6) {
             assert_int_equal(get32(tag + 8), 24);
-            assert_int_equal(length, 16 + 6 * 24);
+            assert_int_equal(length, 16 + 8 * 24);
             assert_int_equal(get64(tag + 16 + 3 * 24), MIB);
             assert_int_equal(get64(tag + 16 + 3 * 24 + 8), 15 * MIB);
             assert_int_equal(get64(tag + 16 + 3 * 24 + 16), 1);
@@ -130,7 +116,6 @@ static void the_boot_information_is_a_list_of_tags(void **state)
 
 static void tags_of_the_header_are_obeyed(void **state)
 {
-    (void)state;
     uint8_t *request = add_tag(1, 0, 20);
     put32(request + 8, 6);
     put32(request + 12, 15);
@@ -148,7 +133,6 @@ static void tags_of_the_header_are_obeyed(void **state)
 
 static void an_address_tag_replaces_elf(void **state)
 {
-    (void)state;
     file.bytes[0] = 0;
     uint8_t *addresses = add_tag(2, 0, 24);
     put32(addresses + 8, 0x201000);
@@ -161,9 +145,19 @@ static void an_address_tag_replaces_elf(void **state)
     assert_filled(test_ram(test, 0x204000, 0xc000), 0, 0xc000);
 }
 
+static void a_header_ends_where_it_is_looked_for(void **state)
+{
+    end_header();
+    put32(file.bytes + 0x1008, 0x7001);
+    put32(file.bytes + 0x100c, 0 - 0xe85250d6 - 0x7001);
+    status_t status = loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why);
+    assert_string_equal(test->why.text, "kernel.elf: its Multiboot2 header ends behind the first "
+                                        "32768 bytes; build it again");
+    assert_int_equal(status, STATUS_INVALID);
+}
+
 static void an_address_tag_needs_an_entry(void **state)
 {
-    (void)state;
     put32(add_tag(2, 0, 24) + 8, 0x201000);
     assert_refused(STATUS_INVALID, "kernel.elf: its Multiboot2 header has load addresses and no "
                                    "entry address; add the tag");
@@ -171,7 +165,6 @@ static void an_address_tag_needs_an_entry(void **state)
 
 static void demands_that_cannot_be_met_are_refused(void **state)
 {
-    (void)state;
     put32(add_tag(1, 0, 12) + 8, 7);
     assert_refused(STATUS_UNSUPPORTED, "kernel.elf: demands boot information of type 7, which a VM "
                                        "has not; mark the request optional");
@@ -191,7 +184,6 @@ static void demands_that_cannot_be_met_are_refused(void **state)
 
 static void a_broken_header_is_refused(void **state)
 {
-    (void)state;
     static const char line[] = "kernel.elf: its Multiboot2 header has no end tag where it should "
                                "end; build it again";
     put32(add_tag(6, 0, 8) + 4, 7); // a tag shorter than its own head
@@ -202,10 +194,12 @@ static void a_broken_header_is_refused(void **state)
     begin_header(0);
     end_header();
     put16(file.bytes + 0x1010, 6); // no end tag
-    assert_int_equal(loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why), STATUS_TRUNCATED);
-    test->vm.config.boot = BOOT_MULTIBOOT2;
+    assert_int_equal(loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why),
+                     STATUS_TRUNCATED);
+    test->config.boot = BOOT_MULTIBOOT2;
     put32(file.bytes + 0x100c, 0);
-    assert_int_equal(loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why), STATUS_INVALID);
+    assert_int_equal(loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why),
+                     STATUS_INVALID);
     assert_string_equal(test->why.text,
                         "kernel.elf: no Multiboot2 header in the first 32768 bytes; "
                         "link it to the front");
@@ -213,13 +207,13 @@ static void a_broken_header_is_refused(void **state)
 
 static void the_file_may_end_anywhere(void **state)
 {
-    (void)state;
     put32(add_tag(1, 0, 12) + 8, 6);
     put32(add_tag(3, 0, 12) + 8, 0x100444);
     end_header();
     for (uint64_t size = 0x1000; size < 0x1060; size++) {
         struct image cut = cut_image(&kernel, size);
-        assert_int_not_equal(loader_load(&test->vm, &cut, NULL, NULL, 0, &test->why), STATUS_OK);
+        assert_int_not_equal(loader_load(&test->vm, &test->config, &cut, NULL, NULL, 0, &test->why),
+                             STATUS_OK);
         free((void *)cut.bytes);
     }
 }
@@ -230,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_boot_information_is_a_list_of_tags, begin, end),
         cmocka_unit_test_setup_teardown(tags_of_the_header_are_obeyed, begin, end),
         cmocka_unit_test_setup_teardown(an_address_tag_replaces_elf, begin, end),
+        cmocka_unit_test_setup_teardown(a_header_ends_where_it_is_looked_for, begin, end),
         cmocka_unit_test_setup_teardown(an_address_tag_needs_an_entry, begin, end),
         cmocka_unit_test_setup_teardown(demands_that_cannot_be_met_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(a_broken_header_is_refused, begin, end),

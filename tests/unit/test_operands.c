@@ -39,7 +39,6 @@ static const struct {
 
 static void operands_are_written_as_an_assembler_has_them(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct instruction instruction;
         char text[OPERANDS_SIZE];

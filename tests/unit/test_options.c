@@ -1,8 +1,8 @@
-// boot/options.c: the words of the command line, right and wrong.
+// boot/info/options.c: the words of the command line, right and wrong.
 
 #include "tests/unit/support.h"
 
-#include "boot/options.h"
+#include "boot/info/options.h"
 
 static struct boot_options options;
 static struct notes notes;
@@ -15,12 +15,12 @@ static void parse(const char *cmdline)
 
 static void defaults(void **state)
 {
-    (void)state;
     static const char *const empty[] = {"", " ", " \t\r\n "};
     for (size_t i = 0; i < ARRAY_LENGTH(empty); i++) {
         parse(empty[i]);
         assert_int_equal(notes.count, 0);
         assert_false(options.report);
+        assert_int_equal(options.log_level, LOG_INFO);
         assert_int_equal(options.console_port, 0x3f8);
         assert_string_equal(options.features, "");
         assert_int_equal(options.end, END_AUTO);
@@ -29,7 +29,6 @@ static void defaults(void **state)
 
 static void ends(void **state)
 {
-    (void)state;
     parse("end=halt");
     assert_int_equal(options.end, END_HALT);
     parse("end=halt end=off");
@@ -41,12 +40,11 @@ static void ends(void **state)
     parse("end=hal end= end");
     assert_int_equal(options.end, END_AUTO);
     assert_int_equal(notes.count, 3);
-    assert_non_null(strstr(notes.notes[0].line.text, "end takes off, halt, reset or panic"));
+    assert_non_null(strstr(notes.line[0].text, "end takes off, halt, reset or panic"));
 }
 
 static void every_word_in_one_line(void **state)
 {
-    (void)state;
     parse("  report console=com2 features=-vpid,-pml features=+apicv ");
     assert_int_equal(notes.count, 0);
     assert_true(options.report);
@@ -56,7 +54,6 @@ static void every_word_in_one_line(void **state)
 
 static void consoles(void **state)
 {
-    (void)state;
     static const struct {
         const char *cmdline;
         uint16_t port; // 0x3f8, the default, where the word is refused
@@ -92,8 +89,8 @@ static void consoles(void **state)
 
 static void mitigations(void **state)
 {
-    (void)state;
-    parse("report");
+    parse("report loglevel=debug");
+    assert_int_equal(options.log_level, LOG_DEBUG);
     assert_int_equal(options.mitigations, MITIGATIONS_AUTO);
     assert_false(options.nosmt);
     parse("mitigations=off");
@@ -110,7 +107,6 @@ static void mitigations(void **state)
 
 static void trials(void **state)
 {
-    (void)state;
     parse("");
     assert_int_equal(options.watchdog, 20);
     assert_int_equal(options.hang, OPTIONS_NO_CPU);
@@ -130,25 +126,22 @@ static void trials(void **state)
 
 static void unknown_words_are_named(void **state)
 {
-    (void)state;
     parse("quiet report=1 console=loud =x Report features=");
     assert_int_equal(notes.count, 6);
-    assert_non_null(strstr(notes.notes[0].line.text, "\"quiet\" is ignored: the words are"));
-    assert_non_null(
-        strstr(notes.notes[1].line.text, "\"report=1\" is ignored: report takes no value"));
-    assert_non_null(strstr(notes.notes[2].line.text, "\"console=loud\""));
-    assert_non_null(strstr(notes.notes[2].line.text, "com1 to com4, a port"));
-    assert_non_null(strstr(notes.notes[3].line.text, "\"=x\""));
-    assert_non_null(strstr(notes.notes[4].line.text, "\"Report\""));
-    assert_non_null(strstr(notes.notes[5].line.text, "\"features=\""));
+    assert_non_null(strstr(notes.line[0].text, "\"quiet\" is ignored: the words are"));
+    assert_non_null(strstr(notes.line[1].text, "\"report=1\" is ignored: report takes no value"));
+    assert_non_null(strstr(notes.line[2].text, "\"console=loud\""));
+    assert_non_null(strstr(notes.line[2].text, "com1 to com4, a port"));
+    assert_non_null(strstr(notes.line[3].text, "\"=x\""));
+    assert_non_null(strstr(notes.line[4].text, "\"Report\""));
+    assert_non_null(strstr(notes.line[5].text, "\"features=\""));
     for (int i = 0; i < 6; i++)
-        assert_int_equal(notes.notes[i].severity, SEVERITY_WARNING);
-    assert_false(options.report);
+        assert_false(options.report);
+    assert_int_equal(options.log_level, LOG_INFO);
 }
 
 static void features_that_do_not_fit_change_nothing(void **state)
 {
-    (void)state;
     char cmdline[1024] = "features=-vpid features=";
     memset(cmdline + strlen(cmdline), 'a', 250);
     parse(cmdline);

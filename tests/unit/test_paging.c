@@ -20,19 +20,18 @@ const uint8_t image_start[1], image_text_start[1], image_text_end[1], image_roda
 
 static int make_pool(void **state)
 {
-    (void)state;
     void *pool = mmap((void *)POOL, SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     static _Alignas(PAGE_SIZE) uint8_t bitmap[4 * PAGE_SIZE];
     assert_true(frames_bitmap_size(POOL + SIZE) <= sizeof(bitmap));
     frames_init(hpa((uintptr_t)bitmap), POOL + SIZE);
     frames_add(hpa(POOL), SIZE);
+    assert_true(frames_know_owners());
     return pool == (void *)POOL ? 0 : -1;
 }
 
 static int free_pool(void **state)
 {
-    (void)state;
     return munmap((void *)POOL, SIZE);
 }
 
@@ -53,7 +52,7 @@ static uint64_t walk_in(const uint64_t *table, uint64_t address, uint64_t *size)
 
 static uint64_t walk(uint64_t address, uint64_t *size)
 {
-    return walk_in(root, address, size);
+    return walk_in((const uint64_t *)own.root, address, size);
 }
 
 #define UNCACHEABLE UINT64_C(0x18) // PWT and PCD
@@ -70,7 +69,6 @@ static void assert_maps(uint64_t address, uint64_t size, uint64_t cache)
 
 static void memory_beyond_a_terabyte_is_mapped_as_it_is(void **state)
 {
-    (void)state;
     uint64_t size;
     paging_init();
     paging_add_ram(hpa(MIB), 2 * GIB - MIB + 12345);
@@ -97,13 +95,11 @@ static void memory_beyond_a_terabyte_is_mapped_as_it_is(void **state)
 
 static void a_page_that_may_be_written_and_executed_is_found(void **state)
 {
-    (void)state;
     paging_init();
-    uint64_t before = *entry_at(2 * GIB, LEVEL_2M);
     assert_int_equal(paging_violations(), 0);
-    *entry_at(2 * GIB, LEVEL_2M) = before & ~NO_EXECUTE;
+    map(2 * GIB, 2 * GIB + 2 * MIB, DATA & ~NO_EXECUTE);
     assert_int_equal(paging_violations(), 1);
-    *entry_at(2 * GIB, LEVEL_2M) = before & ~NO_EXECUTE & ~UINT64_C(2); // not text, though
+    map(2 * GIB, 2 * GIB + 2 * MIB, PTE_PRESENT); // not text, though
     assert_int_equal(paging_violations(), 1);
 }
 
@@ -122,17 +118,16 @@ static bool is_seen(const void *tables, uint64_t at, uint64_t offset)
 
 static void a_view_shows_its_own_guests_memory(void **state)
 {
-    (void)state;
     const uint64_t one = 4 * GIB, other = 5 * GIB, ours = 6 * GIB - 4096, size = 6 * MIB;
     paging_init();
     paging_add_ram(hpa(4 * GIB), 2 * GIB);
-    *entry_at(other + 2 * MIB, LEVEL_4K) |= PTE_ACCESSED; // split once, for whatever reason
+    map(other + 2 * MIB, other + 2 * MIB + 4096, RAM); // split once, for whatever reason
     uint64_t before = frames_free_count();
-    uint64_t view[2] = {paging_view_make(), paging_view_make()};
-    set_shared(hpa(one), size, 0);
-    set_shared(hpa(other), size, 0);
-    assert_true(paging_view_add(view[0], hpa(one), size));
-    assert_true(paging_view_add(view[1], hpa(other), size));
+    uint64_t view[2] = {paging_view_make(1), paging_view_make(2)};
+    unmap(one, size);
+    unmap(other, size);
+    assert_true(paging_view_add(view[0], 1, hpa(one), size));
+    assert_true(paging_view_add(view[1], 2, hpa(other), size));
     for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
         for (unsigned i = 0; i < 2; i++) {
             const void *tables = (const void *)view[i];
@@ -141,9 +136,9 @@ static void a_view_shows_its_own_guests_memory(void **state)
             assert_int_equal(is_seen(tables, one + at, PAGING_WINDOW), i == 0);
             assert_int_equal(is_seen(tables, other + at, PAGING_WINDOW), i == 1);
         }
-        assert_false(is_seen(root, one + at, 0));
-        assert_true(is_seen(root, one + at, PAGING_WINDOW));
-        assert_true(is_seen(root, other + at, PAGING_WINDOW));
+        assert_false(is_seen((const void *)own.root, one + at, 0));
+        assert_true(is_seen((const void *)own.root, one + at, PAGING_WINDOW));
+        assert_true(is_seen((const void *)own.root, other + at, PAGING_WINDOW));
     }
     assert_true(is_seen((const void *)view[0], ours, 0));
     assert_false(is_seen((const void *)view[0], ours, PAGING_WINDOW));
@@ -152,28 +147,88 @@ static void a_view_shows_its_own_guests_memory(void **state)
     for (uint64_t at = 0; at < size; at += PAGE_SIZE)
         assert_true(is_seen((const void *)view[0], other + at, 0));
     assert_int_equal(paging_violations(), 0);
-    paging_view_free(view[0]);
-    paging_view_free(view[1]);
+    assert_int_equal(frames_held(1).alone, 3); // a table of each level
+    paging_view_free(view[0], 1);
+    paging_view_free(view[1], 2);
     assert_int_equal(frames_free_count(), before);
+}
+
+static void two_vms_are_seen_at_two_places_and_no_third(void **state)
+{
+    const uint64_t at[3] = {4 * GIB, 5 * GIB, TIB}, size = 2 * MIB;
+    uint64_t view[3];
+    paging_init();
+    paging_add_ram(hpa(4 * GIB), 2 * GIB);
+    paging_add_ram(hpa(TIB), GIB);      // two more entries of the top table
+    uint64_t pair = paging_pair_make(); // before RAM is hidden
+    for (unsigned i = 0; i < 3; i++) {
+        view[i] = paging_view_make(i + 1);
+        unmap(at[i], size);
+        assert_true(paging_view_add(view[i], i + 1, hpa(at[i]), size));
+    }
+    for (unsigned one = 0; one < 3; one++)
+        for (unsigned other = 0; other < 3; other++) {
+            paging_pair_show(pair, view[one], view[other]);
+            for (unsigned i = 0; i < 3; i++) {
+                const void *tables = (const void *)pair;
+                assert_false(is_seen(tables, at[i], 0));
+                assert_int_equal(is_seen(tables, at[i], PAGING_WINDOW), i == one);
+                assert_int_equal(is_seen(tables, at[i], PAGING_OTHER), i == other);
+            }
+        }
+    assert_true(is_seen((const void *)pair, 6 * GIB - 4096, 0)); // what is ours
+    for (unsigned i = 0; i < 3; i++)
+        paging_view_free(view[i], i + 1);
 }
 
 static void a_view_without_memory_is_refused(void **state)
 {
-    (void)state;
     paging_init();
     paging_add_ram(hpa(4 * GIB), GIB);
-    uint64_t view = paging_view_make();
+    uint64_t view = paging_view_make(1);
     uint8_t *rest[SIZE / PAGE_SIZE];
     unsigned count = 0;
-    while ((rest[count] = frame_allocate()))
+    while ((rest[count] = frame_allocate(2)))
         count++;
-    assert_false(paging_view_add(view, hpa(4 * GIB), GIB));
-    assert_int_equal(paging_view_make(), 0);
-    frame_free(rest[--count]); // one table of the two
-    assert_false(paging_view_add(view, hpa(4 * GIB), GIB));
-    paging_view_free(view);
-    paging_view_free(0);
-    assert_int_equal(frames_free_count(), 2);
+    assert_false(paging_view_add(view, 1, hpa(4 * GIB), GIB));
+    assert_int_equal(paging_view_make(1), 0);
+    frame_free(rest[--count], 2);
+    assert_int_equal(paging_view_make(1), 0);
+    assert_false(paging_view_add(view, 1, hpa(8 * GIB - 8192), 8192)); // it needs two
+    paging_view_free(view, 1);
+    paging_view_free(0, 1);
+    assert_int_equal(frames_free_count(), 3);
+}
+
+// By pages of 4 KiB, in what was whole.
+static void a_page_comes_and_goes(void **state)
+{
+    const uint64_t ram = 4 * GIB, page = ram + 5 * 4096;
+    paging_init();
+    paging_add_ram(hpa(ram), GIB);
+    uint64_t view = paging_view_make(1), size;
+    unmap(ram, 2 * MIB);
+    assert_true(paging_view_add(view, 1, hpa(ram), 2 * MIB));
+    uint64_t before = frames_free_count();
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(paging_split(hpa(page)) && paging_view_split(view, 1, hpa(page)));
+    assert_int_equal(frames_free_count(), before - 2);
+    struct frame_source from = frames_source(1);
+    struct page_table table = view_of(view, &from);
+    assert_true(page_table_change(&table, WINDOW + page, 4096, 0, 0)); // paging_view_take()
+    paging_show(hpa(page), 4096);
+    for (uint64_t at = ram; at < ram + 2 * MIB; at += 4096) {
+        assert_int_equal(is_seen((const void *)view, at, PAGING_WINDOW), at != page);
+        assert_int_equal(is_seen((const void *)view, at, 0), at == page);
+    }
+    assert_true(walk(page, &size) && size == 4096);
+    unmap(page, 4096);
+    assert_true(paging_view_add(view, 1, hpa(page), 4096));
+    assert_true(is_seen((const void *)view, page, PAGING_WINDOW));
+    assert_false(is_seen((const void *)view, page, 0));
+    paging_show(hpa(ram), 2 * MIB);
+    assert_int_equal(frames_free_count(), before - 2); // nothing is needed for that
+    paging_view_free(view, 1);
 }
 
 int main(void)
@@ -184,7 +239,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_page_that_may_be_written_and_executed_is_found, make_pool,
                                         free_pool),
         cmocka_unit_test_setup_teardown(a_view_shows_its_own_guests_memory, make_pool, free_pool),
+        cmocka_unit_test_setup_teardown(two_vms_are_seen_at_two_places_and_no_third, make_pool,
+                                        free_pool),
         cmocka_unit_test_setup_teardown(a_view_without_memory_is_refused, make_pool, free_pool),
+        cmocka_unit_test_setup_teardown(a_page_comes_and_goes, make_pool, free_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,6 @@
 
 static void conversions_match_the_c_library(void **state)
 {
-    (void)state;
     assert_same("plain");
     assert_same("%d %u", -5, 4000000000U);
     assert_same("%x %#x", 0xabcU, 0x1fU);
@@ -32,7 +31,6 @@ static void conversions_match_the_c_library(void **state)
 
 static void a_full_buffer_is_cut_and_terminated(void **state)
 {
-    (void)state;
     char buffer[4] = "xxx";
     assert_int_equal(format_text(buffer, sizeof(buffer), "%s", "abcdef"), 6);
     assert_string_equal(buffer, "abc");
@@ -41,7 +39,6 @@ static void a_full_buffer_is_cut_and_terminated(void **state)
 
 static void a_null_string_and_an_unfinished_conversion_are_harmless(void **state)
 {
-    (void)state;
     char buffer[32];
     const char *nothing = NULL, *unfinished = "ab%";
     format_text(buffer, sizeof(buffer), "%s", nothing);
@@ -53,7 +50,6 @@ static void a_null_string_and_an_unfinished_conversion_are_harmless(void **state
 
 static void explain_returns_its_status(void **state)
 {
-    (void)state;
     struct explanation why;
     assert_int_equal(explain(&why, STATUS_RANGE, "memory %d", 3), STATUS_RANGE);
     assert_string_equal(why.text, "memory 3");

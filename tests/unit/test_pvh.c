@@ -8,15 +8,13 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static struct test_vm *test;
 static struct elf_file file;
 static struct image kernel;
 
 static int begin(void **state)
 {
-    (void)state;
     test = test_vm_new(16 * MIB, 1);
-    strcpy(test->vm.config.cmdline, "console=ttyS0");
+    strcpy(test->config.cmdline, "console=ttyS0");
     elf_file_begin(&file, true, 0x1000100);
     elf_file_add(&file, 1, 0x1000, 0x200000, 0xffffffff80200000, 0x800, 0x2000);
     elf_file_add(&file, 4, 0x2000, 0, 0, 24, 24);
@@ -29,20 +27,13 @@ static int begin(void **state)
     return 0;
 }
 
-static int end(void **state)
-{
-    (void)state;
-    test_vm_free(test);
-    return 0;
-}
-
 static void the_start_info_is_complete(void **state)
 {
-    (void)state;
     static const uint8_t bytes[9000] = {7};
     const struct image initrd = {"initrd", bytes, sizeof(bytes), NULL};
     const struct image module = {"m", bytes, 1, "args"};
-    assert_int_equal(loader_load(&test->vm, &kernel, &initrd, &module, 1, &test->why), STATUS_OK);
+    assert_int_equal(
+        loader_load(&test->vm, &test->config, &kernel, &initrd, &module, 1, &test->why), STATUS_OK);
     const struct vcpu *vcpu = &test->vcpu[0];
     assert_int_equal(vcpu->rip, 0x200444);
     assert_int_equal(vcpu->cr0, CR0_PE | CR0_ET);
@@ -61,8 +52,8 @@ static void the_start_info_is_complete(void **state)
     assert_int_equal(get32(info + 12), 2);
     assert_string_equal((char *)test_ram(test, get64(info + 24), 14), "console=ttyS0");
     assert_int_equal(get64(info + 32), 0xe0000);
-    assert_int_equal(get32(info + 48), 6);
-    const uint8_t *map = test_ram(test, get64(info + 40), 6 * 24);
+    assert_int_equal(get32(info + 48), 8);
+    const uint8_t *map = test_ram(test, get64(info + 40), 7 * 24);
     assert_int_equal(get64(map + 3 * 24), MIB);
     assert_int_equal(get64(map + 3 * 24 + 8), 15 * MIB);
     assert_int_equal(get64(map + 3 * 24 + 16), 1);
@@ -76,10 +67,10 @@ static void the_start_info_is_complete(void **state)
 
 static void no_modules_is_no_list(void **state)
 {
-    (void)state;
     put32(file.bytes + 0x2004, 4); // an address of 32 bits in the note
     put32(file.bytes + 0x2014, 0xffffffff);
-    assert_int_equal(loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why), STATUS_OK);
+    assert_int_equal(loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why),
+                     STATUS_OK);
     assert_int_equal(test->vcpu[0].rip, 0x200444);
     const uint8_t *info = test_ram(test, test->vcpu[0].gpr[RBX], 56);
     assert_int_equal(get32(info + 12), 0);
@@ -88,18 +79,17 @@ static void no_modules_is_no_list(void **state)
 
 static void assert_refused(status_t expected, const char *line)
 {
-    status_t status = loader_load(&test->vm, &kernel, NULL, NULL, 0, &test->why);
+    status_t status = loader_load(&test->vm, &test->config, &kernel, NULL, NULL, 0, &test->why);
     assert_string_equal(test->why.text, line);
     assert_int_equal(status, expected);
 }
 
 static void a_kernel_without_a_usable_note_is_refused(void **state)
 {
-    (void)state;
     put32(file.bytes + 0x2014, 1); // above 4 GiB
     assert_refused(STATUS_UNSUPPORTED, "kernel.elf: no kernel but an ELF file without a Multiboot "
                                        "header or PVH note; give a bzImage instead");
-    test->vm.config.boot = BOOT_PVH;
+    test->config.boot = BOOT_PVH;
     assert_refused(STATUS_INVALID,
                    "kernel.elf: a PVH note of 8 bytes without a 32-bit address; the "
                    "file is damaged");
@@ -116,11 +106,10 @@ static void a_kernel_without_a_usable_note_is_refused(void **state)
 
 static void too_little_memory_is_explained(void **state)
 {
-    (void)state;
     test_vm_free(test);
     test = test_vm_new(2 * MIB, 1);
     assert_refused(STATUS_RANGE,
-                   "kernel.elf: 2 KiB at 0x200000 are not inside the VM's RAM (below 0x9fc00, and "
+                   "kernel.elf: 8 KiB at 0x200000 are not inside the VM's RAM (below 0x9fc00, and "
                    "1 MiB to 0x200000); give it more memory or link the file for another place");
 }
 

@@ -1,10 +1,10 @@
-// vmx/report*.c: what the capability screens say, and that they fit.
+// vmx/policy/report*.c: what the capability screens say, and that they fit.
 
 #include "tests/unit/support.h"
 
 #include "tests/unit/text.h"
 #include "tests/unit/vmx_cpus.h"
-#include "vmx/report.h"
+#include "vmx/policy/report.h"
 
 static struct text text;
 
@@ -13,11 +13,11 @@ typedef void report_form(struct printer *, const struct report *);
 static const char *reported(report_form *form, const struct vmx_raw *raw, const char *option)
 {
     struct vmx_capabilities cpu = decoded(raw);
-    struct vmx_choice choice;
-    uint32_t wanted = choice_default(), requested = 0;
-    assert_int_equal(choice_parse(option, &wanted, &requested, NULL), STATUS_OK);
-    choice_make(&choice, &cpu, wanted, requested);
-    struct report report = {&cpu, &choice, "Intel(R) Core(TM) i7-1065G7 CPU @ 1.30GHz", 2};
+    struct vmcs_config config;
+    uint32_t wanted = vmcs_config_default(), requested = 0;
+    assert_int_equal(vmcs_config_parse(option, &wanted, &requested, NULL), STATUS_OK);
+    vmcs_config_make(&config, &cpu, wanted, requested);
+    struct report report = {&cpu, &config, "Intel(R) Core(TM) i7-1065G7 CPU @ 1.30GHz", 2};
     text = (struct text){.printer.write = collect};
     form(&text.printer, &report);
     return text.buffer;
@@ -52,7 +52,6 @@ static unsigned lines_that_fit(const char *said)
 
 static void the_short_form_fits_a_screen(void **state)
 {
-    (void)state;
     const struct vmx_raw *cpus[] = {&bochs_icelake, &bochs_skylake, &bochs_tigerlake, &kvm_host};
     for (unsigned i = 0; i < ARRAY_LENGTH(cpus); i++) {
         unsigned lines = lines_that_fit(reported(report_short, cpus[i], ""));
@@ -64,7 +63,6 @@ static void the_short_form_fits_a_screen(void **state)
 
 static void the_short_form_tells_used_off_and_missing_apart(void **state)
 {
-    (void)state;
     const char *said = reported(report_short, &kvm_host, "-vpid");
     has(said, "VMX: 2 CPUs Intel(R) Core(TM)");
     has(said, "revision 11e57ed0, 39-bit physical");
@@ -77,13 +75,12 @@ static void the_short_form_tells_used_off_and_missing_apart(void **state)
     has(missing, " ple");
     has(missing, " posted");
     has_not(missing, " vpid");
-    has(said, "pin 7f primary b6206dfa secondary 001010ca");
+    has(said, "pin 7f primary b6206dfa secondary 001210ca");
     has_not(reported(report_short, &bochs_icelake, ""), "nested");
 }
 
 static void missing_requirements_come_with_their_remedy(void **state)
 {
-    (void)state;
     struct vmx_raw raw = bochs_icelake;
     raw.msr[MSR_VMX_SECONDARY - VMX_MSR_FIRST] &= ~((uint64_t)SECONDARY_UNRESTRICTED_GUEST << 32);
     report_form *forms[] = {report_short, report_page};
@@ -100,7 +97,6 @@ static void missing_requirements_come_with_their_remedy(void **state)
 
 static void the_full_form_says_it_for_each_control(void **state)
 {
-    (void)state;
     const char *said = reported(report_full, &bochs_skylake, "-ple,posted");
     lines_that_fit(said);
     has(said, " 480 IA32_VMX_BASIC                00d810000000002b");
@@ -122,7 +118,6 @@ static void the_full_form_says_it_for_each_control(void **state)
 
 static void the_page_has_the_bare_numbers(void **state)
 {
-    (void)state;
     const char *said = reported(report_page, &bochs_skylake, "");
     has(said, "     480 00d810000000002b\n");
     has(said, "3a 0000000000000005");
@@ -132,7 +127,6 @@ static void the_page_has_the_bare_numbers(void **state)
 
 static void differences_are_named_and_likeness_is_silent(void **state)
 {
-    (void)state;
     struct vmx_capabilities first = decoded(&bochs_icelake), one = first;
     text = (struct text){.printer.write = collect};
     report_differences(&text.printer, 1, &first, &one);

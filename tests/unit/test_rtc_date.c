@@ -1,11 +1,11 @@
-// drivers/host/rtc_date.c against the C library's timegm(), in every form that an RTC knows.
+// drivers/host/time/rtc_date.c against the C library's timegm(), in every form that an RTC knows.
 
 #define _DEFAULT_SOURCE
 #include "tests/unit/support.h"
 
 #include <time.h>
 
-#include "drivers/host/rtc_date.h"
+#include "drivers/host/time/rtc_date.h"
 
 #define IS_24_HOURS 2
 #define IS_BINARY   4
@@ -36,7 +36,6 @@ static struct rtc_registers registers_of(const struct tm *tm, uint8_t status_b)
 
 static void every_form_of_many_dates(void **state)
 {
-    (void)state;
     // Steps that are no multiple of a day, through leap years and 2100, which is none.
     for (time_t t = 0; t < 7258118400; t += 4567890) {
         struct tm tm;
@@ -52,7 +51,6 @@ static void every_form_of_many_dates(void **state)
 
 static void without_a_century_it_is_2000(void **state)
 {
-    (void)state;
     static const uint8_t centuries[] = {0, 0x12, 0x22, 0xff};
     for (size_t i = 0; i < ARRAY_LENGTH(centuries); i++) {
         struct rtc_registers registers = {0x20, 0x13, 0x22,         0x14,
@@ -65,7 +63,6 @@ static void without_a_century_it_is_2000(void **state)
 
 static void nonsense_is_refused(void **state)
 {
-    (void)state;
     const struct rtc_registers good = {0x20, 0x13, 0x22, 0x14, 0x11, 0x23, 0x20, IS_24_HOURS};
     struct rtc_registers bad[12];
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)

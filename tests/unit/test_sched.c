@@ -1,27 +1,28 @@
 // The scheduling policy, simulated: shares, wake-ups, deadlines, caps and pins.
 
-#include "tests/unit/sched_machine.h"
+#include "tests/unit/sched_simulation.h"
 
 static void assert_shares(const struct sched_entity *all, unsigned count, uint64_t total,
                           double tolerance)
 {
     double weights = 0;
     for (unsigned i = 0; i < count; i++)
-        weights += all[i].weight;
+        weights += all[i].group->weight;
     for (unsigned i = 0; i < count; i++) {
-        double share = (double)all[i].received / (double)total, due = all[i].weight / weights;
+        double share = (double)all[i].received / (double)total,
+               due = all[i].group->weight / weights;
         if (share - due > tolerance || due - share > tolerance)
-            fail_msg("entity %u of weight %u: %.4f instead of %.4f", i, all[i].weight, share, due);
+            fail_msg("entity %u of weight %u: %.4f instead of %.4f", i, all[i].group->weight, share,
+                     due);
     }
 }
 
 static void shares_follow_weights_within_1_percent_over_50_slices(void **state)
 {
-    (void)state;
     static const uint32_t weights[][6] = {
         {256, 256, 256}, {512, 256, 256}, {100, 200, 300, 400}, {900, 20, 20, 20, 20, 20}};
     for (unsigned w = 0; w < ARRAY_LENGTH(weights); w++) {
-        struct machine m;
+        struct simulation m;
         struct sched_entity all[6];
         unsigned count = 0;
         build(&m, 1);
@@ -39,8 +40,7 @@ static void shares_follow_weights_within_1_percent_over_50_slices(void **state)
 // Three on two CPUs, each due two thirds of one: only a queue that all CPUs share gets this right.
 static void shares_are_of_the_whole_machine(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity all[3] = {entity(256), entity(256), entity(256)};
     build(&m, 2);
     for (unsigned i = 0; i < 3; i++)
@@ -52,9 +52,8 @@ static void shares_are_of_the_whole_machine(void **state)
 
 static void a_thousand_vcpus_on_128_cpus(void **state)
 {
-    (void)state;
     enum { COUNT = 1024, CPUS = 128 };
-    static struct machine m;
+    static struct simulation m;
     struct sched_entity *all = calloc(COUNT, sizeof(*all));
     build(&m, CPUS);
     for (unsigned i = 0; i < COUNT; i++) {
@@ -68,12 +67,12 @@ static void a_thousand_vcpus_on_128_cpus(void **state)
     uint64_t total = 0;
     for (unsigned i = 0; i < COUNT; i++) {
         total += all[i].received;
-        double due = (double)all[i].weight;
+        double due = (double)all[i].group->weight;
         double got = (double)all[i].received;
         // Relative to its own share: a slice more or less.
         double sum = 0;
         for (unsigned k = 0; k < COUNT; k++)
-            sum += all[k].weight;
+            sum += all[k].group->weight;
         double expected = (double)end * CPUS * due / sum;
         assert_true(got > expected - 1.5 * SCHED_SLICE && got < expected + 1.5 * SCHED_SLICE);
     }
@@ -84,8 +83,7 @@ static void a_thousand_vcpus_on_128_cpus(void **state)
 
 static void a_sleeper_that_wakes_runs_at_once_on_an_idle_cpu(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity hog = entity(256), sleeper = entity(256);
     uint64_t until;
     build(&m, 2);
@@ -104,8 +102,7 @@ static void a_sleeper_that_wakes_runs_at_once_on_an_idle_cpu(void **state)
 
 static void time_that_it_could_run_and_did_not_is_counted(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity first = entity(256), second = entity(256);
     uint64_t until;
     build(&m, 1);
@@ -129,8 +126,7 @@ static void time_that_it_could_run_and_did_not_is_counted(void **state)
 
 static void a_sleeper_that_wakes_preempts_who_had_more(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity hog = entity(256), sleeper = entity(256);
     uint64_t until;
     build(&m, 1);
@@ -152,8 +148,7 @@ static void a_sleeper_that_wakes_preempts_who_had_more(void **state)
 
 static void sleep_saves_up_no_more_than_a_slice(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity hog = entity(256), sleeper = entity(256);
     uint64_t until;
     build(&m, 1);
@@ -171,8 +166,7 @@ static void sleep_saves_up_no_more_than_a_slice(void **state)
 
 static void a_deadline_wakes_and_bounds_the_slice_of_others(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity hog = entity(256), sleeper = entity(256);
     uint64_t until;
     build(&m, 1);
@@ -189,10 +183,9 @@ static void a_deadline_wakes_and_bounds_the_slice_of_others(void **state)
 
 static void a_cap_holds_even_on_an_idle_machine(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity capped = entity(256);
-    capped.cap = 25;
+    capped.group->cap = 25;
     build(&m, 2);
     (void)sched_add(&m.sched, &capped);
     run_until(&m, 10000 * MS);
@@ -202,8 +195,7 @@ static void a_cap_holds_even_on_an_idle_machine(void **state)
 
 static void a_pinned_one_stays(void **state)
 {
-    (void)state;
-    struct machine m;
+    struct simulation m;
     struct sched_entity pinned = entity(256), other = entity(256);
     pinned.pinned = 1;
     build(&m, 2);
@@ -217,9 +209,35 @@ static void a_pinned_one_stays(void **state)
     free(m.slots);
 }
 
+// A prompt one is next wherever it stands, and whoever runs is told; it delays nobody's floor.
+static void a_prompt_one_takes_its_turn_first(void **state)
+{
+    struct simulation m;
+    struct sched_entity all[3] = {entity(256), entity(1), entity(256)}, prompt = entity(256);
+    uint64_t until;
+    build(&m, 1);
+    prompt.is_prompt = true;
+    for (unsigned i = 0; i < 3; i++)
+        (void)sched_add(&m.sched, &all[i]);
+    run_until(&m, 1000 * MS);
+    (void)sched_add(&m.sched, &prompt);
+    for (unsigned turn = 0; turn < 1000; turn++) {
+        assert_ptr_equal(sched_pick(&m.sched, 0, m.now, &until), &prompt);
+        sched_stop(&m.sched, 0, m.now += MS / 10, SCHED_BLOCKED, m.now + 10 * MS);
+        assert_non_null(sched_pick(&m.sched, 0, m.now, &until));
+        assert_int_equal(sched_wake(&m.sched, &prompt, m.now += MS), 0);
+        sched_stop(&m.sched, 0, m.now, SCHED_QUEUED, 0);
+    }
+    // Its time is nobody's: the others had what is left by their weights.
+    assert_in_range(all[0].received, 990 * MS, 1010 * MS);
+    assert_in_range(all[2].received, 990 * MS, 1010 * MS);
+    free(m.slots);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prompt_one_takes_its_turn_first),
         cmocka_unit_test(shares_follow_weights_within_1_percent_over_50_slices),
         cmocka_unit_test(shares_are_of_the_whole_machine),
         cmocka_unit_test(a_thousand_vcpus_on_128_cpus),

@@ -1,9 +1,9 @@
-// vmx/speculation.c: what is said and done on CPUs of several families, with what their CPUID and
-// IA32_ARCH_CAPABILITIES say after the microcode updates named.
+// vmx/policy/speculation.c: what is said and done on CPUs of several families, with what their
+// CPUID and IA32_ARCH_CAPABILITIES say after the microcode updates named.
 
 #include "tests/unit/support.h"
 
-#include "vmx/speculation.h"
+#include "vmx/policy/speculation.h"
 
 #define EDX_2018 (BIT32(26) | BIT32(27) | BIT32(28) | BIT32(31)) // IBRS STIBP L1D_FLUSH SSBD
 #define EDX_2019 (EDX_2018 | BIT32(10))                          // MD_CLEAR
@@ -53,7 +53,6 @@ static void says(const struct speculation *result, enum speculation_issue issue,
 
 static void a_cpu_without_new_microcode_is_open(void **state)
 {
-    (void)state;
     struct speculation result = judged(&haswell_2017, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_L1TF, "Vulnerable: VMX: no microcode");
     says(&result, ISSUE_MDS,
@@ -62,13 +61,12 @@ static void a_cpu_without_new_microcode_is_open(void **state)
     says(&result, ISSUE_SRBDS, "Vulnerable: No microcode");
     says(&result, ISSUE_TAA, "Not affected"); // it has no RTM
     says(&result, ISSUE_ITLB_MULTIHIT, "Mitigation: Split huge pages");
-    assert_int_equal(result.guards, GUARD_VERW | GUARD_4K | GUARD_CORE);
+    assert_int_equal(result.mitigations, MITIGATION_VERW | MITIGATION_4K | MITIGATION_CORE);
     assert_int_equal(result.spec_ctrl, 0);
 }
 
 static void haswell(void **state)
 {
-    (void)state;
     struct speculation result = judged(&haswell_2019, MITIGATIONS_AUTO, SMT_OFF);
     says(&result, ISSUE_L1TF, "Mitigation: VMX: conditional cache flushes, SMT disabled");
     says(&result, ISSUE_MDS, "Mitigation: Clear CPU buffers; SMT disabled");
@@ -77,14 +75,15 @@ static void haswell(void **state)
     says(&result, ISSUE_SPECTRE_V2,
          "Mitigation: IBRS; IBPB: conditional; RSB filling; BHI: SW loop");
     says(&result, ISSUE_RETBLEED, "Not affected");
-    assert_int_equal(result.guards, GUARD_VERW | GUARD_IBRS | GUARD_RSB_FILL | GUARD_BHB |
-                                        GUARD_IBPB | GUARD_L1D_FLUSH | GUARD_4K | GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_VERW | MITIGATION_IBRS | MITIGATION_RSB_FILL |
+                                             MITIGATION_BHB | MITIGATION_IBPB |
+                                             MITIGATION_L1D_FLUSH | MITIGATION_4K |
+                                             MITIGATION_SPEC_CTRL);
     assert_int_equal(result.spec_ctrl, SPEC_CTRL_IBRS);
 }
 
 static void skylake_client(void **state)
 {
-    (void)state;
     struct speculation result = judged(&skylake, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_L1TF,
          "Mitigation: VMX: conditional cache flushes, SMT vulnerable (one VM a core)");
@@ -92,12 +91,11 @@ static void skylake_client(void **state)
     says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     says(&result, ISSUE_GDS, "Mitigation: Microcode");
     says(&result, ISSUE_RETBLEED, "Mitigation: IBRS");
-    assert_true(result.guards & GUARD_IBRS);
+    assert_true(result.mitigations & MITIGATION_IBRS);
 }
 
 static void switched_off_microcode_counts_as_open(void **state)
 {
-    (void)state;
     struct speculation_facts facts = skylake;
     facts.mcu_opt_ctrl = BIT(0) | BIT(4);
     struct speculation result = judged(&facts, MITIGATIONS_AUTO, SMT_ON);
@@ -107,7 +105,6 @@ static void switched_off_microcode_counts_as_open(void **state)
 
 static void cascade_lake_keeps_ibrs_on(void **state)
 {
-    (void)state;
     struct speculation result = judged(&cascade_lake, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_L1TF, "Not affected");
     says(&result, ISSUE_MELTDOWN, "Not affected");
@@ -117,40 +114,38 @@ static void cascade_lake_keeps_ibrs_on(void **state)
     says(&result, ISSUE_SPECTRE_V2,
          "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; "
          "BHI: SW loop");
-    assert_int_equal(result.guards, GUARD_VERW | GUARD_RSB_ONE | GUARD_BHB | GUARD_IBPB |
-                                        GUARD_TSX_OFF | GUARD_SPEC_CTRL | GUARD_CORE);
+    assert_int_equal(result.mitigations, MITIGATION_VERW | MITIGATION_RSB_ONE | MITIGATION_BHB |
+                                             MITIGATION_IBPB | MITIGATION_TSX_OFF |
+                                             MITIGATION_SPEC_CTRL | MITIGATION_CORE);
 }
 
 static void ice_lake_needs_no_loop(void **state)
 {
-    (void)state;
     struct speculation result = judged(&ice_lake, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_TAA, "Not affected");
     says(&result, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
     assert_non_null(strstr(result.text[ISSUE_SPECTRE_V2], "BHI: BHI_DIS_S"));
-    assert_false(result.guards & (GUARD_BHB | GUARD_IBRS | GUARD_RSB_FILL));
+    assert_false(result.mitigations & (MITIGATION_BHB | MITIGATION_IBRS | MITIGATION_RSB_FILL));
     assert_int_equal(result.spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_BHI_DIS_S);
 }
 
 static void alder_lake_clears_its_register_file(void **state)
 {
-    (void)state;
     struct speculation result = judged(&alder_lake, MITIGATIONS_AUTO, SMT_ON);
     says(&result, ISSUE_RFDS, "Mitigation: Clear Register File");
     says(&result, ISSUE_MMIO, "Not affected");
-    assert_int_equal(result.guards, GUARD_VERW | GUARD_IBPB | GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_VERW | MITIGATION_IBPB | MITIGATION_SPEC_CTRL);
 
     struct speculation_facts old = alder_lake;
     old.predictors = 0;
     result = judged(&old, MITIGATIONS_AUTO, SMT_ON);
     assert_non_null(strstr(result.text[ISSUE_SPECTRE_V2], "BHI: Vulnerable"));
-    assert_false(result.guards & GUARD_BHB);
+    assert_false(result.mitigations & MITIGATION_BHB);
 }
 
 // Goldmont, Silvermont; a model of the future that says everything of itself; another family.
 static void models_that_lack_issues(void **state)
 {
-    (void)state;
     struct speculation_facts facts = {.signature = 0x506c9};
     struct speculation result = judged(&facts, MITIGATIONS_AUTO, SMT_OFF);
     says(&result, ISSUE_MDS, "Not affected");
@@ -164,15 +159,14 @@ static void models_that_lack_issues(void **state)
     facts.structured_edx = EDX_ARCH;
     facts.arch_capabilities = 0x400000000d10e17b;
     result = judged(&facts, MITIGATIONS_AUTO, SMT_ON);
-    assert_int_equal(result.guards, GUARD_IBPB | GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_IBPB | MITIGATION_SPEC_CTRL);
     facts.signature = 0x1000f00; // not family 6
     result = judged(&facts, MITIGATIONS_AUTO, SMT_ON);
-    assert_int_equal(result.guards, GUARD_IBPB | GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_IBPB | MITIGATION_SPEC_CTRL);
 }
 
 static void the_stepping_decides_where_the_list_says_so(void **state)
 {
-    (void)state;
     struct speculation_facts facts = {.signature = 0x50654};
     struct speculation result = judged(&facts, MITIGATIONS_AUTO, SMT_OFF);
     says(&result, ISSUE_ITS, "Not affected");
@@ -183,38 +177,36 @@ static void the_stepping_decides_where_the_list_says_so(void **state)
 
 static void nothing_is_done_when_it_is_off_or_emulated(void **state)
 {
-    (void)state;
     struct speculation result = judged(&skylake, MITIGATIONS_OFF, SMT_ON);
-    assert_int_equal(result.guards, GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_SPEC_CTRL);
     assert_int_equal(result.spec_ctrl, 0);
     says(&result, ISSUE_MDS, "Vulnerable");
     says(&result, ISSUE_GDS, "Mitigation: Microcode"); // whatever Corbel wants
     struct speculation_facts facts = skylake;
     facts.emulated = true;
     result = judged(&facts, MITIGATIONS_AUTO, SMT_ON);
-    assert_int_equal(result.guards, GUARD_SPEC_CTRL);
+    assert_int_equal(result.mitigations, MITIGATION_SPEC_CTRL);
     for (unsigned i = 0; i < ISSUES; i++)
         says(&result, (enum speculation_issue)i, "Not affected");
 }
 
 static void forced_is_all_that_the_cpu_can_do(void **state)
 {
-    (void)state;
     struct speculation_facts facts = alder_lake;
     facts.emulated = true;
     struct speculation result = judged(&facts, MITIGATIONS_FORCE, SMT_ON);
-    assert_int_equal(result.guards & GUARDS_OF_SWITCH,
-                     GUARD_VERW | GUARD_IBRS | GUARD_RSB_FILL | GUARD_BHB);
+    assert_int_equal(result.mitigations & MITIGATIONS_OF_SWITCH,
+                     MITIGATION_VERW | MITIGATION_IBRS | MITIGATION_RSB_FILL | MITIGATION_BHB);
     facts.structured_edx = 0; // no MSR to write: nobody may try
     facts.arch_capabilities = 0;
     result = judged(&facts, MITIGATIONS_FORCE, SMT_ON);
-    assert_false(result.guards & (GUARD_IBRS | GUARD_IBPB | GUARD_L1D_FLUSH | GUARD_SPEC_CTRL));
+    assert_false(result.mitigations &
+                 (MITIGATION_IBRS | MITIGATION_IBPB | MITIGATION_L1D_FLUSH | MITIGATION_SPEC_CTRL));
     assert_int_equal(result.spec_ctrl, 0);
 }
 
 static void below_another_hypervisor_its_status_is_not_known(void **state)
 {
-    (void)state;
     struct speculation_facts facts = skylake;
     facts.hypervisor = true;
     struct speculation result = judged(&facts, MITIGATIONS_AUTO, SMT_OFF);
@@ -227,12 +219,11 @@ static void below_another_hypervisor_its_status_is_not_known(void **state)
 
 static void of_unlike_cpus_the_worse_counts(void **state)
 {
-    (void)state;
     struct speculation all = judged(&ice_lake, MITIGATIONS_AUTO, SMT_ON);
     struct speculation one = judged(&haswell_2017, MITIGATIONS_AUTO, SMT_ON);
-    uint32_t guards = all.guards | one.guards;
+    uint32_t mitigations = all.mitigations | one.mitigations;
     speculation_merge(&all, &one);
-    assert_int_equal(all.guards, guards);
+    assert_int_equal(all.mitigations, mitigations);
     says(&all, ISSUE_MDS, one.text[ISSUE_MDS]);
     says(&all, ISSUE_SPECTRE_V2, "Vulnerable: no microcode");
     says(&all, ISSUE_MMIO, "Mitigation: Clear CPU buffers; SMT vulnerable (one VM a core)");
@@ -243,18 +234,16 @@ static void of_unlike_cpus_the_worse_counts(void **state)
 // Alder Lake leaks nothing to its sibling: its threads run what they like.
 static void threads_are_left_to_one_vm_where_they_leak(void **state)
 {
-    (void)state;
-    assert_true(judged(&skylake, MITIGATIONS_AUTO, SMT_ON).guards & GUARD_CORE);
-    assert_false(judged(&skylake, MITIGATIONS_AUTO, SMT_OFF).guards & GUARD_CORE);
-    assert_false(judged(&skylake, MITIGATIONS_OFF, SMT_ON).guards & GUARD_CORE);
-    assert_false(judged(&alder_lake, MITIGATIONS_AUTO, SMT_ON).guards & GUARD_CORE);
-    assert_true(judged(&alder_lake, MITIGATIONS_FORCE, SMT_ON).guards & GUARD_CORE);
-    assert_false(judged(&alder_lake, MITIGATIONS_FORCE, SMT_OFF).guards & GUARD_CORE);
+    assert_true(judged(&skylake, MITIGATIONS_AUTO, SMT_ON).mitigations & MITIGATION_CORE);
+    assert_false(judged(&skylake, MITIGATIONS_AUTO, SMT_OFF).mitigations & MITIGATION_CORE);
+    assert_false(judged(&skylake, MITIGATIONS_OFF, SMT_ON).mitigations & MITIGATION_CORE);
+    assert_false(judged(&alder_lake, MITIGATIONS_AUTO, SMT_ON).mitigations & MITIGATION_CORE);
+    assert_true(judged(&alder_lake, MITIGATIONS_FORCE, SMT_ON).mitigations & MITIGATION_CORE);
+    assert_false(judged(&alder_lake, MITIGATIONS_FORCE, SMT_OFF).mitigations & MITIGATION_CORE);
 }
 
 static void guests_see_no_means_of_the_host(void **state)
 {
-    (void)state;
     assert_int_equal(speculation_for_guests(UINT64_MAX), 0x400000001d1ae17f);
     assert_int_equal(speculation_for_guests(BIT(7) | BIT(18) | BIT(25)), 0);
 }

@@ -13,11 +13,11 @@ static struct text said = {.printer.write = collect};
 
 static int set_up(void **state)
 {
-    (void)state;
     memset(&vm, 0, sizeof(vm));
     memset(&watch, 0, sizeof(watch));
-    strcpy(vm.config.name, "web");
+    vm.traits.name = "web";
     vm.vcpu_count = 1;
+    clock_init(&vm.clock, 1000, 0);
     vm.vcpu[0] = &vcpu;
     vcpu.vm = &vm;
     vcpu.id = 2;
@@ -30,7 +30,6 @@ static int set_up(void **state)
 
 static void a_line_says_what_was_executed_and_why(void **state)
 {
-    (void)state;
     const struct {
         struct watch_entry entry;
         const char *line;
@@ -45,18 +44,20 @@ static void a_line_says_what_was_executed_and_why(void **state)
          "1000 CPUID: CPUID (0f a2): leaf 0x7, 0x1: next, 90 cycles"},
         {{.reason = EXIT_IO,
           .qualification = UINT64_C(0x3f8) << 16,
+          .value = 0xffffff41,
           .verdict = next(),
           CODE("\xee")},
-         "0 port I/O: OUT DX, AL (ee): port 0x3f8, 1 byte(s): next, 0 cycles"},
+         "0 port I/O: OUT DX, AL (ee): port 0x3f8 <- 0x41: next, 0 cycles"},
         {{.reason = EXIT_TPR_THRESHOLD,
           .verdict = again(),
           CODE("\xdb\xe3\x90\x90\x90\x90\x90\x90\x90")},
          "0 TPR below threshold: - (db e3 90 90 90 90 90 90 ..): -: again, 0 cycles"},
         {{.reason = EXIT_IO,
           .qualification = UINT64_C(0x60) << 16 | BIT(6) | BIT(3) | 1,
+          .value = 0x30102,
           .verdict = next(),
           CODE("\x66\xe5\x60")},
-         "0 port I/O: IN AX, 0x60 (66 e5 60): port 0x60, 2 byte(s): next, 0 cycles"},
+         "0 port I/O: IN AX, 0x60 (66 e5 60): port 0x60 -> 0x0102: next, 0 cycles"},
         {{.reason = EXIT_IO,
           .qualification = UINT64_C(0x1f0) << 16 | BIT(5) | BIT(4) | BIT(3) | 3,
           .verdict = again(),
@@ -84,9 +85,10 @@ static void a_line_says_what_was_executed_and_why(void **state)
          "0 MOV DR: MOV DR7, RAX (0f 23 f8): -: #DB, 0 cycles"},
         {{.reason = EXIT_WRMSR,
           .rcx = UINT64_C(0xffffffff0000001b),
+          .value = 0xfee00900,
           .verdict = fault_gp(0),
           CODE("\x0f\x30")},
-         "0 WRMSR: WRMSR (0f 30): MSR 0x1b: #GP(0x0), 0 cycles"},
+         "0 WRMSR: WRMSR (0f 30): MSR 0x1b IA32_APIC_BASE <- 0xfee00900: #GP(0x0), 0 cycles"},
         {{.reason = EXIT_GDTR_IDTR,
           .instruction_info = 3U << 28,
           .verdict = next(),
@@ -139,8 +141,10 @@ static void a_line_says_what_was_executed_and_why(void **state)
     };
     for (unsigned i = 0; i < ARRAY_LENGTH(rows); i++) {
         char line[TRACE_LINE], expected[TRACE_LINE];
-        size_t length = trace_format(line, &vcpu, &rows[i].entry);
-        snprintf(expected, sizeof(expected), "[web:2] %s\n", rows[i].line);
+        struct watch_entry entry = rows[i].entry;
+        entry.tsc = 1500;
+        size_t length = trace_format(line, &vcpu, &entry);
+        snprintf(expected, sizeof(expected), "[web:2] 1.500000 %s\n", rows[i].line);
         assert_in_range(length, 1, TRACE_LINE - 1);
         line[length] = 0;
         assert_string_equal(line, expected);
@@ -149,19 +153,21 @@ static void a_line_says_what_was_executed_and_why(void **state)
 
 static void a_line_is_never_too_long(void **state)
 {
-    (void)state;
     char line[TRACE_LINE];
     struct watch_entry entry;
     memset(&entry, 0xff, sizeof(entry));
     entry.verdict = stop(STOP_UNEMULATED, 0);
     entry.length = WATCH_CODE;
-    memset(vm.config.name, 'w', sizeof(vm.config.name) - 1);
+    char name[32] = {0};
+    memset(name, 'w', sizeof(name) - 1);
+    vm.traits.name = name;
     for (uint32_t reason = 0; reason < EXIT_REASONS; reason++) {
         entry.reason = reason;
         size_t length = trace_format(line, &vcpu, &entry);
         assert_in_range(length, 1, TRACE_LINE);
         assert_int_equal(line[length - 1], '\n');
     }
+    vm.traits.name = "web";
 }
 
 static unsigned lines(void)
@@ -182,7 +188,6 @@ static void note(unsigned count)
 
 static void fifty_lines_a_second_and_what_was_left_out(void **state)
 {
-    (void)state;
     struct trace_budget budget = {0};
     const uint64_t second = UINT64_C(1000000000);
     note(3);
@@ -193,7 +198,7 @@ static void fifty_lines_a_second_and_what_was_left_out(void **state)
     note(100);
     trace_attend(&said.printer, &vm, &budget, second + second / 2);
     assert_int_equal(lines(), 50);
-    assert_non_null(strstr(said.buffer, "[web:2] 31 HLT")); // the fiftieth
+    assert_non_null(strstr(said.buffer, "[web:2] 0.000000 31 HLT")); // the fiftieth
     note(WATCH_ENTRIES);
     trace_attend(&said.printer, &vm, &budget, second * 2 - 1);
     assert_int_equal(lines(), 50);

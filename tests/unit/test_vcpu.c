@@ -64,7 +64,6 @@ static void fill(struct vcpu *vcpu)
 
 static void power_on(void **state)
 {
-    (void)state;
     struct vcpu *vcpu = &vcpus[0];
     fill(vcpu);
     vm.cpuid.leaves.leaf[0].ecx |= BIT32(26); // XSAVE
@@ -92,7 +91,6 @@ static void power_on(void **state)
 // FXSAVE does not say what is in use: all that it stores is.
 static void power_on_without_xsave(void **state)
 {
-    (void)state;
     fill(&vcpus[0]);
     vcpu_reset(&vcpus[0], false);
     assert_int_equal(fpu[512], 3);
@@ -100,7 +98,6 @@ static void power_on_without_xsave(void **state)
 
 static void without_an_fpu_image(void **state)
 {
-    (void)state;
     fill(&vcpus[0]);
     vcpus[0].fpu = NULL;
     vcpu_reset(&vcpus[0], false);
@@ -109,7 +106,6 @@ static void without_an_fpu_image(void **state)
 
 static void init_keeps_what_the_manual_says(void **state)
 {
-    (void)state;
     static const uint64_t caches[] = {0, CR0_CD, CR0_NW, CR0_CD | CR0_NW};
     for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
         struct vcpu *vcpu = &vcpus[1];
@@ -132,9 +128,9 @@ static void init_keeps_what_the_manual_says(void **state)
 
 static void init_restarts_the_bootstrap_processor(void **state)
 {
-    (void)state;
     vcpus[0].activity = ACTIVITY_HALTED;
-    vcpu_take_requests(&vcpus[0], REQUEST_INIT);
+    vcpu_send_init(&vcpus[0]);
+    vcpu_take_requests(&vcpus[0], atomic_exchange(&vcpus[0].requests, 0));
     check_common(&vcpus[0]);
     assert_int_equal(vcpus[0].activity, ACTIVITY_ACTIVE);
     // Paging is off now, and the local APIC disabled by software.
@@ -143,7 +139,6 @@ static void init_restarts_the_bootstrap_processor(void **state)
 
 static void sipi_starts_one_that_waits(void **state)
 {
-    (void)state;
     struct vcpu *vcpu = &vcpus[1];
     vcpu->dirty = 0;
     vcpu_sipi(vcpu, 0xab);
@@ -155,20 +150,94 @@ static void sipi_starts_one_that_waits(void **state)
     check_segment(&vcpu->segment[CS], 0xab00, 0xab000, 0x9b);
 }
 
-static void requests_in_their_order(void **state)
+// What each step sends before the vCPU looks: I an INIT, digits start-up IPIs of this page, N an
+// NMI.
+static void signals_act_in_their_order(void **state)
 {
-    (void)state;
-    struct vcpu *vcpu = &vcpus[1];
-    vcpu_take_requests(vcpu, REQUEST_NMI); // waits for a SIPI: lost
-    assert_int_equal(vcpu->events.nmi_queued, 0);
-    vcpu->sipi_vector = 0x20;
-    vcpu_take_requests(vcpu, REQUEST_NMI | REQUEST_SIPI | REQUEST_INIT);
-    assert_int_equal(vcpu->activity, ACTIVITY_ACTIVE);
-    assert_int_equal(vcpu->segment[CS].base, 0x20000);
-    assert_int_equal(vcpu->events.nmi_queued, 1);
-    vcpu_take_requests(vcpu, REQUEST_SIPI | REQUEST_EVENT | REQUEST_TIMER);
-    assert_int_equal(vcpu->segment[CS].base, 0x20000);
-    assert_int_equal(vcpu->events.nmi_queued, 1);
+    static const struct {
+        const char *sent;
+        char page; // it runs from there; 0: waits; 'r': goes on as it did
+        uint8_t nmis;
+    } waiting[] = {{"I", 0, 0},      {"1", '1', 0},      {"12", '1', 0},   {"I12", '1', 0},
+                   {"1I", 0, 0},     {"1I2", '2', 0},    {"I1I", 0, 0},    {"N", 0, 0},
+                   {"N1", '1', 0},   {"1N", '1', 1},     {"NN1N", '1', 1}, {"1NNN", '1', 2},
+                   {"1NI2", '2', 0}, {"IN1NN2N", '1', 2}},
+      running[] = {{"1", 'r', 0},   {"N", 'r', 1},     {"NN", 'r', 2},   {"NNN", 'r', 2},
+                   {"N1N", 'r', 2}, {"NN1NN", 'r', 2}, {"NI", 0, 0},     {"NIN", 0, 0},
+                   {"1I", 0, 0},    {"I12", '1', 0},   {"NI1N", '1', 1}, {"1I2I3N", '3', 1}};
+    for (unsigned i = 0; i < ARRAY_LENGTH(waiting) + ARRAY_LENGTH(running); i++) {
+        fresh_vm(state);
+        struct vcpu *vcpu = &vcpus[1];
+        bool waits = i < ARRAY_LENGTH(waiting);
+        unsigned j = waits ? i : i - (unsigned)ARRAY_LENGTH(waiting);
+        const char *sent = waits ? waiting[j].sent : running[j].sent;
+        char page = waits ? waiting[j].page : running[j].page;
+        if (!waits)
+            vcpu_sipi(vcpu, 'r');
+        for (; *sent; sent++)
+            if (*sent == 'I')
+                vcpu_send_init(vcpu);
+            else if (*sent == 'N')
+                vcpu_send_nmi(vcpu);
+            else
+                vcpu_send_sipi(vcpu, (uint8_t)*sent);
+        assert_int_equal(vcpu->requests, REQUEST_SIGNAL);
+        vcpu_take_requests(vcpu, atomic_exchange(&vcpu->requests, 0));
+        assert_int_equal(vcpu->activity, page ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI);
+        if (page)
+            assert_int_equal(vcpu->segment[CS].base, page << 12);
+        assert_int_equal(vcpu->events.nmi_queued, waits ? waiting[j].nmis : running[j].nmis);
+        vcpu_take_requests(vcpu, REQUEST_SIGNAL); // nothing more
+        assert_int_equal(vcpu->events.nmi_queued, waits ? waiting[j].nmis : running[j].nmis);
+    }
+}
+
+// Who waits is called by what may end its waiting, and by nothing else: its neighbours would pay.
+static void who_waits_is_called_by_what_may_wake_it(void **state)
+{
+    static const struct {
+        uint8_t activity;
+        bool open;        // RFLAGS.IF
+        const char *sent; // as above
+        uint32_t requests;
+        bool calls;
+    } cases[] = {
+        {ACTIVITY_HALTED, true, "", REQUEST_EVENT, true},
+        {ACTIVITY_HALTED, false, "", REQUEST_EVENT, false},
+        {ACTIVITY_HALTED, false, "", REQUEST_UNHALT, true},
+        {ACTIVITY_HALTED, false, "", REQUEST_MACHINE_CHECK, true},
+        {ACTIVITY_HALTED, false, "", REQUEST_SCHEDULE, true},
+        {ACTIVITY_HALTED, false, "", REQUEST_TIMER, true},
+        {ACTIVITY_HALTED, true, "", REQUEST_FLUSH_EPT | REQUEST_CLOCK, false},
+        {ACTIVITY_HALTED, false, "N", 0, true},
+        {ACTIVITY_HALTED, false, "I", 0, true},
+        {ACTIVITY_HALTED, true, "1", 0, false},
+        {ACTIVITY_HALTED, true, "1N", 0, true},
+        {ACTIVITY_WAIT_FOR_SIPI, true, "", REQUEST_EVENT | REQUEST_UNHALT, false},
+        {ACTIVITY_WAIT_FOR_SIPI, true, "I", 0, false},
+        {ACTIVITY_WAIT_FOR_SIPI, true, "N", 0, false},
+        {ACTIVITY_WAIT_FOR_SIPI, true, "I1", 0, true},
+        {ACTIVITY_WAIT_FOR_SIPI, true, "", REQUEST_SCHEDULE, true},
+        {ACTIVITY_STOPPED, true, "", REQUEST_EVENT, false},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        fresh_vm(state);
+        struct vcpu *vcpu = &vcpus[1];
+        vcpu->activity = cases[i].activity;
+        vcpu->rflags = RFLAGS_FIXED | (cases[i].open ? RFLAGS_IF : 0);
+        event_wait(vcpu);
+        assert_false(vcpu_is_called(vcpu));
+        for (const char *sent = cases[i].sent; *sent; sent++)
+            if (*sent == 'I')
+                vcpu_send_init(vcpu);
+            else if (*sent == 'N')
+                vcpu_send_nmi(vcpu);
+            else
+                vcpu_send_sipi(vcpu, (uint8_t)*sent);
+        vcpu_note(vcpu, cases[i].requests);
+        if (vcpu_is_called(vcpu) != cases[i].calls)
+            fail_msg("case %u", i);
+    }
 }
 
 int main(void)
@@ -181,7 +250,8 @@ int main(void)
         FRESH(init_keeps_what_the_manual_says),
         FRESH(init_restarts_the_bootstrap_processor),
         FRESH(sipi_starts_one_that_waits),
-        FRESH(requests_in_their_order),
+        FRESH(signals_act_in_their_order),
+        FRESH(who_waits_is_called_by_what_may_wake_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "drivers/virt/vi8042.h"
+#include "drivers/virt/legacy/vi8042.h"
 #include "vm/vm.h"
 
 static struct vm vm;
@@ -9,15 +9,13 @@ static bool irq[13];
 
 static void see_irq(void *unused, unsigned input, bool level)
 {
-    (void)unused;
     irq[input] = level;
 }
 
 static int fresh_controller(void **state)
 {
-    (void)state;
     vm.stop_reason = STOP_NONE;
-    vi8042_init(&controller, &vm);
+    vm_plug(&vm, &controller.device, &vi8042_class);
     controller.keyboard_irq = (struct irq_line){.set = see_irq, .input = 1};
     controller.mouse_irq = (struct irq_line){.set = see_irq, .input = 12};
     memset(irq, 0, sizeof(irq));
@@ -58,7 +56,6 @@ static void command(uint8_t code, uint8_t data)
 // The order in which an operating system finds out what the controller can do.
 static void is_found_and_tested(void **state)
 {
-    (void)state;
     assert_int_equal(in(0x64), 0x14); // nothing to flush
     assert_int_equal(ask(0xaa), 0x55);
     assert_int_equal(ask(0x20), 0x34);
@@ -85,7 +82,6 @@ static void is_found_and_tested(void **state)
 
 static void absent_devices_time_out_at_once(void **state)
 {
-    (void)state;
     command(0x60, 0x47);
     out(0x60, 0xf2); // identify
     assert_true(irq[1]);
@@ -108,7 +104,6 @@ static void absent_devices_time_out_at_once(void **state)
 
 static void loops_back_as_a_keyboard(void **state)
 {
-    (void)state;
     command(0x60, 0x45);
     out(0x64, 0xd2);
     out(0x60, 0x1c);
@@ -119,7 +114,6 @@ static void loops_back_as_a_keyboard(void **state)
 
 static void internal_memory(void **state)
 {
-    (void)state;
     command(0x7f, 0x99);
     assert_int_equal(in(0x64), 0x14); // only byte 0 is seen there
     assert_int_equal(ask(0x3f), 0x99);
@@ -153,9 +147,20 @@ static void reset_line(void **state)
 
 static void unknown_commands_swallow_their_byte(void **state)
 {
-    (void)state;
     command(0xd9, 0x12);
     assert_int_equal(in(0x64) & 0x01, 0);
+}
+
+static void a_board_with_firmware_has_the_reset_line_alone(void **state)
+{
+    vm.traits.firmware = FIRMWARE_OVMF;
+    assert_int_equal(in(0x64), 0xff);
+    out(0x64, 0xaa);
+    assert_int_equal(in(0x64), 0xff);
+    out(0x64, 0xfe);
+    assert_int_equal(vm.stop_reason, STOP_RESET);
+    vm.traits.firmware = FIRMWARE_NONE;
+    assert_int_not_equal(in(0x64), 0xff);
 }
 
 int main(void)
@@ -167,6 +172,7 @@ int main(void)
         cmocka_unit_test_setup(internal_memory, fresh_controller),
         cmocka_unit_test_setup(reset_line, fresh_controller),
         cmocka_unit_test_setup(unknown_commands_swallow_their_byte, fresh_controller),
+        cmocka_unit_test_setup(a_board_with_firmware_has_the_reset_line_alone, fresh_controller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #include "tests/unit/apics.h"
 
-#include "drivers/virt/vioapic.h"
+#include "drivers/virt/legacy/vioapic.h"
 
 #define LEVEL      BIT(15)
 #define MASKED     BIT(16)
@@ -44,7 +44,7 @@ static void set_entry(unsigned pin, uint64_t value)
 static int ioapic_vm(void **state)
 {
     enabled_vm(state);
-    vioapic_init(&ioapic, &vm);
+    vm_plug(&vm, &ioapic.device, &vioapic_class);
     vm.irqchip.ioapic = &ioapic;
     vm.irqchip.ioapic_eoi = vioapic_eoi;
     return 0;
@@ -60,7 +60,6 @@ static void pulse(unsigned pin)
 
 static void state_after_power_on(void **state)
 {
-    (void)state;
     assert_int_equal(get(0), 0);
     assert_int_equal(get(1), 0x00170011);
     for (unsigned pin = 0; pin < 24; pin++)
@@ -69,7 +68,6 @@ static void state_after_power_on(void **state)
 
 static void what_sticks(void **state)
 {
-    (void)state;
     set(0, 0xffffffff);
     assert_int_equal(get(0), 0x0f000000);
     assert_int_equal(get(2), 0x0f000000);
@@ -90,7 +88,6 @@ static void what_sticks(void **state)
 
 static void accesses_of_other_sizes(void **state)
 {
-    (void)state;
     access_at(0x00, 1, true, 0x01); // select by a byte
     assert_int_equal(access_at(0x00, 4, false, 0), 1);
     assert_int_equal(access_at(0x10, 1, false, 0), 0x11);
@@ -112,7 +109,6 @@ static void accesses_of_other_sizes(void **state)
 
 static void an_edge_is_one_interrupt(void **state)
 {
-    (void)state;
     set_entry(4, 0x41 | TO(2));
     vioapic_set(&ioapic, 4, true);
     assert_int_equal(kicks[2], 1);
@@ -130,7 +126,6 @@ static void an_edge_is_one_interrupt(void **state)
 
 static void a_masked_edge_is_lost(void **state)
 {
-    (void)state;
     set_entry(4, 0x41 | MASKED);
     vioapic_set(&ioapic, 4, true);
     set_entry(4, 0x41);
@@ -142,7 +137,6 @@ static void a_masked_edge_is_lost(void **state)
 
 static void every_pin_and_no_more(void **state)
 {
-    (void)state;
     for (unsigned pin = 0; pin < 24; pin++) {
         set_entry(pin, 0x40 + pin);
         pulse(pin);
@@ -158,7 +152,6 @@ static void every_pin_and_no_more(void **state)
 
 static void a_level_comes_again_until_it_falls(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL);
     vioapic_set(&ioapic, 10, true);
     assert_int_equal(entry(10), 0x51 | LEVEL | REMOTE_IRR);
@@ -176,7 +169,6 @@ static void a_level_comes_again_until_it_falls(void **state)
 
 static void a_masked_level_comes_when_unmasked(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL | MASKED);
     vioapic_set(&ioapic, 10, true);
     assert_int_equal(take_vector(&vcpus[0]), -1);
@@ -192,7 +184,6 @@ static void a_masked_level_comes_when_unmasked(void **state)
 
 static void eoi_frees_its_vector_alone(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL);
     set_entry(11, 0x51 | LEVEL);
     set_entry(12, 0x52 | LEVEL);
@@ -206,7 +197,6 @@ static void eoi_frees_its_vector_alone(void **state)
 
 static void a_level_that_nobody_accepts_is_not_on_its_way(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL | TO(9));
     vioapic_set(&ioapic, 10, true);
     assert_int_equal(entry(10), 0x51 | LEVEL | TO(9));
@@ -217,7 +207,6 @@ static void a_level_that_nobody_accepts_is_not_on_its_way(void **state)
 
 static void edge_mode_clears_remote_irr(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL);
     pulse(10);
     set(0x10 + 20, 0x51 | MASKED);
@@ -228,7 +217,6 @@ static void edge_mode_clears_remote_irr(void **state)
 
 static void this_version_has_no_eoi_register(void **state)
 {
-    (void)state;
     set_entry(10, 0x51 | LEVEL);
     pulse(10);
     access_at(0x40, 4, true, 0x51);
@@ -247,8 +235,8 @@ static void delivery_modes(void **state)
         {DELIVERY_LOWEST, REQUEST_EVENT},
         {DELIVERY_SMI, 0},
         {DELIVERY_RESERVED, 0},
-        {DELIVERY_NMI, REQUEST_NMI},
-        {DELIVERY_INIT, REQUEST_INIT},
+        {DELIVERY_NMI, REQUEST_SIGNAL},
+        {DELIVERY_INIT, REQUEST_SIGNAL},
         {DELIVERY_STARTUP, 0},
         {DELIVERY_EXTINT, REQUEST_EVENT},
     };
@@ -267,7 +255,6 @@ static void delivery_modes(void **state)
 
 static void logical_and_broadcast_destinations(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < VCPUS; i++)
         mmio_write(&vcpus[i], LAPIC_LDR, BIT32(24 + i));
     set_entry(3, 0x61 | LOGICAL | TO(0x0a));

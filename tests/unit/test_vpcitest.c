@@ -1,15 +1,16 @@
-// drivers/virt/vpcitest.c: what a driver of QEMU's pci-testdev finds. tests/guests/testdev.c asks
-// QEMU's own the same.
+// drivers/virt/pci/vpcitest.c: what a driver of QEMU's pci-testdev finds. tests/guests/testdev.c
+// asks QEMU's own the same.
 #include "support.h"
 
-#include "drivers/virt/vpcitest.h"
+#include "drivers/virt/pci/vpcitest.h"
+#include "vm/vm.h"
 
+static struct vm vm;
 static struct vpcitest test;
 
 static int fresh(void **state)
 {
-    (void)state;
-    vpcitest_init(&test);
+    vm_plug(&vm, &test.device, &vpcitest_class);
     return 0;
 }
 
@@ -30,7 +31,6 @@ static void out(unsigned region, uint32_t offset, uint8_t size, uint32_t value)
 
 static void headers_describe_the_tests(void **state)
 {
-    (void)state;
     static const struct {
         uint32_t offset;
         uint8_t data;
@@ -56,7 +56,6 @@ static void headers_describe_the_tests(void **state)
 
 static void matching_writes_count(void **state)
 {
-    (void)state;
     static const struct {
         unsigned region, kind;
         uint32_t offset;
@@ -88,7 +87,6 @@ static void matching_writes_count(void **state)
 
 static void no_test_is_chosen_at_first(void **state)
 {
-    (void)state;
     for (uint32_t at = 0; at < 4096; at++)
         assert_int_equal(in(0, at, 1), 0);
     out(0, 2048, 1, 0xfa);

@@ -1,6 +1,7 @@
 #include "support.h"
 
-#include "drivers/virt/vpic.h"
+#include "drivers/virt/legacy/vpic.h"
+#include "vm/apic/lapic_vectors.h"
 #include "vm/vm.h"
 
 static struct vm vm;
@@ -37,14 +38,13 @@ static void initialise(unsigned port, uint8_t base, uint8_t icw3, uint8_t icw4)
 
 static int fresh_pic(void **state)
 {
-    (void)state;
     static const struct vm_host host = {.kick = count_kick};
     vcpu.vm = &vm;
     vcpu.requests = 0;
     vm.host = &host;
     vm.vcpu_count = 1;
     vm.vcpu[0] = &vcpu;
-    vpic_init(&pic, &vm);
+    vm_plug(&vm, &pic.device, &vpic_class);
     kicks = 0;
     return 0;
 }
@@ -72,7 +72,6 @@ static void expect_vector(uint8_t vector)
 // A driver looks for a mask register that holds what was written, before it initialises anything.
 static void is_probed_before_initialisation(void **state)
 {
-    (void)state;
     out(0xa1, 0xff);
     out(0x21, 0xfb);
     assert_int_equal(in(0x21), 0xfb);
@@ -83,7 +82,6 @@ static void is_probed_before_initialisation(void **state)
 
 static void edge_is_latched_and_delivered_once(void **state)
 {
-    (void)state;
     pulse(4);
     assert_int_equal(kicks, 1);
     assert_int_equal(vcpu.requests, REQUEST_EVENT);
@@ -108,7 +106,6 @@ static void edge_is_latched_and_delivered_once(void **state)
 
 static void slave_comes_through_input_2(void **state)
 {
-    (void)state;
     pulse(8);
     assert_int_equal(in(0x20), 0x04);
     assert_int_equal(in(0xa0), 0x01);
@@ -130,7 +127,6 @@ static void slave_comes_through_input_2(void **state)
 
 static void special_fully_nested_master_lets_the_slave_in(void **state)
 {
-    (void)state;
     initialise(0x20, 0x30, 0x04, 0x11);
     pulse(12);
     expect_vector(0x3c);
@@ -140,7 +136,6 @@ static void special_fully_nested_master_lets_the_slave_in(void **state)
 
 static void mask_and_priorities(void **state)
 {
-    (void)state;
     out(0x21, 0x08);
     pulse(3);
     assert_false(vpic_pending(&pic));
@@ -158,7 +153,6 @@ static void mask_and_priorities(void **state)
 
 static void special_mask_opens_lower_priorities(void **state)
 {
-    (void)state;
     pulse(1);
     expect_vector(0x31);
     pulse(6);
@@ -177,7 +171,6 @@ static void special_mask_opens_lower_priorities(void **state)
 
 static void rotation(void **state)
 {
-    (void)state;
     out(0x20, 0xc4); // 4 is the lowest: 5 is the highest
     pulse(0);
     pulse(5);
@@ -196,7 +189,6 @@ static void rotation(void **state)
 
 static void automatic_end_of_interrupt(void **state)
 {
-    (void)state;
     initialise(0x20, 0x30, 0x04, 0x03);
     pulse(4);
     expect_vector(0x34);
@@ -219,7 +211,6 @@ static void automatic_end_of_interrupt(void **state)
 
 static void level_input_asks_while_high(void **state)
 {
-    (void)state;
     out(0x4d0, 0xff);
     out(0x4d1, 0xff);
     assert_int_equal(in(0x4d0), 0xf8);
@@ -238,7 +229,6 @@ static void level_input_asks_while_high(void **state)
 
 static void request_that_went_away_is_spurious(void **state)
 {
-    (void)state;
     out(0x4d0, 0x20);
     vpic_set(&pic, 5, true);
     vpic_set(&pic, 5, false);
@@ -250,7 +240,6 @@ static void request_that_went_away_is_spurious(void **state)
 
 static void poll_acknowledges(void **state)
 {
-    (void)state;
     out(0x20, 0x0c);
     assert_int_equal(in(0x20), 0x07);
     pulse(6);
@@ -264,7 +253,6 @@ static void poll_acknowledges(void **state)
 
 static void icw1_clears(void **state)
 {
-    (void)state;
     out(0x21, 0xff);
     vpic_set(&pic, 3, true);
     out(0x20, 0x13); // single, ICW4 comes
@@ -278,9 +266,86 @@ static void icw1_clears(void **state)
     expect_vector(0x53);
 }
 
+static bool takes_nmi(void)
+{
+    return atomic_exchange(&vcpu.requests, 0) & REQUEST_SIGNAL;
+}
+
+// An edge that nobody acknowledges stays latched for the acknowledge cycle, but at LINT0 pins INTR
+// falls with the line: the next edge is seen there, too.
+static void lint0_sees_each_edge(void **state)
+{
+    static _Alignas(4096) struct lapic_page page;
+    vcpu.lapic.page = &page;
+    vcpu.lapic.base = APIC_BASE_ENABLE;
+    lapic_set(&vcpu.lapic, LAPIC_LVT_LINT0, 0x400);
+    for (unsigned i = 0; i < 3; i++) {
+        pulse(0);
+        assert_true(takes_nmi());
+        assert_true(vpic_pending(&pic));
+    }
+    pulse(8); // by the slave
+    assert_true(takes_nmi());
+    vpic_set(&pic, 1, true);
+    assert_true(takes_nmi());
+    pulse(3); // INTR is high already
+    assert_false(takes_nmi());
+    vpic_set(&pic, 1, false);
+    out(0x21, 0xfe);
+    pulse(3);
+    assert_false(takes_nmi());
+    vcpu.lapic.base = 0;
+    pulse(0);
+    assert_false(takes_nmi());
+    vcpu.lapic = (struct lapic){0};
+}
+
+static unsigned takes(uint8_t vector)
+{
+    unsigned bit = atomic_exchange(&vcpu.lapic.posted_level[vector / 32], 0) >> vector % 32 & 1;
+    return bit;
+}
+
+// Level-triggered: one interrupt at a time, and another after each EOI while the line is high.
+static void a_level_at_lint0_comes_again(void **state)
+{
+    static _Alignas(4096) struct lapic_page page;
+    vcpu.lapic.page = &page;
+    vcpu.lapic.base = APIC_BASE_ENABLE;
+    vm.irqchip = (struct vm_irqchip){.pic_line = vpic_line, .pic = &pic};
+    lapic_set(&vcpu.lapic, LAPIC_SVR, LAPIC_SVR_ENABLE);
+    lapic_set(&vcpu.lapic, LAPIC_LVT_LINT0, LVT_LEVEL | 0x41);
+    vectors_set(vectors_word(&vcpu.lapic, LAPIC_TMR, 0x41), BIT32(1) | BIT32(2));
+    vpic_set(&pic, 1, true);
+    assert_int_equal(takes(0x41), 1);
+    vpic_set(&pic, 1, false);
+    vpic_set(&pic, 1, true); // not ended
+    assert_int_equal(takes(0x41), 0);
+    lapic_ended(&vcpu, 0x42); // another's
+    assert_int_equal(takes(0x41), 0);
+    lapic_ended(&vcpu, 0x41);
+    assert_int_equal(takes(0x41), 1);
+    vpic_set(&pic, 1, false);
+    lapic_ended(&vcpu, 0x41);
+    assert_int_equal(takes(0x41), 0);
+    vpic_set(&pic, 1, true);
+    assert_int_equal(takes(0x41), 1);
+    lapic_set(&vcpu.lapic, LAPIC_LVT_LINT0, LVT_MASKED | LVT_LEVEL | 0x41);
+    lapic_ended(&vcpu, 0x41);
+    assert_int_equal(takes(0x41), 0);
+    lapic_set(&vcpu.lapic, LAPIC_LVT_LINT0, LVT_LEVEL | 0x42);
+    lapic_lint0_look(&vcpu);
+    lapic_lint0_look(&vcpu);
+    assert_int_equal(takes(0x42), 1);
+    lapic_set(&vcpu.lapic, LAPIC_LVT_LINT0, 0x41); // edge
+    lapic_ended(&vcpu, 0x42);
+    assert_int_equal(takes(0x41), 0);
+    vcpu.lapic = (struct lapic){0};
+    vm.irqchip = (struct vm_irqchip){0};
+}
+
 static void inputs_out_of_range_are_ignored(void **state)
 {
-    (void)state;
     vpic_set(&pic, 2, true);
     vpic_set(&pic, 16, true);
     vpic_set(&pic, ~0U, true);
@@ -303,6 +368,8 @@ int main(void)
         cmocka_unit_test_setup(request_that_went_away_is_spurious, ready_pic),
         cmocka_unit_test_setup(poll_acknowledges, ready_pic),
         cmocka_unit_test_setup(icw1_clears, ready_pic),
+        cmocka_unit_test_setup(lint0_sees_each_edge, ready_pic),
+        cmocka_unit_test_setup(a_level_at_lint0_comes_again, ready_pic),
         cmocka_unit_test_setup(inputs_out_of_range_are_ignored, ready_pic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

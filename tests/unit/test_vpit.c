@@ -1,7 +1,7 @@
 #include "support.h"
 
-#include "drivers/virt/frequency.h"
-#include "drivers/virt/vpit.h"
+#include "drivers/virt/legacy/frequency.h"
+#include "drivers/virt/legacy/vpit.h"
 #include "vm/vm.h"
 
 static struct vm vm;
@@ -12,17 +12,14 @@ static bool irq;
 
 static void see_irq(void *controller, unsigned input, bool level)
 {
-    (void)controller;
-    (void)input;
     edges += level && !irq;
     irq = level;
 }
 
 static int fresh_pit(void **state)
 {
-    (void)state;
-    vm.device_deadline = NEVER;
-    vpit_init(&pit, &vm);
+    vm.deadlines = (struct deadlines){.first = NEVER};
+    vm_plug(&vm, &pit.device, &vpit_class);
     pit.irq.set = see_irq;
     irq = true;
     edges = 0;
@@ -69,7 +66,6 @@ static bool out2(void)
 
 static void conversion_is_exact(void **state)
 {
-    (void)state;
     for (uint64_t clocks = 0; clocks < 3000000; clocks += 37) {
         uint64_t ns = ns_at(clocks, PIT_HZ);
         assert_int_equal(clocks_at(ns, PIT_HZ), clocks);
@@ -82,17 +78,16 @@ static void conversion_is_exact(void **state)
 
 static void mode_0_counts_once_and_interrupts(void **state)
 {
-    (void)state;
     out(0x43, 0x30);
     assert_false(irq);
     out(0x40, 0xe8);
-    assert_int_equal(pit.device.deadline(&pit.device), NEVER); // half a count
+    assert_int_equal(pit.device.class->deadline(&pit.device), NEVER); // half a count
     out(0x40, 0x03);
     assert_int_equal(in_count(0), 1000);
-    uint64_t due = pit.device.deadline(&pit.device);
+    uint64_t due = pit.device.class->deadline(&pit.device);
     assert_int_equal(clocks_at(due, PIT_HZ), 5 * PIT_HZ + 1000);
     assert_int_equal(clocks_at(due - 1, PIT_HZ), 5 * PIT_HZ + 999);
-    assert_int_equal(vm.device_deadline, due);
+    assert_int_equal(vm.deadlines.first, due);
     pass(400);
     assert_int_equal(in_count(0), 600);
     assert_int_equal(vdev_tick(&pit.device, due - 1), due);
@@ -107,12 +102,11 @@ static void mode_0_counts_once_and_interrupts(void **state)
 
 static void mode_2_is_periodic_and_never_in_a_burst(void **state)
 {
-    (void)state;
     out(0x43, 0x34);
     out_count(0, 4773); // 250 Hz
     assert_int_equal(edges, 0);
     for (unsigned i = 1; i <= 250; i++) {
-        now = pit.device.deadline(&pit.device);
+        now = pit.device.class->deadline(&pit.device);
         assert_int_equal(clocks_at(now, PIT_HZ), 5ULL * PIT_HZ + 4773ULL * i);
         vdev_tick(&pit.device, now);
         assert_int_equal(edges, i);
@@ -128,7 +122,6 @@ static void mode_2_is_periodic_and_never_in_a_burst(void **state)
 
 static void new_count_waits_for_the_end_of_the_period(void **state)
 {
-    (void)state;
     out(0x43, 0x34);
     out_count(0, 1000);
     pass(300);
@@ -140,14 +133,14 @@ static void new_count_waits_for_the_end_of_the_period(void **state)
     assert_int_equal(in_count(0), 5000);
     vdev_tick(&pit.device, now);
     assert_int_equal(edges, 1);
-    assert_int_equal(clocks_at(pit.device.deadline(&pit.device), PIT_HZ), 5ULL * PIT_HZ + 6000);
+    assert_int_equal(clocks_at(pit.device.class->deadline(&pit.device), PIT_HZ),
+                     5ULL * PIT_HZ + 6000);
     out(0x43, 0xe2);
     assert_int_equal(in(0x40), 0xb4);
 }
 
 static void mode_3_counts_by_two(void **state)
 {
-    (void)state;
     in(0x61);
     out(0x61, 1);
     out(0x43, 0xb6);
@@ -176,11 +169,10 @@ static void mode_3_counts_by_two(void **state)
 
 static void mode_3_interrupts_each_period(void **state)
 {
-    (void)state;
     out(0x43, 0x36);
     out_count(0, 0); // 65536
     for (unsigned i = 1; i <= 5; i++) {
-        now = pit.device.deadline(&pit.device);
+        now = pit.device.class->deadline(&pit.device);
         assert_int_equal(clocks_at(now, PIT_HZ), 5ULL * PIT_HZ + 65536ULL * i);
         vdev_tick(&pit.device, now);
     }
@@ -189,7 +181,6 @@ static void mode_3_interrupts_each_period(void **state)
 
 static void mode_4_strobes_for_one_clock(void **state)
 {
-    (void)state;
     out(0x61, 1);
     out(0x43, 0xb8);
     out_count(2, 10);
@@ -202,7 +193,7 @@ static void mode_4_strobes_for_one_clock(void **state)
     out(0x43, 0x38);
     out_count(0, 100);
     uint64_t began = clocks_at(now, PIT_HZ);
-    now = pit.device.deadline(&pit.device);
+    now = pit.device.class->deadline(&pit.device);
     assert_int_equal(clocks_at(now, PIT_HZ), began + 101); // the end of the strobe
     assert_int_equal(vdev_tick(&pit.device, now), NEVER);
     assert_int_equal(edges, 1);
@@ -210,7 +201,6 @@ static void mode_4_strobes_for_one_clock(void **state)
 
 static void gate_of_channel_2(void **state)
 {
-    (void)state;
     out(0x43, 0xb0);
     out_count(2, 1000);
     pass(5000); // the gate is low: nothing counts
@@ -231,7 +221,6 @@ static void gate_of_channel_2(void **state)
 
 static void gate_triggers_modes_1_and_5(void **state)
 {
-    (void)state;
     out(0x43, 0xb2);
     assert_true(out2());
     out_count(2, 100);
@@ -261,7 +250,6 @@ static void gate_triggers_modes_1_and_5(void **state)
 
 static void gate_restarts_the_periodic_modes(void **state)
 {
-    (void)state;
     out(0x61, 1);
     out(0x43, 0xb4);
     out_count(2, 100);
@@ -279,7 +267,6 @@ static void gate_restarts_the_periodic_modes(void **state)
 
 static void latches_hold(void **state)
 {
-    (void)state;
     out(0x43, 0x34);
     out_count(0, 1000);
     pass(100);
@@ -301,7 +288,6 @@ static void latches_hold(void **state)
 
 static void halves_and_bcd(void **state)
 {
-    (void)state;
     out(0x43, 0x15); // channel 0, low byte, mode 2, BCD
     out(0x40, 0x42);
     assert_int_equal(in(0x40), 0x42);
@@ -328,7 +314,6 @@ static void halves_and_bcd(void **state)
 
 static void count_of_one_does_not_storm(void **state)
 {
-    (void)state;
     for (unsigned mode = 0; mode < 8; mode++) {
         out(0x43, (uint8_t)(0x30 | mode << 1));
         out_count(0, 1);
@@ -345,7 +330,6 @@ static void count_of_one_does_not_storm(void **state)
 
 static void refresh_toggles(void **state)
 {
-    (void)state;
     bool first = in(0x61) & 0x10;
     pass(18);
     assert_int_equal((in(0x61) & 0x10) != 0, !first);
@@ -357,7 +341,6 @@ static void refresh_toggles(void **state)
 
 static void time_does_not_go_back(void **state)
 {
-    (void)state;
     out(0x43, 0x34);
     out_count(0, 1000);
     pass(10);

@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "drivers/virt/vpm.h"
+#include "drivers/virt/legacy/vpm.h"
 #include "vm/platform.h"
 #include "vm/vm.h"
 
@@ -13,17 +13,14 @@ static bool sci;
 
 static void see_sci(void *controller, unsigned input, bool level)
 {
-    (void)controller;
-    (void)input;
     sci = level;
 }
 
 static int fresh_pm(void **state)
 {
-    (void)state;
-    vm.device_deadline = NEVER;
+    vm.deadlines = (struct deadlines){.first = NEVER};
     vm.stop_reason = STOP_NONE;
-    vpm_init(&pm, &vm);
+    vm_plug(&vm, &pm.device, &vpm_class);
     pm.sci.set = see_sci;
     sci = false;
     now = 0;
@@ -45,7 +42,6 @@ static void out(unsigned port, uint8_t size, uint64_t value)
 
 static void timer_runs_at_its_frequency(void **state)
 {
-    (void)state;
     assert_int_equal(in(0x608, 4), 0);
     now = 1000000000;
     assert_int_equal(in(0x608, 4), 3579545);
@@ -64,8 +60,7 @@ static void timer_runs_at_its_frequency(void **state)
 
 static void timer_status_follows_its_highest_bit(void **state)
 {
-    (void)state;
-    assert_int_equal(pm.device.deadline(&pm.device), NEVER);
+    assert_int_equal(pm.device.class->deadline(&pm.device), NEVER);
     now = HALF_NS - 1;
     assert_int_equal(in(0x600, 2), 0);
     now = HALF_NS;
@@ -73,10 +68,10 @@ static void timer_status_follows_its_highest_bit(void **state)
     assert_false(sci);
     out(0x602, 2, 1);
     assert_true(sci);
-    assert_int_equal(pm.device.deadline(&pm.device), NEVER); // it waits for the guest
+    assert_int_equal(pm.device.class->deadline(&pm.device), NEVER); // it waits for the guest
     out(0x600, 2, 1);
     assert_false(sci);
-    uint64_t due = pm.device.deadline(&pm.device);
+    uint64_t due = pm.device.class->deadline(&pm.device);
     assert_in_range(due, 2 * HALF_NS - 2, 2 * HALF_NS);
     assert_int_equal(vdev_tick(&pm.device, due - 1), due);
     assert_false(sci);
@@ -86,7 +81,6 @@ static void timer_status_follows_its_highest_bit(void **state)
 
 static void power_button_is_an_event(void **state)
 {
-    (void)state;
     assert_false(vpm_power_button(&pm));
     assert_false(sci);
     assert_int_equal(in(0x600, 4), 0x100);
@@ -102,7 +96,6 @@ static void power_button_is_an_event(void **state)
 
 static void enables_hold_what_exists(void **state)
 {
-    (void)state;
     out(0x602, 2, 0xffff);
     assert_int_equal(in(0x602, 2), 0x0721);
     out(0x602, 1, 0);
@@ -115,7 +108,6 @@ static void enables_hold_what_exists(void **state)
 
 static void sleep_type_decides(void **state)
 {
-    (void)state;
     assert_int_equal(in(0x604, 2), 1); // ACPI is on,
     out(0x604, 2, 0);
     assert_int_equal(in(0x604, 2), 1); // always
@@ -130,7 +122,6 @@ static void sleep_type_decides(void **state)
 
 static void gaps_are_empty(void **state)
 {
-    (void)state;
     assert_int_equal(in(0x60c, 4), 0xbad);
     assert_int_equal(in(0x61f, 1), 0xbad);
     assert_int_equal(in(0x61e, 4), 0xffff); // two bytes of nothing, and GPE0's status

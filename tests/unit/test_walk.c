@@ -1,9 +1,9 @@
-// vm/walk.c: translation, rights, reserved bits, and the accessed and dirty flags, in every paging
-// mode.
+// vm/emulate/walk.c: translation, rights, reserved bits, and the accessed and dirty flags, in every
+// paging mode.
 
 #include "tests/unit/guest.h"
 
-#include "vm/walk.h"
+#include "vm/emulate/walk.h"
 
 static struct walk walk;
 static verdict_t fault_seen;
@@ -30,7 +30,6 @@ static void assert_page_fault(uint64_t linear, uint32_t access, uint32_t error)
 
 static void without_paging_linear_is_physical(void **state)
 {
-    (void)state;
     guest_flat32();
     assert_translates(0xfee00010, WALK_WRITE | WALK_USER, 0xfee00010);
     assert_int_equal(walk.marks, 0);
@@ -49,7 +48,6 @@ static void paging32(uint32_t directory_entry, uint32_t table_entry)
 
 static void paging_of_32_bits(void **state)
 {
-    (void)state;
     paging32(0x4000 | PTE_P | PTE_W | PTE_U, 0xabcde000 | PTE_P | PTE_U);
     assert_translates(LINEAR32, WALK_USER, 0xabcde123);
     assert_page_fault(LINEAR32, WALK_WRITE, PF_PRESENT | PF_WRITE);
@@ -62,7 +60,6 @@ static void paging_of_32_bits(void **state)
 
 static void large_pages_of_32_bits(void **state)
 {
-    (void)state;
     // PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved.
     uint32_t entry = 0x40000000 | 0x24 << 13 | (uint32_t)(PTE_P | PTE_W | PTE_PS);
     paging32(entry, 0);
@@ -95,7 +92,6 @@ static void paging_pae(uint64_t directory_entry, uint64_t table_entry)
 
 static void paging_with_pae(void **state)
 {
-    (void)state;
     paging_pae(0x4000 | PTE_P | PTE_W | PTE_U, UINT64_C(0x12abcde000) | PTE_P | PTE_W);
     assert_translates(LINEAR_PAE, WALK_WRITE, UINT64_C(0x12abcde123));
     assert_page_fault(LINEAR_PAE, WALK_USER, PF_PRESENT | PF_USER);
@@ -118,7 +114,6 @@ static void paging_with_pae(void **state)
 
 static void four_levels(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(KERNEL, 0x1000, PTE_P | PTE_W);
     assert_translates(KERNEL + 0x678, WALK_WRITE | WALK_FETCH, 0x1678);
@@ -143,7 +138,6 @@ static void four_levels(void **state)
 
 static void large_pages_of_four_levels(void **state)
 {
-    (void)state;
     guest_long_mode();
     uint64_t linear = UINT64_C(0x7f1234567890);
     uint64_t third = guest_new_table(), second = guest_new_table();
@@ -163,7 +157,6 @@ static void large_pages_of_four_levels(void **state)
 
 static void five_levels(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest.vcpu.cr4 |= CR4_LA57;
     uint64_t linear = UINT64_C(0x00ab800012345000);
@@ -174,7 +167,6 @@ static void five_levels(void **state)
 
 static void smep_and_smap_keep_the_kernel_out_of_user_pages(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, 0x1000, PTE_P | PTE_W | PTE_U);
     assert_translates(0x5000, WALK_FETCH, 0x1000);
@@ -193,7 +185,6 @@ static void smep_and_smap_keep_the_kernel_out_of_user_pages(void **state)
 
 static void protection_keys(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest.vcpu.cr4 |= CR4_PKE;
     guest.vm.cpuid.leaves = (struct cpuid_leaves){1, {{0xd, 9, 8, 0xa80, 0, 0}}};
@@ -217,7 +208,6 @@ static void protection_keys(void **state)
 
 static void flags_are_set_by_the_mark_and_not_before(void **state)
 {
-    (void)state;
     guest_long_mode();
     guest_map(0x5000, 0x1000, PTE_P | PTE_W);
     uint64_t *top = guest_word(guest.vcpu.cr3), *leaf = guest_entry(0x5000);
@@ -251,7 +241,6 @@ static void flags_are_set_by_the_mark_and_not_before(void **state)
 
 static void what_a_walk_needs_is_named(void **state)
 {
-    (void)state;
     guest_long_mode();
     assert_int_equal(walk_missing(&guest.vcpu), 0);
     guest.vcpu.fetched = STATE_FLOW;

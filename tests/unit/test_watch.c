@@ -11,39 +11,37 @@ static void note(uint32_t reason, uint64_t qualification, uint64_t physical, uin
     watch_begin(&watch, VCPU, reason, 77);
     watch_entry_now(&watch)->qualification = qualification;
     watch_entry_now(&watch)->physical = physical;
-    watch_end(&watch, cycles);
+    watch_end(&watch, VCPU, cycles);
 }
 
-static uint64_t counted(const struct tally *tally, uint64_t address)
+static uint64_t counted(const struct access_counts *counts, uint64_t address)
 {
     unsigned position = 0;
     uint64_t at, count;
-    while (tally_next(tally, &position, &at, &count))
+    while (access_counts_next(counts, &position, &at, &count))
         if (at == address)
             return count;
     return 0;
 }
 
-static uint64_t sum_of(const struct tally *tally)
+static uint64_t sum_of(const struct access_counts *counts)
 {
     unsigned position = 0;
-    uint64_t at, count, sum = tally->others;
-    while (tally_next(tally, &position, &at, &count))
+    uint64_t at, count, sum = counts->others;
+    while (access_counts_next(counts, &position, &at, &count))
         sum += count;
     return sum;
 }
 
 static int reset(void **state)
 {
-    (void)state;
     memset(&watch, 0, sizeof(watch));
-    machine_protected_mode();
+    fixture_protected_mode();
     return 0;
 }
 
 static void cycles_fall_into_powers_of_two(void **state)
 {
-    (void)state;
     static struct exit_stats stats;
     static const uint32_t cycles[] = {0, 1, 2, 3, 4, 1023, 1024, UINT32_MAX};
     static const uint8_t bucket[] = {0, 0, 1, 1, 2, 9, 10, 31};
@@ -65,7 +63,6 @@ static void cycles_fall_into_powers_of_two(void **state)
 
 static void ports_msrs_and_pages_are_counted(void **state)
 {
-    (void)state;
     note(EXIT_IO, UINT64_C(0x3f8) << 16 | 8, 0x5123, 1);
     note(EXIT_IO, UINT64_C(0x3f8) << 16, 0, 1);
     VCPU->gpr[RCX] = UINT64_C(0xffffffff000006e0);
@@ -83,7 +80,6 @@ static void ports_msrs_and_pages_are_counted(void **state)
 // the vCPU's always-on count says of the reason.
 static void each_sum_is_the_total(void **state)
 {
-    (void)state;
     static struct exit_stats stats;
     static const uint32_t reasons[] = {EXIT_IO, EXIT_RDMSR, EXIT_WRMSR, EXIT_EPT_VIOLATION,
                                        EXIT_HLT};
@@ -105,9 +101,48 @@ static void each_sum_is_the_total(void **state)
     assert_int_equal(watch.noted, 5000);
 }
 
+static void only_what_is_wanted_is_noted_and_all_is_counted(void **state)
+{
+    watch.filter = (struct watch_filter){
+        3, {{WATCH_REASON, EXIT_CPUID}, {WATCH_PORT, 0x60}, {WATCH_MSR, 0x1b}}};
+    note(EXIT_IO, UINT64_C(0x60) << 16, 0, 1);
+    note(EXIT_IO, UINT64_C(0x61) << 16, 0, 1);
+    note(EXIT_CPUID, UINT64_C(0x61) << 16, 0, 1);
+    note(EXIT_HLT, UINT64_C(0x60) << 16, 0, 1);
+    VCPU->gpr[RCX] = 0x1b;
+    note(EXIT_RDMSR, 0, 0, 1);
+    note(EXIT_WRMSR, 0, 0, 1);
+    VCPU->gpr[RCX] = 0x1c;
+    note(EXIT_RDMSR, 0, 0, 1);
+    assert_int_equal(watch.noted, 4);
+    assert_int_equal(counted(&watch.ports, 0x61), 1);
+    assert_int_equal(counted(&watch.msrs, 0x1c), 1);
+}
+
+static void values_are_those_that_went_through(void **state)
+{
+    struct watch_entry entry;
+    VCPU->gpr[RAX] = UINT64_C(0x1111111122222222);
+    VCPU->gpr[RDX] = UINT64_C(0x3333333344444444);
+    note(EXIT_WRMSR, 0, 0, 1);
+    watch_begin(&watch, VCPU, EXIT_RDMSR, 0);
+    VCPU->gpr[RAX] = 5; // the answer
+    VCPU->gpr[RDX] = 6;
+    watch_end(&watch, VCPU, 1);
+    watch_begin(&watch, VCPU, EXIT_IO, 0);
+    VCPU->gpr[RAX] = 7;
+    watch_entry_now(&watch)->qualification = BIT(3); // IN
+    watch_end(&watch, VCPU, 1);
+    assert_true(watch_read(&watch, 0, &entry));
+    assert_int_equal(entry.value, UINT64_C(0x4444444422222222));
+    assert_true(watch_read(&watch, 1, &entry));
+    assert_int_equal(entry.value, UINT64_C(0x600000005));
+    assert_true(watch_read(&watch, 2, &entry));
+    assert_int_equal(entry.value, 7);
+}
+
 static void the_last_exits_are_kept(void **state)
 {
-    (void)state;
     struct watch_entry entry;
     assert_false(watch_read(&watch, 0, &entry));
     for (unsigned i = 0; i < WATCH_ENTRIES + 10; i++) {
@@ -129,9 +164,8 @@ static void the_last_exits_are_kept(void **state)
 
 static void an_entry_has_the_registers_and_the_code(void **state)
 {
-    (void)state;
     VCPU->rip = RAM_SIZE - 3; // the last bytes of RAM
-    memcpy(&machine.ram[RAM_SIZE - 3], "\x0f\xa2\xc3", 3);
+    memcpy(&fixture.ram[RAM_SIZE - 3], "\x0f\xa2\xc3", 3);
     VCPU->gpr[RAX] = 1;
     note(EXIT_CPUID, 0, 0, 9);
     struct watch_entry entry;
@@ -161,6 +195,8 @@ int main(void)
         cmocka_unit_test_setup(cycles_fall_into_powers_of_two, reset),
         cmocka_unit_test_setup(ports_msrs_and_pages_are_counted, reset),
         cmocka_unit_test_setup(each_sum_is_the_total, reset),
+        cmocka_unit_test_setup(only_what_is_wanted_is_noted_and_all_is_counted, reset),
+        cmocka_unit_test_setup(values_are_those_that_went_through, reset),
         cmocka_unit_test_setup(the_last_exits_are_kept, reset),
         cmocka_unit_test_setup(an_entry_has_the_registers_and_the_code, reset),
     };

@@ -17,7 +17,6 @@ static int set_up(void **state)
 
 static void what_it_asks_for_is_life(void **state)
 {
-    (void)state;
     static const uint32_t none[] = {
         EXIT_EXCEPTION_NMI, EXIT_EXTERNAL_INTERRUPT, EXIT_INTERRUPT_WINDOW,
         EXIT_NMI_WINDOW,    EXIT_PREEMPTION_TIMER,   EXIT_PAUSE,
@@ -36,7 +35,6 @@ static void what_it_asks_for_is_life(void **state)
 
 static void a_rip_that_gets_somewhere_is_life(void **state)
 {
-    (void)state;
     vcpus[1].activity = ACTIVITY_HALTED;
     assert_false(watchdog_sees_progress(&dog, &vm));
     vcpus[0].rip += 128;
@@ -53,7 +51,6 @@ static void a_rip_that_gets_somewhere_is_life(void **state)
 
 static void news_come_once(void **state)
 {
-    (void)state;
     assert_int_equal(watchdog_note(&dog, true, 3), WATCHDOG_NOTHING);
     for (unsigned round = 0; round < 2; round++) {
         assert_int_equal(watchdog_note(&dog, false, 3), WATCHDOG_NOTHING);
@@ -69,7 +66,6 @@ static void news_come_once(void **state)
 
 static void the_line_says_where_everybody_is(void **state)
 {
-    (void)state;
     char text[200];
     dog.silent = 10;
     vcpus[0].rflags = RFLAGS_FIXED;

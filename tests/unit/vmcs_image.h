@@ -3,8 +3,8 @@
 
 #include "tests/unit/vmx_cpus.h"
 #include "vm/vcpu.h"
-#include "vmx/check.h"
-#include "vmx/choice.h"
+#include "vmx/check/check.h"
+#include "vmx/policy/vmcs_config.h"
 
 #define IMAGE_FIELDS 0x6d00
 
@@ -38,15 +38,15 @@ static inline void image_data_segments(struct vmcs_image *image, uint64_t select
 }
 
 // The host and the controls of a real VMCS, and a guest in 64-bit mode.
-static inline void image_long_mode(struct vmcs_image *image, const struct vmx_choice *choice)
+static inline void image_long_mode(struct vmcs_image *image, const struct vmcs_config *config)
 {
     uint64_t *v = image->value;
     *image = (struct vmcs_image){0};
-    v[VMCS_PIN_BASED_CONTROLS] = choice->word[WORD_PIN];
-    v[VMCS_PRIMARY_CONTROLS] = choice->word[WORD_PRIMARY];
-    v[VMCS_SECONDARY_CONTROLS] = choice->word[WORD_SECONDARY];
-    v[VMCS_EXIT_CONTROLS] = choice->word[WORD_VMEXIT];
-    v[VMCS_ENTRY_CONTROLS] = choice->word[WORD_VMENTRY] | VMENTRY_IA32E_GUEST;
+    v[VMCS_PIN_BASED_CONTROLS] = config->word[WORD_PIN];
+    v[VMCS_PRIMARY_CONTROLS] = config->word[WORD_PRIMARY];
+    v[VMCS_SECONDARY_CONTROLS] = config->word[WORD_SECONDARY];
+    v[VMCS_EXIT_CONTROLS] = config->word[WORD_VMEXIT];
+    v[VMCS_ENTRY_CONTROLS] = config->word[WORD_VMENTRY] | VMENTRY_IA32E_GUEST;
     v[VMCS_IO_BITMAP_A] = 0x1000;
     v[VMCS_IO_BITMAP_B] = 0x2000;
     v[VMCS_MSR_BITMAPS] = 0x3000;
@@ -78,10 +78,10 @@ static inline void image_long_mode(struct vmcs_image *image, const struct vmx_ch
     image_segment(image, TR, 0x20, 0, 0x67, 0x8b);
 }
 
-static inline void image_protected_mode(struct vmcs_image *image, const struct vmx_choice *choice)
+static inline void image_protected_mode(struct vmcs_image *image, const struct vmcs_config *config)
 {
     uint64_t *v = image->value;
-    image_long_mode(image, choice);
+    image_long_mode(image, config);
     v[VMCS_ENTRY_CONTROLS] &= ~VMENTRY_IA32E_GUEST;
     v[VMCS_GUEST_CR0] = 0x31;
     v[VMCS_GUEST_CR4] = CR4_VMXE;
@@ -91,10 +91,10 @@ static inline void image_protected_mode(struct vmcs_image *image, const struct v
 }
 
 // With paging and PAE.
-static inline void image_pae(struct vmcs_image *image, const struct vmx_choice *choice)
+static inline void image_pae(struct vmcs_image *image, const struct vmcs_config *config)
 {
     uint64_t *v = image->value;
-    image_protected_mode(image, choice);
+    image_protected_mode(image, config);
     v[VMCS_GUEST_CR0] |= CR0_PG;
     v[VMCS_GUEST_CR4] |= CR4_PAE;
     v[VMCS_GUEST_PDPTE_0] = 0x2001;
@@ -102,10 +102,10 @@ static inline void image_pae(struct vmcs_image *image, const struct vmx_choice *
 }
 
 // After power-on.
-static inline void image_real_mode(struct vmcs_image *image, const struct vmx_choice *choice)
+static inline void image_real_mode(struct vmcs_image *image, const struct vmcs_config *config)
 {
     uint64_t *v = image->value;
-    image_protected_mode(image, choice);
+    image_protected_mode(image, config);
     v[VMCS_GUEST_CR0] = 0x60000030;
     v[VMCS_GUEST_RIP] = 0xfff0;
     image_segment(image, CS, 0xf000, 0xffff0000, 0xffff, 0x9b);
@@ -115,9 +115,9 @@ static inline void image_real_mode(struct vmcs_image *image, const struct vmx_ch
     v[VMCS_GUEST_GDTR_LIMIT] = v[VMCS_GUEST_IDTR_LIMIT] = 0xffff;
 }
 
-static inline void image_virtual_8086(struct vmcs_image *image, const struct vmx_choice *choice)
+static inline void image_virtual_8086(struct vmcs_image *image, const struct vmcs_config *config)
 {
-    image_protected_mode(image, choice);
+    image_protected_mode(image, config);
     image->value[VMCS_GUEST_RFLAGS] |= RFLAGS_VM | RFLAGS_IOPL;
     image_segment(image, CS, 0x1234, 0x12340, 0xffff, 0xf3);
     image_data_segments(image, 0x2000, 0x20000, 0xffff, 0xf3);

@@ -2,7 +2,7 @@
 // APICv gives, and what VirtualBox 7 does by its source.
 #pragma once
 
-#include "vmx/capabilities.h"
+#include "vmx/policy/capabilities.h"
 
 static const struct vmx_raw bochs_icelake = {
     .msr = {0x00d8100000000004, 0x0000007f00000016, 0xfff9fffe0401e172, 0x007fffff00036dff,

@@ -1,0 +1,4 @@
+#include "control/tasks.h"
+
+struct strand control;
+struct task operator_task;

@@ -1,0 +1,13 @@
+// What all commands need: a line of the answer, and the VM that a word names.
+#pragma once
+
+#include "monitor/monitor.h"
+#include "monitor/args.h"
+
+__attribute__((format(printf, 2, 3))) void say(struct monitor *monitor, const char *format, ...);
+
+// The slot of the VM that a word names (by name or number; NULL: the one last in focus), or
+// CONFIG_VMS: said why.
+unsigned find_slot(struct monitor *monitor, const char *word);
+// The same for a VM that exists now; else `vm` is NULL: said why.
+struct monitor_vm find_vm(struct monitor *monitor, const char *word);

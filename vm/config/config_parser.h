@@ -1,0 +1,69 @@
+// What the files of the vms.conf parser share: lines (config.c) and keys (config_keys.c,
+// config_trap.c).
+#pragma once
+
+#include <stdarg.h>
+
+#include "lib/span.h"
+#include "vm/config/config.h"
+
+struct config_parser {
+    struct vm_config *vm; // the section's; both are NULL while a bad section is skipped
+    struct config_switch *network;
+    struct notes *errors;
+    unsigned line;
+    bool broken; // the section has an error
+    bool any_section;
+    bool any_vm;
+};
+
+// "vms.conf:LINE: VM NAME: ..."; line 0, and a name that is NULL, are left out.
+void config_format(struct explanation *why, unsigned line, const char *name, const char *format,
+                   va_list arguments);
+
+// Adds one error line with the position in front; the section counts as broken.
+__attribute__((format(printf, 2, 3))) void config_error(struct config_parser *parser,
+                                                        const char *format, ...);
+
+// A table whose rows begin with their names.
+struct config_names {
+    const void *rows;
+    size_t stride;
+    unsigned count;
+};
+
+// The row that has the name, or `count`.
+unsigned config_find(const struct config_names *names, struct span name);
+
+// Says that `item` is an unknown `what`, with the name in the table that is near `name`, or else
+// the remedy.
+void config_unknown(struct config_parser *parser, const char *what, struct span item,
+                    struct span name, const struct config_names *names, const char *remedy);
+
+// What a switch says: 1 or 0.
+extern const struct span_word config_on_off[];
+
+// Where the key is set, or its VM's section begins.
+unsigned config_line(const struct vm_config *config, const char *key);
+
+// One `key = value` of a [vm] section into parser->vm.
+void config_set_key(struct config_parser *parser, struct span key, struct span value);
+
+// At the end of a section: what its keys are together.
+void config_check(struct config_parser *parser);
+
+// `trap = invlpg,cr3,pf` (config_trap.c).
+void config_set_trap(struct config_parser *parser, const char *key, struct span value);
+
+// `net = SWITCH,...`; and one `key = value` of a [switch] section into parser->network
+// (config_net.c).
+void config_set_net(struct config_parser *parser, const char *key, struct span value);
+void config_set_switch_key(struct config_parser *parser, struct span key, struct span value);
+
+// At the end of the file: a VM whose networks are not there, or have another one's MAC address, is
+// broken; the other cards get the addresses that they lack. Returns how many VMs are left.
+unsigned config_connect(struct config_parser *parser, struct vm_config *vms, unsigned count,
+                        bool keeps_broken, const struct config_switches *switches);
+
+// For "%.*s": as much of a text as an error line has room for.
+#define SHOWN(text) (int)MIN((text).length, 40), (text).at

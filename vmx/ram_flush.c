@@ -1,0 +1,24 @@
+// See ram_flush.h. The INVEPT itself is done by each vCPU for itself, in vmx/requests.c, or when it
+// comes to a CPU (vmx/context.c).
+
+#include "vmx/ram_flush.h"
+
+#include "vmx/vmx.h"
+
+void ram_changed(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpu[i], REQUEST_FLUSH_EPT);
+}
+
+// One that comes to a CPU or runs again later forgets before: it was asked to.
+bool ram_have_flushed(const struct vm *vm, uint64_t generation)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct vmx_vcpu *vcpu = vmx_vcpu(vm->vcpu[i]);
+        if (vcpu->loaded && vcpu->sched.state == SCHED_RUNNING && vcpu->ept_generation < generation)
+            return false;
+    }
+    return true;
+}

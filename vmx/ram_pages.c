@@ -1,0 +1,255 @@
+// A page that goes is taken out of the nested page tables, of gmem's table and of the VM's view at
+// once. CPUs may use what they have of it in their TLBs, or as a pointer until their exit ends: its
+// frame is nobody else's before each vCPU has done INVEPT and each CPU has gone round its loop. So
+// pages go in two lists: one is filled while the other waits for that.
+
+#include "vmx/ram_pages.h"
+
+#include "arch/x86_64/cpu.h"
+#include "lib/string.h"
+#include "mm/paging.h"
+#include "mm/tables/frames.h"
+#include "vmx/ram_flush.h"
+#include "vmx/task.h"
+
+#define PIECE_PAGES 128 // that are cleared and freed at a time
+// Promised besides for each 2 MiB whose pages come and go: they may need tables where they come
+// again.
+#define SPARE_TABLES 2
+#define LAST_FRAMES  256 // with overcommitment, no guest's own accesses get these
+
+#define ENOUGH_TABLES 8
+
+bool ram_overcommit;
+
+struct ram_run {
+    uint64_t at; // host-physical
+    uint64_t pages;
+};
+
+#define LIST_RUNS ((PAGE_SIZE - 2 * sizeof(uint64_t)) / sizeof(struct ram_run))
+
+struct ram_list {
+    uint64_t count;
+    uint64_t generation; // of the nested page tables, once it waits
+    struct ram_run run[LIST_RUNS];
+};
+
+struct ram_leaving {
+    struct ram_list list[2];
+    uint64_t filling;      // which of them
+    uint64_t rounds[CPUS]; // of each CPU's loop, when the other began to wait
+};
+
+#define LEAVING_SIZE align_up(sizeof(struct ram_leaving), PAGE_SIZE)
+
+status_t ram_pages_make(struct vm *vm)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    vmx->leaving = frames_allocate(LEAVING_SIZE, PAGE_SIZE, vm->id);
+    if (!vmx->leaving)
+        return STATUS_NO_MEMORY;
+    memset(vmx->leaving, 0, LEAVING_SIZE);
+    vm->memory.take = ram_take;
+    return STATUS_OK;
+}
+
+// ---- going ----
+
+// The 2 MiB around a page has tables of its pages wherever it is seen. False: no memory for them.
+static bool split(struct vm *vm, gpa_t page, const uint8_t *bytes)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    struct gmem *memory = &vm->memory;
+    hpa_t host = paging_window_hpa(bytes);
+    if (gmem_is_split(memory, page))
+        return true;
+    if (memory->piece[page.value / GMEM_PIECE].size < GMEM_PIECE || !paging_split(host) ||
+        !paging_view_split(vmx->view, vm->id, host) ||
+        (!ram_overcommit && !frames_promise(vm->id, SPARE_TABLES)))
+        return false;
+    uint8_t **table = frame_allocate(vm->id);
+    if (table)
+        gmem_split(memory, page, table);
+    return table;
+}
+
+static bool has_room(const struct ram_list *list, hpa_t host)
+{
+    const struct ram_run *last = list->count ? &list->run[list->count - 1] : NULL;
+    return list->count < LIST_RUNS || last->at + last->pages * PAGE_SIZE == host.value;
+}
+
+static void add(struct ram_list *list, hpa_t host)
+{
+    struct ram_run *last = list->count ? &list->run[list->count - 1] : NULL;
+    if (last && last->at + last->pages * PAGE_SIZE == host.value)
+        last->pages++;
+    else
+        list->run[list->count++] = (struct ram_run){host.value, 1};
+}
+
+// False: the list is full.
+static bool give(struct vm *vm, gpa_t page)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    struct ram_list *list = &vmx->leaving->list[vmx->leaving->filling];
+    const uint8_t *bytes =
+        gmem_is_ram(&vm->memory, page, PAGE_SIZE) ? gmem_page(&vm->memory, page) : NULL;
+    if (!bytes)
+        return true;
+    hpa_t host = paging_window_hpa(bytes);
+    if (!has_room(list, host))
+        return false;
+    if (!split(vm, page, bytes) || !dirty_log_drop(&vmx->log, page))
+        return true;
+    gmem_set_page(&vm->memory, page, NULL);
+    gmem_mark_dirty(&vm->memory, page, PAGE_SIZE);
+    paging_view_take(vmx->view, vm->id, host);
+    add(list, host);
+    return true;
+}
+
+uint64_t ram_give(struct vm *vm, gpa_t at, uint64_t count)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    uint64_t done = 0;
+    if (!vmx->leaving)
+        return count;
+    spin_lock(&vmx->ept_lock);
+    uint64_t before = vm->memory.away;
+    while (done < count && give(vm, gpa(at.value + done * PAGE_SIZE)))
+        done++;
+    bool is_changed = vm->memory.away != before;
+    if (is_changed)
+        page_table_changed(&vmx->ept); // CPUs forget what they know by the view, too
+    spin_unlock(&vmx->ept_lock);
+    if (is_changed)
+        ram_changed(vm);
+    return done;
+}
+
+// ---- gone ----
+
+// Whoever looked the pages up on another CPU has done with them.
+static bool have_gone_round(const struct ram_leaving *leaving)
+{
+    for (unsigned i = 0; i < cpu_count; i++)
+        if (cpus[i].online && &cpus[i] != this_cpu() && !vmx_cpus[i].is_asleep &&
+            vmx_cpus[i].rounds == leaving->rounds[i])
+            return false;
+    return true;
+}
+
+// Takes the end of a list, at most so many pages. Its pages become 0 if there is none.
+static struct ram_run take_run(struct ram_list *list, uint64_t most)
+{
+    if (!list->count)
+        return (struct ram_run){0};
+    struct ram_run *last = &list->run[list->count - 1];
+    struct ram_run taken = {.pages = MIN(last->pages, most)};
+    last->pages -= taken.pages;
+    taken.at = last->at + last->pages * PAGE_SIZE;
+    list->count -= !last->pages;
+    return taken;
+}
+
+static void wait_for(struct vmx_vm *vmx)
+{
+    struct ram_leaving *leaving = vmx->leaving;
+    leaving->list[leaving->filling].generation = vmx->ept.generation;
+    leaving->filling ^= 1;
+    for (unsigned i = 0; i < cpu_count; i++)
+        leaving->rounds[i] = vmx_cpus[i].rounds;
+}
+
+static void give_back(const struct vm *vm, struct ram_run run)
+{
+    if (ram_overcommit)
+        frames_free((void *)run.at, run.pages * PAGE_SIZE, vm->id);
+    else
+        frames_lend((void *)run.at, run.pages * PAGE_SIZE, vm->id);
+}
+
+// What nobody uses any more.
+static void free_run(const struct vm *vm, struct ram_run run)
+{
+    for (uint64_t i = 0; i < run.pages; i++) {
+        hpa_t host = hpa(run.at + i * PAGE_SIZE);
+        paging_show(host, PAGE_SIZE);
+        frames_clear(host, (void *)host.value, PAGE_SIZE);
+    }
+    give_back(vm, run);
+}
+
+bool ram_settle(struct vm *vm)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    struct ram_leaving *leaving = vmx->leaving;
+    if (!leaving)
+        return false;
+    spin_lock(&vmx->ept_lock);
+    if (!leaving->list[!leaving->filling].count)
+        wait_for(vmx);
+    struct ram_list *waiting = &leaving->list[!leaving->filling];
+    struct ram_run run = {0};
+    if (ram_have_flushed(vm, waiting->generation) && have_gone_round(leaving))
+        run = take_run(waiting, PIECE_PAGES);
+    bool more = waiting->count || leaving->list[leaving->filling].count;
+    spin_unlock(&vmx->ept_lock);
+    free_run(vm, run);
+    return more;
+}
+
+void ram_pages_release(struct vm *vm)
+{
+    struct ram_leaving *leaving = ((struct vmx_vm *)vm->vmx)->leaving;
+    for (unsigned i = 0; leaving && i < ARRAY_LENGTH(leaving->list); i++)
+        for (struct ram_run run; (run = take_run(&leaving->list[i], PIECE_PAGES)).pages;) {
+            free_run(vm, run);
+            task_pause();
+        }
+    if (leaving)
+        frames_free(leaving, LEAVING_SIZE, vm->id);
+    frames_release(vm->id);
+}
+
+// ---- coming again ----
+
+uint8_t *ram_take(const struct gmem *memory, gpa_t page)
+{
+    struct vm *vm = CONTAINER_OF(memory, struct vm, memory);
+    struct vmx_vm *vmx = vm->vmx;
+    void *frame = frame_allocate_promised(vm->id);
+    hpa_t host = hpa((uintptr_t)frame);
+    spin_lock(&vmx->ept_lock);
+    uint8_t *bytes = gmem_page(&vm->memory, page); // another CPU may have been faster
+    bool is_new = !bytes && frame && paging_split(host) &&
+                  paging_view_add(vmx->view, vm->id, host, PAGE_SIZE);
+    if (is_new) {
+        paging_hide(host, PAGE_SIZE);
+        bytes = paging_window(host);
+        gmem_set_page(&vm->memory, page, bytes);
+    }
+    spin_unlock(&vmx->ept_lock);
+    if (frame && !is_new)
+        give_back(vm, (struct ram_run){host.value, 1});
+    if (!bytes)
+        vmx->is_starved = true;
+    else
+        (void)ram_must_wait(vm); // devices take without waiting: it is paused before the last
+    return bytes;
+}
+
+bool ram_must_wait(struct vm *vm)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    if (!frames_held(vm->id).promised && frames_available() < LAST_FRAMES)
+        vmx->is_starved = true;
+    return vmx->is_starved;
+}
+
+bool ram_can_go_on(const struct vm *vm)
+{
+    return frames_available() >= (frames_held(vm->id).promised ? ENOUGH_TABLES : 2 * LAST_FRAMES);
+}
