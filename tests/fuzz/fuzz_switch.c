@@ -14,11 +14,12 @@
 #define RAM_BYTES (160 << 10)
 #define MTU       1500
 #define PIECE     20000
+#define WORK      100000 // pieces, after which an input has no more frames
 
 static struct net_switch lan;
 static struct net_port ports[PORTS];
 static uint32_t accepts[PORTS];
-static unsigned sender, received;
+static unsigned sender, received, work;
 static uint64_t host_time;
 static struct gmem memory, beside;
 static struct gmem_piece piece;
@@ -184,11 +185,12 @@ static void send(void)
     change_to = (uint8_t)take(&input, 1);
     if (!net_packet_take(&packet, &memory, &chain) || !net_send(from, &packet, take(&input, 2)))
         return;
-    for (unsigned pieces = 0;; pieces++) {
+    for (unsigned pieces = 0;; pieces++, work++) {
         uint64_t left = PIECE;
         unsigned before = received;
         bool is_done = net_send_on(from, &packet, &left);
-        require(received - before <= PIECE / 256 + 1 && pieces < 70000);
+        require(received - before <= PIECE / NET_FRAME_COST + 1);
+        require(pieces <= (PORTS - 1) * NET_LENGTH_MAX); // of a byte each, to every other port
         for (unsigned i = 0; i < PORTS; i++)
             require(ports[i].lock.next == ports[i].lock.serving);
         if (is_done)
@@ -213,7 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     gmem_add(&memory, gpa(0), ram, RAM_BYTES);
     gmem_beside(&beside, &memory, 0);
     make_ports();
-    while (input.left > 0) {
+    work = 0;
+    while (input.left > 0 && work < WORK) {
         unsigned what = (unsigned)take(&input, 1);
         sender = what & 3;
         host_time += (uint64_t)what << 22;
