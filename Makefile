@@ -97,7 +97,8 @@ $(OUT)/target/%.o: %.c
 	$(call say,CC,$<)$(CC) $(TARGET_CFLAGS) -MMD -MP -c $< -o $@
 
 # What an operator reads, and what is done once before a guest runs, is made small rather than fast.
-$(OUT)/target/monitor/%.o $(OUT)/target/loaders/%.o: TARGET_CFLAGS += -Os
+SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
+$(SMALL_DIRS:%=$(OUT)/target/%/%.o): TARGET_CFLAGS += -Os
 
 # The run loop counts each instruction: no padding where it loops, and the world switch leaves no RBP.
 $(OUT)/target/vmx/run.o: TARGET_CFLAGS += -fno-align-loops -fno-align-jumps -fno-align-labels -fomit-frame-pointer
