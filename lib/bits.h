@@ -22,6 +22,12 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
+// MIN for what another CPU changes meanwhile, or what is not to be computed twice.
+static inline uint64_t min_once(uint64_t a, uint64_t b)
+{
+    return MIN(a, b);
+}
+
 static inline uint64_t align_down(uint64_t value, uint64_t alignment)
 {
     return value & ~(alignment - 1);

@@ -47,7 +47,7 @@ static inline uint64_t ring_room(const struct ring *ring, uint8_t **to)
 {
     uint64_t at = atomic_load_explicit(&ring->written, memory_order_relaxed) & (ring->size - 1);
     *to = ring->bytes + at;
-    return MIN(ring_free(ring), ring->size - at);
+    return min_once(ring_free(ring), ring->size - at);
 }
 
 static inline void ring_wrote(struct ring *ring, uint64_t bytes)
@@ -60,7 +60,7 @@ static inline uint64_t ring_piece(const struct ring *ring, const uint8_t **from)
 {
     uint64_t at = atomic_load_explicit(&ring->read, memory_order_relaxed) & (ring->size - 1);
     *from = ring->bytes + at;
-    return MIN(ring_used(ring), ring->size - at);
+    return min_once(ring_used(ring), ring->size - at);
 }
 
 static inline void ring_took(struct ring *ring, uint64_t bytes)
@@ -88,7 +88,7 @@ static inline void ring_move(struct ring *to, struct ring *from)
 {
     const uint8_t *bytes;
     uint8_t *room;
-    for (uint64_t part; (part = MIN(ring_piece(from, &bytes), ring_room(to, &room)));) {
+    for (uint64_t part; (part = min_once(ring_piece(from, &bytes), ring_room(to, &room)));) {
         memcpy(room, bytes, part);
         ring_wrote(to, part);
         ring_took(from, part);

@@ -93,7 +93,7 @@ bool uart_init(struct uart *uart, uint16_t port)
 bool uart_drain(struct uart *uart, struct ring *ring)
 {
     uint64_t at = ring->read & (ring->size - 1);
-    uint64_t length = MIN(ring_used(ring), ring->size - at);
+    uint64_t length = min_once(ring_used(ring), ring->size - at);
     if (uart->port == 0 || length == 0 || (line_status(uart) & LSR_THR_EMPTY) == 0)
         return false;
     // "Empty" means the whole FIFO.

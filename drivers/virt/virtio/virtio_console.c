@@ -53,7 +53,7 @@ static bool move(struct virtio_console *console, uint64_t *most, const char **wr
     while (*most && console->done < device->chain.out_bytes) {
         uint8_t *to = NULL;
         gpa_t at;
-        uint64_t part = line ? MIN(*most, vm_console_room(line, &to)) : *most;
+        uint64_t part = line ? min_once(*most, vm_console_room(line, &to)) : *most;
         if (!part)
             return false;
         if (!virtio_chain_next(&device->chain, &cursor, &at, &part) ||
