@@ -3,8 +3,7 @@
 
 #include "monitor/guest_agent.h"
 
-#include "lib/print.h"
-#include "lib/span.h"
+#include "lib/json.h"
 #include "lib/string.h"
 
 #define DELIMITER 0xff
@@ -66,82 +65,35 @@ static void ask(struct guest_agent *agent, uint64_t now)
          format_text(text, sizeof(text), "{\"execute\":\"%s\"}\n", orders[agent->order].command));
 }
 
-// ---- JSON, as much as answers need ----
+// ---- what is answered ----
 
-// Cuts a value off the front: to the comma or the closing brace that is not inside of it.
-static struct span cut_value(struct span *text)
-{
-    struct span value = {text->at, 0};
-    unsigned depth = 0;
-    bool is_string = false;
-    while (value.length < text->length) {
-        char c = value.at[value.length];
-        if (is_string && c == '\\' && value.length + 1 < text->length)
-            value.length++;
-        else if (c == '"')
-            is_string = !is_string;
-        else if (!is_string && (c == '{' || c == '['))
-            depth++;
-        else if (!is_string && !depth && (c == ',' || c == '}' || c == ']'))
-            break;
-        else if (!is_string && (c == '}' || c == ']'))
-            depth--;
-        value.length++;
-    }
-    text->at += value.length;
-    text->length -= value.length;
-    return span_trim(value);
-}
-
-// The value of an object's member. False: it has none of this name, or is no object.
-static bool member(struct span object, const char *name, struct span *value)
-{
-    struct span rest = span_trim(object);
-    char quoted[32];
-    format_text(quoted, sizeof(quoted), "\"%s\"", name);
-    while (rest.length > 1 && (*rest.at == '{' || *rest.at == ',')) {
-        struct span key;
-        rest = (struct span){rest.at + 1, rest.length - 1};
-        if (!span_split(&rest, ':', &key))
-            return false;
-        *value = cut_value(&rest);
-        if (span_is(key, quoted))
-            return true;
-    }
-    return false;
-}
-
-// Letters of a string, for the operator's terminal.
+// A value as text for the operator's terminal.
 static void quote(struct span value, char *text, size_t size)
 {
-    size_t length = 0;
-    for (size_t i = 0; i < value.length && length + 1 < size; i++) {
-        char c = value.at[i];
-        if (c != '"' && c != '\\')
-            text[length++] = c >= ' ' && c <= '~' ? c : '?';
-    }
-    text[length] = 0;
+    if (!json_string(value, text, size))
+        format_text(text, size, "%.*s", (int)value.length, value.at);
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
 }
-
-// ---- what is answered ----
 
 static enum agent_result judge(struct guest_agent *agent, struct span line, char *answer,
                                size_t size)
 {
     struct span value, why;
     char text[128];
-    if (member(line, "error", &value)) {
-        quote(member(value, "desc", &why) ? why : value, text, sizeof(text));
+    if (json_member(line, "error", &value)) {
+        quote(json_member(value, "desc", &why) ? why : value, text, sizeof(text));
         format_text(answer, size, "it refuses: %s", text);
         return AGENT_REFUSED;
     }
-    if (!member(line, "return", &value))
+    if (!json_member(line, "return", &value))
         return AGENT_WAITS; // it may be anything, but is no answer
     uint64_t number;
     quote(value, text, sizeof(text));
     if (!orders[agent->order].done)
         format_text(answer, size, "file systems are %s", text);
-    else if (span_is_number(value, &number))
+    else if (json_number(value, &number))
         format_text(answer, size, "%lu %s", number, orders[agent->order].done);
     else
         format_text(answer, size, "%s", orders[agent->order].done);
@@ -152,12 +104,12 @@ static enum agent_result hear(struct guest_agent *agent, uint64_t now, char *ans
 {
     struct span line = {agent->text, agent->length}, value;
     uint64_t number;
-    if (agent->order == AGENT_NOTHING)
+    if (agent->order == AGENT_NOTHING || !json_is_good(line))
         return AGENT_WAITS;
     if (agent->is_synchronized)
         return judge(agent, line, answer, size);
-    bool is_ours = agent->is_delimited && member(line, "return", &value) &&
-                   span_is_number(value, &number) && number == agent->number;
+    bool is_ours = agent->is_delimited && json_member(line, "return", &value) &&
+                   json_number(value, &number) && number == agent->number;
     if (is_ours)
         ask(agent, now);
     return AGENT_WAITS;

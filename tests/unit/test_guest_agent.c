@@ -104,11 +104,13 @@ static void numbers_and_errors_are_told(void **state)
     answer_line("{\"error\": {\"class\": \"GenericError\", \"data\": {\"desc\": \"no\"}, "
                 "\"desc\": \"Command \\\"x {has} been, disabled\\u001b[2J\"}}\n");
     assert_int_equal(attend(1), AGENT_REFUSED);
-    assert_string_equal(answer, "it refuses: Command x {has} been, disabledu001b[2J");
+    assert_string_equal(answer, "it refuses: Command \"x {has} been, disabled?[2J");
     begin(AGENT_THAW);
-    answer_line("{\"error\": \"\x1b[31m\"}\n");
+    answer_line("{\"error\": \"\x1b[31m\"}\n"); // is no JSON
+    assert_int_equal(attend(1), AGENT_WAITS);
+    answer_line("{\"error\": [\"\xc3\xa9\"]}\n");
     assert_int_equal(attend(1), AGENT_REFUSED);
-    assert_string_equal(answer, "it refuses: ?[31m");
+    assert_string_equal(answer, "it refuses: [\"??\"]");
 }
 
 static void silence_has_an_end(void **state)
@@ -157,7 +159,11 @@ static void it_may_say_anything(void **state)
     memset(noise, 'x', sizeof(noise));
     answer_bytes(noise, sizeof(noise));
     answer_line("\"}\n");
-    assert_int_equal(attend(1), AGENT_DONE); // cut, and so is what is told
+    assert_int_equal(attend(1), AGENT_WAITS); // too long for an answer
+    answer_line("{\"return\": \"");
+    answer_bytes(noise, AGENT_LINE / 2);
+    answer_line("\"}\n");
+    assert_int_equal(attend(1), AGENT_DONE); // what is told is cut
     assert_in_range(strlen(answer), 100, 160);
 }
 
