@@ -406,6 +406,37 @@ static void a_vm_has_a_uuid(void **state)
     }
 }
 
+static void a_uuid_is_one_vms(void **state)
+{
+#define UUID "uuid = 123e4567-e89b-12d3-a456-42661417400f\n"
+    assert_int_equal(parse("[vm a]\n" UUID "[vm b]\n" UUID "[vm c]\n" UUID), STATUS_INVALID);
+    assert_int_equal(errors.count, 2);
+    assert_string_equal(errors.line[0].text,
+                        "vms.conf:4: VM b: uuid: it is that of VM a, on line 2; choose another or "
+                        "leave it out");
+    assert_string_equal(errors.line[1].text,
+                        "vms.conf:6: VM c: uuid: it is that of VM a, on line 2; choose another or "
+                        "leave it out");
+    assert_int_equal(count, 1);
+    // That of a name, before it or behind it.
+    char text[200], uuid[UUID_TEXT];
+    struct uuid made = uuid_of_name("b");
+    uuid_format(&made, uuid);
+    for (unsigned behind = 0; behind < 2; behind++) {
+        snprintf(text, sizeof(text), "%s[vm a]\nuuid = %s\n%s", behind ? "" : "[vm b]\n", uuid,
+                 behind ? "[vm b]\n" : "");
+        assert_int_equal(parse(text), STATUS_INVALID);
+        assert_int_equal(errors.count, 1);
+        assert_string_equal(errors.line[0].text,
+                            behind ? "vms.conf:2: VM a: uuid: it is that of VM b, on line 3; "
+                                     "choose another or leave it out"
+                                   : "vms.conf:3: VM a: uuid: it is that of VM b, on line 1; "
+                                     "choose another or leave it out");
+        assert_int_equal(count, 1);
+        assert_string_equal(vms[0].name, "b");
+    }
+}
+
 static void the_number_of_vms_is_bounded(void **state)
 {
     static const char text[] = "[vm a]\n[vm b]\n[vm c]\ncpus = 77\n";
@@ -476,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_nul_is_reported_where_it_stands),
         cmocka_unit_test(a_byte_order_mark_is_skipped),
         cmocka_unit_test(a_vm_has_a_uuid),
+        cmocka_unit_test(a_uuid_is_one_vms),
         cmocka_unit_test(the_number_of_vms_is_bounded),
         cmocka_unit_test(the_number_of_errors_is_bounded),
         cmocka_unit_test(the_longest_command_line_fits),

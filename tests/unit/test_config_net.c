@@ -114,6 +114,10 @@ static void each_mistake_has_its_line(void **state)
         {"[vm a]\n[switch lan]\nmtu = 67", "vms.conf:3: mtu = 67: give a number from 68 to 65535"},
         {"[vm a]\n[switch lan]\nisolated = maybe",
          "vms.conf:3: isolated = maybe: give one of: on, off"},
+        {"[vm a]\n[switch lan]\nmtu = 100\nisolated = on\n[switch dmz]\nmtu = 100\nmtu = 200",
+         "vms.conf:7: mtu is set twice in this section; remove one of the lines"},
+        {"[vm a]\n[switch lan]\nisolated = on\nisolated = on",
+         "vms.conf:4: isolated is set twice in this section; remove one of the lines"},
         {LAN "net =", "vms.conf:3: VM a: net: give the name of a switch, of up to 31 letters: "
                       "net = lan"},
         {"[vm a]\nnet = lan",
@@ -140,8 +144,13 @@ static void each_mistake_has_its_line(void **state)
          "card gets one"},
         {LAN "net = lan,isolated=yes",
          "vms.conf:3: VM a: net: isolated=yes: isolated takes no value"},
-        {LAN "net = lan,rate=100", "vms.conf:3: VM a: net: rate=100: give bits a second from 64K "
-                                   "to 1000G, as in rate=100M"},
+        {LAN "net = lan,rate=100000000",
+         "vms.conf:3: VM a: net: rate=100000000: bits a second, with a unit: K, M or G, as in "
+         "rate=100M"},
+        {LAN "net = lan,rate=", "vms.conf:3: VM a: net: rate=: bits a second, with a unit: K, M or "
+                                "G, as in rate=100M"},
+        {LAN "net = lan,rate=M", "vms.conf:3: VM a: net: rate=M: give bits a second from 64K to "
+                                 "1000G, as in rate=100M"},
         {LAN "net = lan,rate=63K", "vms.conf:3: VM a: net: rate=63K: give bits a second from 64K "
                                    "to 1000G, as in rate=100M"},
         {LAN "net = lan,rate=1001G", "vms.conf:3: VM a: net: rate=1001G: give bits a second from "

@@ -178,6 +178,7 @@ static void begin_switch(struct file *file, struct span name)
         return;
     }
     parser->network = &file->switches->at[file->switches->count++];
+    parser->network_keys = 0;
     *parser->network = (struct config_switch){.line = parser->line, .mtu = 1500};
     memcpy(parser->network->name, name.at, name.length);
 }
@@ -260,6 +261,45 @@ static void parse_line(struct file *file, struct span line)
         config_set_switch_key(parser, key, without_quotes(parser, span_trim(value)));
 }
 
+// ---- when all sections are known ----
+
+// A VM without a key has that of its name.
+static void check_uuid(struct config_parser *parser, const struct vm_config *vms, unsigned count)
+{
+    const struct vm_config *vm = parser->vm;
+    if (uuid_is(&vm->traits.uuid, 0))
+        return;
+    parser->line = config_line(vm, "uuid");
+    for (const struct vm_config *other = vms; other < vms + count; other++) {
+        struct uuid uuid = config_traits(other).uuid;
+        bool is_said = !uuid_is(&other->traits.uuid, 0);
+        if (other != vm && (other < vm || !is_said) &&
+            memcmp(uuid.bytes, vm->traits.uuid.bytes, sizeof(uuid.bytes)) == 0)
+            config_error(parser,
+                         "uuid: it is that of VM %s, on line %u; choose another or leave it out",
+                         other->name, config_line(other, "uuid"));
+    }
+}
+
+// What of VMs can be judged only now.
+static void check_together(struct file *file)
+{
+    struct config_parser *parser = &file->parser;
+    struct vm_config *vms = file->out;
+    for (unsigned i = 0; i < file->count;) {
+        parser->vm = &vms[i];
+        parser->broken = false;
+        check_uuid(parser, vms, file->count);
+        config_check_cards(parser, vms, i, file->switches);
+        if (parser->broken && !file->keeps_broken)
+            memmove(&vms[i], &vms[i + 1], (--file->count - i) * sizeof(*vms));
+        else
+            i++;
+    }
+    config_choose_macs(vms, file->count);
+    parser->vm = NULL;
+}
+
 status_t config_parse(const char *text, size_t size, struct vm_config *out, unsigned capacity,
                       bool keeps_broken, unsigned *count, struct config_switches *switches,
                       struct notes *errors)
@@ -287,7 +327,8 @@ status_t config_parse(const char *text, size_t size, struct vm_config *out, unsi
         at = end + 1;
     }
     end_section(&file);
-    *count = config_connect(&file.parser, out, file.count, keeps_broken, switches);
+    check_together(&file);
+    *count = file.count;
     if (!file.parser.any_vm && !errors->count) {
         file.parser.line = 1;
         config_error(&file.parser, "no VM is described; write [vm NAME] and its keys");

@@ -406,8 +406,7 @@ void config_set_key(struct config_parser *parser, struct span key, struct span v
     if (i == names.count) {
         config_unknown(parser, "unknown key", key, key, &names, "remove the line");
     } else if (parser->vm->key_line[i] && !keys[i].is_list) {
-        config_error(parser, "%s is set twice in this section; remove one of the lines",
-                     keys[i].name);
+        config_twice(parser, keys[i].name);
     } else {
         parser->vm->key_line[i] = parser->line;
         set(parser, &keys[i], value);

@@ -14,23 +14,43 @@
 
 // ---- [switch NAME] ----
 
-void config_set_switch_key(struct config_parser *parser, struct span key, struct span value)
+static void set_isolation(struct config_parser *parser, struct span value)
 {
-    static const char *const keys[] = {"isolated", "mtu"};
-    static const struct config_names names = {keys, sizeof(keys[0]), ARRAY_LENGTH(keys)};
     int is_on;
-    uint64_t number;
-    if (span_is(key, "isolated") && span_means(value, config_on_off, &is_on))
+    if (span_means(value, config_on_off, &is_on))
         parser->network->is_isolated = is_on;
-    else if (span_is(key, "isolated"))
+    else
         config_error(parser, "isolated = %.*s: give one of: on, off", SHOWN(value));
-    else if (!span_is(key, "mtu"))
-        config_unknown(parser, "unknown key of a switch", key, key, &names, "remove the line");
-    else if (span_is_number(value, &number) && number >= MTU_MIN && number <= MTU_MAX)
+}
+
+static void set_mtu(struct config_parser *parser, struct span value)
+{
+    uint64_t number;
+    if (span_is_number(value, &number) && number >= MTU_MIN && number <= MTU_MAX)
         parser->network->mtu = (unsigned)number;
     else
         config_error(parser, "mtu = %.*s: give a number from %u to %u", SHOWN(value), MTU_MIN,
                      MTU_MAX);
+}
+
+static const struct switch_key {
+    const char *name;
+    void (*set)(struct config_parser *parser, struct span value);
+} switch_keys[] = {{"isolated", set_isolation}, {"mtu", set_mtu}};
+
+void config_set_switch_key(struct config_parser *parser, struct span key, struct span value)
+{
+    static const struct config_names names = {switch_keys, sizeof(switch_keys[0]),
+                                              ARRAY_LENGTH(switch_keys)};
+    unsigned i = config_find(&names, key);
+    if (i == names.count) {
+        config_unknown(parser, "unknown key of a switch", key, key, &names, "remove the line");
+    } else if (parser->network_keys & BIT32(i)) {
+        config_twice(parser, switch_keys[i].name);
+    } else {
+        parser->network_keys |= BIT32(i);
+        switch_keys[i].set(parser, value);
+    }
 }
 
 // ---- options of `net` ----
@@ -77,8 +97,12 @@ static void set_rate(struct config_parser *parser, struct config_net *net, struc
         factor = unit == 'K' ? 1000 : unit == 'M' ? 1000000 : 1000000000;
         digits.length--;
     }
-    if (factor == 1 || !span_is_number(digits, &number) || number > RATE_MAX / factor ||
-        number * factor < RATE_MIN)
+    if (factor == 1)
+        config_error(parser,
+                     "net: rate=%.*s: bits a second, with a unit: K, M or G, as in rate=100M",
+                     SHOWN(value));
+    else if (!span_is_number(digits, &number) || number > RATE_MAX / factor ||
+             number * factor < RATE_MIN)
         config_error(parser,
                      "net: rate=%.*s: give bits a second from 64K to 1000G, as in rate=100M",
                      SHOWN(value));
@@ -261,29 +285,23 @@ static void choose_mac(const struct vm_config *vms, unsigned count, const struct
     net->has_mac = true;
 }
 
-unsigned config_connect(struct config_parser *parser, struct vm_config *vms, unsigned count,
-                        bool keeps_broken, const struct config_switches *switches)
+void config_check_cards(struct config_parser *parser, const struct vm_config *vms, unsigned i,
+                        const struct config_switches *switches)
 {
-    for (unsigned i = 0; i < count;) {
-        parser->vm = &vms[i];
-        parser->broken = false;
-        for (unsigned k = 0; k < vms[i].net_count; k++) {
-            const struct config_net *net = &vms[i].net[k];
-            parser->line = net->line;
-            if (net->network[0])
-                check_switch(parser, net, switches);
-            if (net->has_mac)
-                check_mac(parser, vms, i + 1, net);
-        }
-        if (parser->broken && !keeps_broken)
-            memmove(&vms[i], &vms[i + 1], (--count - i) * sizeof(*vms));
-        else
-            i++;
+    for (unsigned k = 0; k < vms[i].net_count; k++) {
+        const struct config_net *net = &vms[i].net[k];
+        parser->line = net->line;
+        if (net->network[0])
+            check_switch(parser, net, switches);
+        if (net->has_mac)
+            check_mac(parser, vms, i + 1, net);
     }
+}
+
+void config_choose_macs(struct vm_config *vms, unsigned count)
+{
     for (unsigned i = 0; i < count; i++)
         for (unsigned k = 0; k < vms[i].net_count; k++)
             if (!vms[i].net[k].has_mac)
                 choose_mac(vms, count, &vms[i], &vms[i].net[k]);
-    parser->vm = NULL;
-    return count;
 }

@@ -35,6 +35,11 @@ void config_error(struct config_parser *parser, const char *format, ...)
             *c = '?';
 }
 
+void config_twice(struct config_parser *parser, const char *key)
+{
+    config_error(parser, "%s is set twice in this section; remove one of the lines", key);
+}
+
 static const char *name_at(const struct config_names *names, unsigned row)
 {
     return *(const char *const *)((const char *)names->rows + row * names->stride);

@@ -10,6 +10,7 @@
 struct config_parser {
     struct vm_config *vm; // the section's; both are NULL while a bad section is skipped
     struct config_switch *network;
+    uint32_t network_keys; // a bit for each that its section has set
     struct notes *errors;
     unsigned line;
     bool broken; // the section has an error
@@ -24,6 +25,9 @@ void config_format(struct explanation *why, unsigned line, const char *name, con
 // Adds one error line with the position in front; the section counts as broken.
 __attribute__((format(printf, 2, 3))) void config_error(struct config_parser *parser,
                                                         const char *format, ...);
+
+// The section has set this key already.
+void config_twice(struct config_parser *parser, const char *key);
 
 // A table whose rows begin with their names.
 struct config_names {
@@ -60,10 +64,11 @@ void config_set_trap(struct config_parser *parser, const char *key, struct span 
 void config_set_net(struct config_parser *parser, const char *key, struct span value);
 void config_set_switch_key(struct config_parser *parser, struct span key, struct span value);
 
-// At the end of the file: a VM whose networks are not there, or have another one's MAC address, is
-// broken; the other cards get the addresses that they lack. Returns how many VMs are left.
-unsigned config_connect(struct config_parser *parser, struct vm_config *vms, unsigned count,
-                        bool keeps_broken, const struct config_switches *switches);
+// At the end of the file: the networks of vms[i] are there, and none of the VMs before it has a MAC
+// address of its cards; and cards get the addresses that they lack.
+void config_check_cards(struct config_parser *parser, const struct vm_config *vms, unsigned i,
+                        const struct config_switches *switches);
+void config_choose_macs(struct vm_config *vms, unsigned count);
 
 // For "%.*s": as much of a text as an error line has room for.
 #define SHOWN(text) (int)MIN((text).length, 40), (text).at
