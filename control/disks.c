@@ -24,7 +24,7 @@ uint64_t disks_frames(unsigned id)
     return frames_held(disks_owner(id)).alone;
 }
 
-static void release(struct disks *disks, unsigned id)
+void disks_release(struct disks *disks, unsigned id)
 {
     for (unsigned i = 0; i < disks->count; i++)
         ram_pieces_release(&disks->disk[i].block.data, disks_owner(id));
@@ -164,7 +164,7 @@ status_t disks_make(struct disks *disks, const struct vm_config *config, unsigne
         disks->count++;
     }
     if (status != STATUS_OK)
-        release(disks, id);
+        disks_release(disks, id);
     return status;
 }
 

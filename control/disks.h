@@ -24,6 +24,7 @@ struct disks {
 // unless memory is overcommitted. Any result but STATUS_OK is explained; then nothing is taken.
 MUST_CHECK status_t disks_make(struct disks *disks, const struct vm_config *config, unsigned id,
                                struct explanation *why);
+void disks_release(struct disks *disks, unsigned id);
 
 // Who owns their frames and what else outlives the VMs, which give all back that they have; and how
 // many these are.

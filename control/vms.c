@@ -43,12 +43,11 @@ static struct uuid new_generation(void)
     return generation;
 }
 
-static status_t add(struct domain *domain, const struct vm_config *config, struct explanation *why)
+// What a domain has for good: a port stays at its switch, so this is last.
+static status_t keep(struct domain *domain, const struct vm_config *config, struct explanation *why)
 {
     uint64_t before = frames_held(FRAMES_CORBEL).alone;
     uint8_t *scroll_back = frames_allocate(SCROLL_BACK, PAGE_SIZE, FRAMES_CORBEL);
-    domain->config = config;
-    domain->generation = new_generation();
     status_t status = scroll_back ? domain_make_task(domain) : STATUS_NO_MEMORY;
     if (status == STATUS_OK)
         status = networks_make(&domain->networks, config, why);
@@ -57,17 +56,30 @@ static status_t add(struct domain *domain, const struct vm_config *config, struc
     domain->kept = frames_held(FRAMES_CORBEL).alone - before;
     frames_at_start -= domain->kept;
     if (status == STATUS_OK)
-        status = rom_make(&domain->rom, config, domain_count + 1, why);
+        mux_attach(&consoles, domain_count, &domain->console, config->name, scroll_back,
+                   SCROLL_BACK);
+    return status;
+}
+
+static status_t add(struct domain *domain, const struct vm_config *config, struct explanation *why)
+{
+    unsigned id = domain_count + 1;
+    domain->config = config;
+    domain->generation = new_generation();
+    status_t status = rom_make(&domain->rom, config, id, why);
     if (status != STATUS_OK)
         return status;
-    status = disks_make(&domain->disks, config, domain_count + 1, why);
+    status = disks_make(&domain->disks, config, id, why);
+    if (status == STATUS_OK) {
+        status = keep(domain, config, why);
+        if (status != STATUS_OK)
+            disks_release(&domain->disks, id);
+    }
     if (status != STATUS_OK)
-        rom_release(&domain->rom, domain_count + 1);
-    if (status != STATUS_OK)
-        return status;
-    domain->index = domain_count++;
-    mux_attach(&consoles, domain->index, &domain->console, config->name, scroll_back, SCROLL_BACK);
-    return STATUS_OK;
+        rom_release(&domain->rom, id);
+    else
+        domain->index = domain_count++;
+    return status;
 }
 
 status_t vms_start(const struct vm_config *config, struct explanation *why)
