@@ -53,7 +53,7 @@ help:
 	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
 	@echo "make test-nested-quick  the self-test and Linux of it: a few minutes"
 	@echo "make bench      cost of the round trips, sizes, exits of a Linux boot (QUICK=1: without that)"
-	@echo "make bench-io   cost of a disk's requests to a whole Linux"
+	@echo "make bench-io   cost of a disk's requests, and of a network, to a whole Linux (T=disk, T=network)"
 	@echo "make fresh      run and test in a Debian 12 made new (as root): an hour or two"
 	@echo "make format     clang-format on every source file"
 	@echo "make clean      removes $(BUILD)/ but the downloads (distclean: those too)"
