@@ -14,7 +14,7 @@
 #include "drivers/host/console/console.h"
 #include "drivers/virt/board.h"
 #include "lib/log.h"
-#include "monitor/monitor.h"
+#include "monitor/prompt.h"
 #include "monitor/size_query.h"
 #include "monitor/trace.h"
 #include "vmx/vmx.h"
@@ -23,7 +23,7 @@
 #define DRAIN_HZ  1000 // how often while output is left, or somebody types
 #define TYPING_HZ 4    // who has typed nothing for so long has stopped
 
-static struct monitor monitor;
+static struct prompt prompt;
 static struct size_query size_query;
 static uint64_t
     full_since; // host TSC since when a guest does not read what waits for it; 0: it does
@@ -46,10 +46,10 @@ static void act(enum mux_action action, uint8_t byte)
     case MUX_INPUT:
         break;
     case MUX_TO_MONITOR:
-        monitor_type(&monitor, byte);
+        prompt_type(&prompt, byte);
         break;
     case MUX_ENTER:
-        monitor_enter(&monitor, consoles.last);
+        prompt_enter(&prompt, consoles.last);
         break;
     case MUX_BREAK:
         if (vms_at(consoles.focus) && !board_uart_receive(vms_at(consoles.focus), 0, VUART_BREAK))
@@ -151,7 +151,7 @@ static void attend(void)
         if (vms_at(i))
             agents_attend(vms_at(i));
     if (mux_poll(&consoles))
-        monitor_redraw(&monitor);
+        prompt_redraw(&prompt);
     if (vms_have_ended()) {
         vms_print_frames();
         shutdown_machine(vms_end_text());
@@ -178,7 +178,7 @@ static uint64_t poll(struct task *task, uint64_t until)
 
 void operator_init(void)
 {
-    monitor_init(&monitor, &monitor_host, &monitor_output);
+    prompt_init(&prompt, &monitor_host, &monitor_output);
     operator_task = (struct task){
         .run = poll,
         .strand = &control,

@@ -65,7 +65,7 @@ void info_balloon(struct monitor *monitor, const struct args *args)
     struct monitor_vm found;
     const char *word = arg_at(args, 1);
     for (unsigned slot = 0; !word && slot < CONFIG_VMS; slot++) {
-        found = monitor->host->vm(slot);
+        found = monitor_vm(monitor, slot);
         if (found.vm)
             print_balloon(monitor, &found);
     }

@@ -4,100 +4,107 @@
 
 #include "lib/string.h"
 #include "lib/suggest.h"
+#include "monitor/line.h"
 
 static command_function command_help, command_info;
 
 // Help texts are at most 47 characters a line: beside their commands they fit 80 columns.
 static const struct command command_rows[] = {
     {"announce_self", "vm[.netN]", "have a VM's cards tell the network where it is",
-     command_announce_self, COMPLETES_VM, 1, 1, ""},
+     command_announce_self, COMPLETES_VM, RIGHT_OPERATE, 1, 1, ""},
     {"balloon", "[vm] size",
      "the memory that a VM is to have, MiB, or with\n"
      "a unit, 2G: the rest goes back to the machine",
-     command_balloon, COMPLETES_VM, 1, 2, ""},
+     command_balloon, COMPLETES_VM, RIGHT_OPERATE, 1, 2, ""},
     {"console", "[vm]", "go to a VM's console (Ctrl-A and its digit, too)", command_console,
-     COMPLETES_VM, 0, 1, ""},
-    {"cont", "[vm]", "let a stopped VM go on", command_cont, COMPLETES_VM, 0, 1, ""},
+     COMPLETES_VM, RIGHT_MACHINE, 0, 1, ""},
+    {"cont", "[vm]", "let a stopped VM go on", command_cont, COMPLETES_VM, RIGHT_OPERATE, 0, 1, ""},
     {"cpu", "[index]", "the vCPU whose registers and memory are meant", command_cpu,
-     COMPLETES_NOTHING, 0, 1, ""},
+     COMPLETES_NOTHING, RIGHT_OBSERVE, 0, 1, ""},
     {"guest-fsfreeze", "vm WHAT",
      "ask the guest agent to freeze a VM's file\n"
      "systems; WHAT: freeze, thaw, status",
-     command_guest_fsfreeze, COMPLETES_VM, 2, 2, ""},
-    {"guest-ping", "[vm]", "whether the guest agent answers", command_guest_ping, COMPLETES_VM, 0,
-     1, ""},
-    {"help", "[command]", "this list", command_help, COMPLETES_COMMAND, 0, 2, ""},
+     command_guest_fsfreeze, COMPLETES_VM, RIGHT_OPERATE, 2, 2, ""},
+    {"guest-ping", "[vm]", "whether the guest agent answers", command_guest_ping, COMPLETES_VM,
+     RIGHT_OPERATE, 0, 1, ""},
+    {"help", "[command]", "this list", command_help, COMPLETES_COMMAND, RIGHT_NONE, 0, 2, ""},
     {"info", "what [...]", "show something: 'info' alone lists what", command_info, COMPLETES_INFO,
-     0, ARGS_MAX, NULL},
-    {"kill", "vm", "end a VM at once", command_kill, COMPLETES_VM, 1, 1, ""},
+     RIGHT_NONE, 0, ARGS_MAX, NULL},
+    {"kill", "vm", "end a VM at once", command_kill, COMPLETES_VM, RIGHT_OPERATE, 1, 1, ""},
     {"log", "[level]",
      "Corbel's own messages again, or up to a level:\n"
      "error, warning, info, debug",
-     command_log, COMPLETES_NOTHING, 0, 1, ""},
+     command_log, COMPLETES_NOTHING, RIGHT_MACHINE, 0, 1, ""},
     {"netdump", "vm[.netN] on|off|show",
      "capture what passes a VM's cards; show: what was\n"
      "captured since (tools/netdump makes files of it)",
-     command_netdump, COMPLETES_VM, 2, 2, ""},
-    {"nmi", "[vm]", "send an NMI to all vCPUs of a VM", command_nmi, COMPLETES_VM, 0, 1, ""},
-    {"quit", "", "end all VMs and switch the machine off", command_quit, COMPLETES_NOTHING, 0, 0,
-     ""},
+     command_netdump, COMPLETES_VM, RIGHT_TAKE, 2, 2, ""},
+    {"nmi", "[vm]", "send an NMI to all vCPUs of a VM", command_nmi, COMPLETES_VM, RIGHT_OPERATE, 0,
+     1, ""},
+    {"quit", "", "end all VMs and switch the machine off", command_quit, COMPLETES_NOTHING,
+     RIGHT_MACHINE, 0, 0, ""},
     {"resize", "COLUMNSxROWS", "the terminal's size, for virtio consoles", command_resize,
-     COMPLETES_NOTHING, 1, 1, ""},
+     COMPLETES_NOTHING, RIGHT_MACHINE, 1, 1, ""},
     {"set_link", "vm[.netN] on|off", "plug a VM's cards in and out", command_set_link, COMPLETES_VM,
-     2, 2, ""},
-    {"start", "vm", "start a VM that has ended", command_start, COMPLETES_VM, 1, 1, ""},
-    {"stop", "[vm]", "let a VM stand still, its time with it", command_stop, COMPLETES_VM, 0, 1,
+     RIGHT_OPERATE, 2, 2, ""},
+    {"start", "vm", "start a VM that has ended", command_start, COMPLETES_VM, RIGHT_OPERATE, 1, 1,
      ""},
+    {"stop", "[vm]", "let a VM stand still, its time with it", command_stop, COMPLETES_VM,
+     RIGHT_OPERATE, 0, 1, ""},
     {"system_powerdown", "[vm]",
      "ask a VM's agent to shut it down, or else press\nits power button", command_system_powerdown,
-     COMPLETES_VM, 0, 1, ""},
-    {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM, 0, 1,
-     ""},
+     COMPLETES_VM, RIGHT_OPERATE, 0, 1, ""},
+    {"system_reset", "[vm]", "start a VM anew at once", command_system_reset, COMPLETES_VM,
+     RIGHT_OPERATE, 0, 1, ""},
     {"trace", "on|off [vm] [WHICH ...]",
      "a line for each exit of a VM, at most 50 a\n"
      "second; 'info trace' has more. WHICH: of these\n"
      "only: reason=cpuid port=0x3f8 msr=IA32_EFER",
-     command_trace, COMPLETES_ON_OFF, 1, 2 + WATCH_WANTED, ""},
+     command_trace, COMPLETES_ON_OFF, RIGHT_MACHINE, 1, 2 + WATCH_WANTED, ""},
     {"x", "[/COUNT FORMAT SIZE] address",
      "guest memory at a linear address: x/8xg $rsp;\n"
      "formats x d u o c s, sizes b h w g",
-     command_x, COMPLETES_NOTHING, 1, 2, ""},
+     command_x, COMPLETES_NOTHING, RIGHT_TAKE, 1, 2, ""},
     {"xp", "[/COUNT FORMAT SIZE] address", "the same at a guest-physical address", command_xp,
-     COMPLETES_NOTHING, 1, 2, ""},
+     COMPLETES_NOTHING, RIGHT_TAKE, 1, 2, ""},
 };
 
 static const struct command info_rows[] = {
-    {"balloon", "[vm]", "memory that VMs have and gave back, in MiB", info_balloon, COMPLETES_VM, 0,
-     1, ""},
+    {"balloon", "[vm]", "memory that VMs have and gave back, in MiB", info_balloon, COMPLETES_VM,
+     RIGHT_OBSERVE, 0, 1, ""},
     {"capabilities", "", "what VMX can do here and what Corbel uses", info_capabilities,
-     COMPLETES_NOTHING, 0, 0, ""},
-    {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM, 0, 1, ""},
+     COMPLETES_NOTHING, RIGHT_MACHINE, 0, 0, ""},
+    {"cpus", "[vm]", "vCPUs: state, place, instruction pointer", info_cpus, COMPLETES_VM,
+     RIGHT_OBSERVE, 0, 1, ""},
     {"exits", "[-c|-j] [-hpmg] [vm]",
      "exits by reason; -h histograms; -p ports, -m\n"
      "MSRs, -g pages ('trace on' counts them);\n"
      "-c as CSV, -j as JSON lines",
-     info_exits, COMPLETES_VM, 0, 1, "cjhpmg"},
-    {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, 0, 1, ""},
-    {"pci", "[vm]", "functions on the PCI bus", info_pci, COMPLETES_VM, 0, 1, ""},
-    {"qtree", "[vm]", "devices and their fields", info_qtree, COMPLETES_VM, 0, 1, ""},
-    {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, 0, 0, ""},
-    {"network", "[vm]", "switches, ports, and what was dropped", info_network, COMPLETES_VM, 0, 1,
-     ""},
-    {"registers", "[-a] [vm]", "registers of the chosen vCPU; -a: of all", info_registers,
-     COMPLETES_VM, 0, 1, "a"},
-    {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING, 0,
+     info_exits, COMPLETES_VM, RIGHT_OBSERVE, 0, 1, "cjhpmg"},
+    {"irq", "[vm]", "interrupt controllers", info_irq, COMPLETES_VM, RIGHT_OBSERVE, 0, 1, ""},
+    {"pci", "[vm]", "functions on the PCI bus", info_pci, COMPLETES_VM, RIGHT_OBSERVE, 0, 1, ""},
+    {"qtree", "[vm]", "devices and their fields", info_qtree, COMPLETES_VM, RIGHT_TAKE, 0, 1, ""},
+    {"mem", "", "memory: the machine's and the VMs'", info_mem, COMPLETES_NOTHING, RIGHT_MACHINE, 0,
      0, ""},
+    {"network", "[vm]", "switches, ports, and what was dropped", info_network, COMPLETES_VM,
+     RIGHT_OBSERVE, 0, 1, ""},
+    {"registers", "[-a] [vm]", "registers of the chosen vCPU; -a: of all", info_registers,
+     COMPLETES_VM, RIGHT_TAKE, 0, 1, "a"},
+    {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING,
+     RIGHT_MACHINE, 0, 0, ""},
     {"trace", "[-a] [vm]",
      "the last exits of each vCPU, while 'trace on';\n"
      "-a: all that are kept",
-     info_trace, COMPLETES_VM, 0, 1, "a"},
-    {"uuid", "[vm]", "what its guest knows the machine by", info_uuid, COMPLETES_VM, 0, 1, ""},
+     info_trace, COMPLETES_VM, RIGHT_TAKE, 0, 1, "a"},
+    {"uuid", "[vm]", "what its guest knows the machine by", info_uuid, COMPLETES_VM, RIGHT_OBSERVE,
+     0, 1, ""},
     {"vm-generation-id", "[vm]", "another one whenever its disks begin anew", info_generation,
-     COMPLETES_VM, 0, 1, ""},
-    {"version", "", "what this is", info_version, COMPLETES_NOTHING, 0, 0, ""},
-    {"vcpu", "[vm]", "all state of the chosen vCPU", info_vcpu, COMPLETES_VM, 0, 1, ""},
-    {"vmcs", "[vm]", "all fields of the chosen vCPU's VMCS", info_vmcs, COMPLETES_VM, 0, 1, ""},
-    {"vms", "", "all VMs and their states", info_vms, COMPLETES_NOTHING, 0, 0, ""},
+     COMPLETES_VM, RIGHT_OBSERVE, 0, 1, ""},
+    {"version", "", "what this is", info_version, COMPLETES_NOTHING, RIGHT_NONE, 0, 0, ""},
+    {"vcpu", "[vm]", "all state of the chosen vCPU", info_vcpu, COMPLETES_VM, RIGHT_TAKE, 0, 1, ""},
+    {"vmcs", "[vm]", "all fields of the chosen vCPU's VMCS", info_vmcs, COMPLETES_VM, RIGHT_TAKE, 0,
+     1, ""},
+    {"vms", "", "all VMs and their states", info_vms, COMPLETES_NOTHING, RIGHT_NONE, 0, 0, ""},
 };
 
 // What the fingers know from QEMU, xl and virsh.
@@ -189,6 +196,12 @@ static char wrong_option(const struct command *command, const struct args *args)
     return 0;
 }
 
+// Over which VMs, its function finds out.
+static bool is_for(const struct monitor *monitor, const struct command *command)
+{
+    return command->needs < RIGHT_MACHINE || !monitor->rights;
+}
+
 // Runs the command of that name with the words behind it.
 static void run(struct monitor *monitor, const struct table *table, const char *name,
                 const struct args *args)
@@ -199,6 +212,11 @@ static void run(struct monitor *monitor, const struct table *table, const char *
         say_unknown(monitor, table, name);
         return;
     }
+    if (!is_for(monitor, command)) {
+        say(monitor, "%s%s: it is the operator's\n", table->prefix, name);
+        return;
+    }
+    monitor->needed = command->needs;
     char option = wrong_option(command, args);
     if (option)
         say(monitor, "%s%s has no option -%c: ", table->prefix, name, option);
@@ -226,7 +244,8 @@ static void print_help(struct monitor *monitor, const char *prefix, const struct
 static void list(struct monitor *monitor, const struct table *table)
 {
     for (size_t i = 0; i < table->count; i++)
-        print_help(monitor, table->prefix, &table->rows[i]);
+        if (is_for(monitor, &table->rows[i]))
+            print_help(monitor, table->prefix, &table->rows[i]);
 }
 
 static void command_info(struct monitor *monitor, const struct args *args)
@@ -276,7 +295,7 @@ void commands_run(struct monitor *monitor, const char *line)
 static const char *nth_vm(struct monitor *monitor, unsigned index)
 {
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        struct monitor_vm vm = monitor->host->vm(slot);
+        struct monitor_vm vm = monitor_vm(monitor, slot);
         if (vm.state != MONITOR_NO_VM && index-- == 0)
             return vm.name;
     }

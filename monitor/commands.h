@@ -22,6 +22,7 @@ struct command {
     const char *help;
     command_function *run;
     enum command_completes completes;
+    enum right needs;
     unsigned least, most; // words behind the name
     const char *options;  // letters
 };

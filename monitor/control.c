@@ -99,7 +99,7 @@ void command_kill(struct monitor *monitor, const struct args *args)
     unsigned slot = find_slot(monitor, arg_at(args, 1));
     if (slot == CONFIG_VMS)
         return;
-    bool is_starting = monitor->host->vm(slot).state == MONITOR_STARTING;
+    bool is_starting = monitor_vm(monitor, slot).state == MONITOR_STARTING;
     if (is_starting || find_vm(monitor, arg_at(args, 1)).vm)
         monitor->host->kill(slot);
 }
@@ -110,7 +110,7 @@ void command_start(struct monitor *monitor, const struct args *args)
     unsigned slot = find_slot(monitor, arg_at(args, 1));
     if (slot == CONFIG_VMS)
         return;
-    struct monitor_vm found = monitor->host->vm(slot);
+    struct monitor_vm found = monitor_vm(monitor, slot);
     if (found.state == MONITOR_STARTING)
         say(monitor, "%s is being started\n", found.name);
     else if (found.vm)

@@ -22,7 +22,7 @@ void info_vms(struct monitor *monitor, const struct args *args)
 {
     say(monitor, "    %-16s %-10s %5s %8s  %s\n", "name", "state", "vCPUs", "memory", "kernel");
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        struct monitor_vm found = monitor->host->vm(slot);
+        struct monitor_vm found = monitor_vm(monitor, slot);
         if (found.state == MONITOR_NO_VM)
             continue;
         say(monitor, "%c%2u %-16s %-10s", slot == monitor->slot ? '*' : ' ', slot + 1, found.name,
@@ -142,7 +142,7 @@ void info_mem(struct monitor *monitor, const struct args *args)
     say(monitor, "machine: %lu KiB, %lu KiB of them free, %lu KiB Corbel's\n", total >> 10,
         free >> 10, ours >> 10);
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        const struct vm *vm = monitor->host->vm(slot).vm;
+        const struct vm *vm = monitor_vm(monitor, slot).vm;
         if (!vm)
             continue;
         monitor->host->held(slot, &alone, &shared);
@@ -176,7 +176,7 @@ void info_sched(struct monitor *monitor, const struct args *args)
     say(monitor, "%-16s %4s %-10s %4s %6s %4s %6s %14s\n", "VM", "vCPU", "state", "CPU", "pinned",
         "cap", "weight", "received ms");
     for (unsigned slot = 0; slot < CONFIG_VMS; slot++) {
-        struct vm *vm = monitor->host->vm(slot).vm;
+        struct vm *vm = monitor_vm(monitor, slot).vm;
         for (unsigned i = 0; vm && i < vm->vcpu_count; i++) {
             struct monitor_vcpu vcpu = monitor->host->vcpu(vm->vcpu[i]);
             char pinned[8] = "-", cap[8] = "-";

@@ -39,7 +39,7 @@ static bool find_cards(struct monitor *monitor, const char *word, struct cards *
     cards->end = is_one ? cards->first + 1 : count;
     if (count && cards->end <= count)
         return true;
-    const char *vm = monitor->host->vm(cards->slot).name;
+    const char *vm = monitor_vm(monitor, cards->slot).name;
     if (count)
         say(monitor, "%s has no net%lu; 'info network %s' lists its cards\n", vm, number, vm);
     else
@@ -105,7 +105,9 @@ void info_network(struct monitor *monitor, const struct args *args)
         monitor->host->print_cards(&monitor->printer, slot);
         return;
     }
-    monitor->host->print_switches(&monitor->printer);
+    if (!monitor->rights)
+        monitor->host->print_switches(&monitor->printer);
     for (; slot < CONFIG_VMS; slot++)
-        monitor->host->print_cards(&monitor->printer, slot);
+        if (monitor_vm(monitor, slot).state != MONITOR_NO_VM)
+            monitor->host->print_cards(&monitor->printer, slot);
 }

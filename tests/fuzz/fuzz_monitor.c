@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "monitor/monitor.h"
+#include "monitor/prompt.h"
 #include "monitor/mux_messages.h"
 #include "vm/watch.h"
 #include "tests/ram.h"
@@ -311,7 +311,7 @@ static void write_monitor(struct printer *printer, const char *text, size_t leng
 }
 
 static struct printer terminal = {write_monitor};
-static struct monitor monitor;
+static struct prompt prompt;
 
 static void kick(struct vcpu *vcpu)
 {
@@ -341,17 +341,17 @@ static void begin(void)
         guests[i].vcpu.lapic.page = &guests[i].page;
         mux_attach(&mux, i, &channels[i], guests[i].vm.traits.name, rings[i], RING);
     }
-    monitor_init(&monitor, &host, &terminal);
+    prompt_init(&prompt, &host, &terminal);
 }
 
 static void type(uint8_t byte)
 {
     switch (mux_type(&mux, byte)) {
     case MUX_TO_MONITOR:
-        monitor_type(&monitor, byte);
+        prompt_type(&prompt, byte);
         break;
     case MUX_ENTER:
-        monitor_enter(&monitor, mux.last);
+        prompt_enter(&prompt, mux.last);
         break;
     case MUX_INPUT:
         require(ring_used(&mux.channel[mux.focus]->console.typed) > 0);
@@ -417,9 +417,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (byte == 0xf1)
             (void)vm_console_put(&mux.channel[0]->console, 'y');
         else if (mux_poll(&mux))
-            monitor_redraw(&monitor);
+            prompt_redraw(&prompt);
         require(!guests[0].held && !guests[1].held);
-        require(monitor.line.length < LINE_BYTES && monitor.line.cursor <= monitor.line.length);
+        require(prompt.line.length < LINE_BYTES && prompt.line.cursor <= prompt.line.length);
     }
     return 0;
 }

@@ -2,7 +2,7 @@
 // ended), a note of what was asked, and the text that came out.
 #pragma once
 
-#include "monitor/monitor.h"
+#include "monitor/prompt.h"
 #include "tests/ram.h"
 
 #define DESK_VMS  3
@@ -20,7 +20,7 @@ struct desk_vm {
 
 struct desk {
     struct desk_vm vm[DESK_VMS];
-    struct monitor monitor;
+    struct prompt prompt;
     char asked[256];
     char all[DESK_TEXT]; // the terminal's text
     size_t all_length;

@@ -331,14 +331,14 @@ void desk_reset(void)
         }
     }
     desk.vm[2].ended = true;
-    monitor_init(&desk.monitor, &desk_host, &terminal);
-    monitor_enter(&desk.monitor, 0);
+    prompt_init(&desk.prompt, &desk_host, &terminal);
+    prompt_enter(&desk.prompt, 0);
 }
 
 void desk_type(const char *keys)
 {
     for (; *keys; keys++)
-        monitor_type(&desk.monitor, (uint8_t)*keys);
+        prompt_type(&desk.prompt, (uint8_t)*keys);
 }
 
 const char *desk_run(const char *line)

@@ -42,7 +42,7 @@ static void a_vm_is_named_by_its_name_or_number_or_not_at_all(void **state)
     desk_reset();
     assert_asks("stop 2", "pause 1;");
     desk_reset();
-    monitor_enter(&desk.monitor, 1);
+    prompt_enter(&desk.prompt, 1);
     assert_asks("stop", "pause 1;");
 }
 
@@ -220,22 +220,22 @@ static void words_are_completed(void **state)
 {
     desk_reset();
     desk_type("sto\tw\t");
-    assert_string_equal(desk.monitor.line.text, "stop web ");
+    assert_string_equal(desk.prompt.line.text, "stop web ");
     desk_type("\x15info ex\td\t");
-    assert_string_equal(desk.monitor.line.text, "info exits db ");
+    assert_string_equal(desk.prompt.line.text, "info exits db ");
     desk_type("\x15trace o\tn d\t");
-    assert_string_equal(desk.monitor.line.text, "trace on db ");
+    assert_string_equal(desk.prompt.line.text, "trace on db ");
     desk_type("\x15help info sc\t");
-    assert_string_equal(desk.monitor.line.text, "help info sched ");
+    assert_string_equal(desk.prompt.line.text, "help info sched ");
     desk_type("\x15help sta\t");
-    assert_string_equal(desk.monitor.line.text, "help start ");
+    assert_string_equal(desk.prompt.line.text, "help start ");
     desk_type("\x15nosuch \t");
-    assert_string_equal(desk.monitor.line.text, "nosuch ");
+    assert_string_equal(desk.prompt.line.text, "nosuch ");
     desk_type("\x15quit x\t");
-    assert_string_equal(desk.monitor.line.text, "quit x");
+    assert_string_equal(desk.prompt.line.text, "quit x");
     desk_type("\x15- - \t");
     desk_type("\x15system_\t");
-    assert_string_equal(desk.monitor.line.text, "system_");
+    assert_string_equal(desk.prompt.line.text, "system_");
     desk.all[0] = 0;
     desk.all_length = 0;
     desk_type("\t");
@@ -262,8 +262,71 @@ static void the_chosen_vcpu_is_remembered_for_its_vm(void **state)
     assert_says("cpu 2", "web has the vCPUs 0 to 1\n");
     assert_says("cpu x", "web has the vCPUs 0 to 1\n");
     assert_says("cpu", "vCPU 1 of web\n");
-    monitor_enter(&desk.monitor, 1);
+    prompt_enter(&desk.prompt, 1);
     assert_says("cpu", "vCPU 0 of db\n");
+}
+
+// Somebody who may take out db, and observe old.
+static void who_is_not_the_operator_has_rights_over_vms(void **state)
+{
+    static const uint8_t rights[CONFIG_VMS] = {[1] = RIGHT_TAKE, [2] = RIGHT_OBSERVE};
+    static const char *const machines[] = {
+        "quit",        "log",        "console db", "resize 80x24",
+        "trace on db", "info sched", "info mem",   "info capabilities"};
+    desk_reset();
+    desk.prompt.monitor.rights = rights;
+    prompt_enter(&desk.prompt, 1);
+    for (unsigned i = 0; i < ARRAY_LENGTH(machines); i++)
+        assert_says(machines[i], ": it is the operator's\n");
+    assert_null(strstr(desk_run("info vms"), "web"));
+    assert_non_null(strstr(desk.text, "db") && strstr(desk.text, "old") ? desk.text : NULL);
+    assert_null(strstr(desk_run("info network"), "lan"));
+    assert_null(strstr(desk.text, "card 0"));
+    assert_null(strstr(desk_run("help"), "quit"));
+    assert_says("stop web", "web: there is no such VM; 'info vms' lists them\n");
+    assert_says("info cpus 1", "1: there is no such VM");
+    assert_null(strstr(desk_run("stop wb"), "web"));
+    assert_says("start old", "this needs the right to operate the VM\n");
+    assert_says("info uuid old", "old has ended");
+    desk_type("stop w\t");
+    assert_string_equal(desk.prompt.line.text, "stop w");
+    desk_run("");
+    assert_asks("xp 0", "");
+    assert_asks("stop", "pause 1;");
+}
+
+static void each_command_needs_its_right(void **state)
+{
+    uint8_t rights[CONFIG_VMS] = {RIGHT_OBSERVE};
+    static const char *const takes[] = {
+        "x 0",       "xp 0",           "info registers", "info vcpu",
+        "info vmcs", "info qtree web", "info trace",     "netdump web show"};
+    static const char *const operates[] = {
+        "stop", "cont",        "system_reset",     "system_powerdown",  "kill web",
+        "nmi",  "balloon 96M", "set_link web off", "announce_self web", "guest-ping"};
+    static const char *const observes[] = {"info cpus",        "info exits", "info irq", "info pci",
+                                           "info network web", "info uuid",  "cpu 0"};
+    desk_reset();
+    desk.prompt.monitor.rights = rights;
+    for (unsigned i = 0; i < ARRAY_LENGTH(takes); i++) {
+        rights[0] = RIGHT_OPERATE;
+        assert_says(takes[i], "this needs the right to take the VM out whole\n");
+        rights[0] = RIGHT_TAKE;
+        assert_null(strstr(desk_run(takes[i]), "right to"));
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(operates); i++) {
+        rights[0] = RIGHT_OBSERVE;
+        assert_says(operates[i], "this needs the right to operate the VM\n");
+    }
+    assert_string_equal(desk.asked, "");
+    for (unsigned i = 0; i < ARRAY_LENGTH(observes); i++) {
+        rights[0] = RIGHT_NONE;
+        desk_run(observes[i]);
+        assert_true(strstr(desk.text, "right to observe") || strstr(desk.text, "no such VM"));
+        rights[0] = RIGHT_OBSERVE;
+        desk_run(observes[i]);
+        assert_false(strstr(desk.text, "right to") || strstr(desk.text, "no such VM"));
+    }
 }
 
 int main(void)
@@ -285,6 +348,8 @@ int main(void)
         cmocka_unit_test(words_are_completed),
         cmocka_unit_test(the_log_is_shown_again),
         cmocka_unit_test(the_chosen_vcpu_is_remembered_for_its_vm),
+        cmocka_unit_test(who_is_not_the_operator_has_rights_over_vms),
+        cmocka_unit_test(each_command_needs_its_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -209,7 +209,7 @@ static void interrupt_controllers_are_shown(void **state)
     assert_says("info irq", "timer fixed ec LINT0 ExtINT 00 LINT1 masked ");
     assert_says("info irq", "  in service: ec\n  requested: 21 3f\n");
     assert_says("info irq", "  on their way: vectors from e0: 00000010\n");
-    desk.monitor.vcpu = 1;
+    desk.prompt.monitor.vcpu = 1;
     lapic->tsc_deadline = 0x1234;
     assert_says("info vcpu", "  lapic.tsc_deadline = 0x1234\n");
     assert_says("info vcpu", "  segment[1].selector = 0");
