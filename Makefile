@@ -61,7 +61,7 @@ help:
 # ---- sources -------------------------------------------------------------------------------------------------------
 # Whether a file is pure is seen from its folder: what lies in these touches only memory, and runs on the host too.
 VM_DIRS := vm vm/cpu vm/apic vm/emulate vm/config vm/sched
-PURE_DIRS := lib $(VM_DIRS) exits drivers/virt drivers/virt/legacy drivers/virt/pci drivers/virt/virtio drivers/virt/block drivers/virt/net loaders monitor \
+PURE_DIRS := lib $(VM_DIRS) exits drivers/virt drivers/virt/legacy drivers/virt/pci drivers/virt/virtio drivers/virt/block drivers/virt/net drivers/virt/stream loaders monitor \
              vmx/policy vmx/check mm/tables control/state boot/info arch/x86_64/policy drivers/host/acpi drivers/host/text drivers/host/time
 MACHINE_DIRS := boot control arch/x86_64 mm vmx drivers/host/platform drivers/host/console
 PURE_ALL := $(sort $(wildcard $(addsuffix /*.c,$(PURE_DIRS))))
@@ -99,6 +99,8 @@ $(OUT)/target/%.o: %.c
 # What an operator reads, and what is done once before a guest runs, is made small rather than fast.
 SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
 $(SMALL_DIRS:%=$(OUT)/target/%/%.o): TARGET_CFLAGS += -Os
+# So are streams: a packet costs more to whoever wakes for it.
+$(addprefix $(OUT)/target/,lib/stream.o drivers/virt/stream/%.o drivers/virt/virtio/virtio_vsock.o): TARGET_CFLAGS += -Os
 
 # The run loop counts each instruction: no padding where it loops, and the world switch leaves no RBP.
 $(OUT)/target/vmx/run.o: TARGET_CFLAGS += -fno-align-loops -fno-align-jumps -fno-align-labels -fomit-frame-pointer

@@ -41,10 +41,16 @@ void stream_init(struct stream *stream, uint8_t *bytes, uint32_t size,
 
 void stream_own(struct stream_end *end, void (*wake)(struct stream_end *), void *owner);
 
-// What the other end gave, as far as it lies in one piece; and so much of it is taken now.
+static inline bool stream_says(const struct stream_end *end, unsigned what)
+{
+    return atomic_load_explicit(&end->says, memory_order_acquire) & what;
+}
+
+// What the other end gave, as far as it lies in one piece (none if this end is deaf); and so much
+// of it is taken now.
 static inline uint64_t stream_piece(const struct stream_end *end, const uint8_t **from)
 {
-    return ring_piece(&end->peer->given, from);
+    return stream_says(end, STREAM_DEAF) ? 0 : ring_piece(&end->peer->given, from);
 }
 
 void stream_took(struct stream_end *end, uint64_t bytes);
@@ -65,15 +71,11 @@ void stream_deafen(struct stream_end *end);
 // Both, for ever. What was given is there for the other end until it has taken it.
 void stream_close(struct stream_end *end);
 
-static inline bool stream_says(const struct stream_end *end, unsigned what)
-{
-    return atomic_load_explicit(&end->says, memory_order_acquire) & what;
-}
-
-// Everything that the other end gave is taken, and nothing more will come.
+// Everything that the other end gave is taken, or is for nobody, and nothing more will come.
 static inline bool stream_is_at_end(const struct stream_end *end)
 {
-    return stream_says(end->peer, STREAM_FINISHED) && ring_used(&end->peer->given) == 0;
+    return stream_says(end->peer, STREAM_FINISHED) &&
+           (stream_says(end, STREAM_DEAF) || ring_used(&end->peer->given) == 0);
 }
 
 // What is given from now on reaches nobody.

@@ -18,8 +18,8 @@ $(BUILD)/fuzz/libpure.a: $(FUZZ_OBJECTS) \
 	@ar rcs $@ $^
 
 # The work that a guest's file makes is counted; between the steps of a virtio device or of the switch, a driver changes what is read.
-$(addprefix $(BUILD)/fuzz/objects/,loaders/%.o drivers/virt/virtio/%.o drivers/virt/net/%.o): FUZZ_CFLAGS += -fsanitize-coverage=trace-pc
-$(addprefix $(BUILD)/fuzz/,fuzz_virtio fuzz_virtio_net fuzz_switch): FUZZ_LDFLAGS := -Wl,--wrap=__sanitizer_cov_trace_pc
+$(addprefix $(BUILD)/fuzz/objects/,loaders/%.o drivers/virt/virtio/%.o drivers/virt/net/%.o drivers/virt/stream/%.o): FUZZ_CFLAGS += -fsanitize-coverage=trace-pc
+$(addprefix $(BUILD)/fuzz/,fuzz_virtio fuzz_virtio_net fuzz_vsock fuzz_switch): FUZZ_LDFLAGS := -Wl,--wrap=__sanitizer_cov_trace_pc
 $(BUILD)/fuzz/fuzz_loaders: FUZZ_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,__sanitizer_cov_trace_pc __asan_memcpy __asan_memset)
 
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/objects/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libpure.a

@@ -128,6 +128,18 @@ static status_t add_balloon(struct board *board, struct vm *vm, struct explanati
     return add_device(board, device, why);
 }
 
+static status_t add_vsock(struct board *board, struct vm *vm, struct vsock *vsock,
+                          struct explanation *why)
+{
+    struct virtio *device = &board->vsock.virtio;
+    if (!vsock)
+        return STATUS_OK;
+    board_plug(board, vm, &device->device, &virtio_vsock_class);
+    device->device.name = "vsock0";
+    virtio_vsock_describe(&board->vsock, vsock);
+    return add_device(board, device, why);
+}
+
 status_t board_add_virtio(struct board *board, struct vm *vm, const struct board_parts *parts,
                           struct explanation *why)
 {
@@ -140,5 +152,7 @@ status_t board_add_virtio(struct board *board, struct vm *vm, const struct board
         status = add_console(board, vm, true, why);
     if (status == STATUS_OK)
         status = add_rng(board, vm, why);
-    return status == STATUS_OK ? add_balloon(board, vm, why) : status;
+    if (status == STATUS_OK)
+        status = add_balloon(board, vm, why);
+    return status == STATUS_OK ? add_vsock(board, vm, parts->vsock, why) : status;
 }

@@ -22,6 +22,7 @@
 #include "drivers/virt/virtio/virtio_console.h"
 #include "drivers/virt/virtio/virtio_net.h"
 #include "drivers/virt/virtio/virtio_rng.h"
+#include "drivers/virt/virtio/virtio_vsock.h"
 
 #define BOARD_UARTS   2 // COM2 only if the configuration says so
 #define BOARD_DISKS   8
@@ -54,6 +55,7 @@ struct board {
     struct virtio_console console, agent; // these and the next only if the configuration says so
     struct virtio_rng rng;
     struct virtio_balloon balloon; // only if the configuration says so
+    struct virtio_vsock vsock;     // only if the parts have one
     unsigned next_slot;            // of PCI, and where the next regions of functions go
     uint32_t next_port;
     uint32_t next_memory;
@@ -71,6 +73,7 @@ struct board_parts {
     unsigned disk_count;
     struct net_port *port[BOARD_NETS]; // of its network cards
     unsigned port_count;
+    struct vsock *vsock; // its connections, or NULL
     uint64_t
         flash; // bytes of the VM's ROM, from its start on, that are a chip which can be written
 };

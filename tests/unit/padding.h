@@ -11,6 +11,7 @@
     X(virtio_blk)                                                                                  \
     X(virtio_net)                                                                                  \
     X(virtio_console)                                                                              \
+    X(virtio_vsock)                                                                                \
     X(virtio_rng)                                                                                  \
     X(vioapic)                                                                                     \
     X(vgenid)                                                                                      \

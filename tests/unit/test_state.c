@@ -16,6 +16,7 @@ static struct side {
     struct gmem_piece rom_piece[1];
     struct net_switch lan;
     struct net_port port;
+    struct vsock vsock;
 } one, other;
 static uint8_t disk_bytes[64 << 10]; // nobody writes them
 static uint8_t rom_bytes[8192];
@@ -55,7 +56,8 @@ static void build(struct side *side)
                                       .disk_count = 1,
                                       .port = {&side->port},
                                       .port_count = 1,
-                                      .flash = 4096};
+                                      .flash = 4096,
+                                      .vsock = &side->vsock};
     assert_int_equal(board_build(&side->board, &side->vm, &parts, &why), STATUS_OK);
 }
 

@@ -85,6 +85,17 @@ static void nobody_hears_what_is_given_to_the_deaf(void **state)
     assert_int_equal(stream_give(a, &byte, 1), 0);
 }
 
+static void the_deaf_are_at_the_end_once_the_other_has_finished(void **state)
+{
+    uint8_t byte = 7;
+    assert_int_equal(stream_give(a, &byte, 1), 1);
+    stream_deafen(b);
+    assert_false(stream_is_at_end(b));
+    stream_finish(a);
+    assert_true(stream_is_at_end(b));
+    assert_int_equal(stream_take(b, &byte, 1), 0);
+}
+
 static void what_was_given_outlives_its_giver(void **state)
 {
     uint8_t byte = 7;
@@ -136,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup(an_end_is_woken_by_what_the_other_does, set_up),
         cmocka_unit_test_setup(the_end_comes_behind_the_last_byte, set_up),
         cmocka_unit_test_setup(nobody_hears_what_is_given_to_the_deaf, set_up),
+        cmocka_unit_test_setup(the_deaf_are_at_the_end_once_the_other_has_finished, set_up),
         cmocka_unit_test_setup(what_was_given_outlives_its_giver, set_up),
         cmocka_unit_test_setup(two_cpus_lose_nothing, set_up),
     };

@@ -17,6 +17,7 @@
 #define VIRTIO_CONSOLE 3
 #define VIRTIO_ENTROPY 4
 #define VIRTIO_BALLOON 5
+#define VIRTIO_SOCKET  19
 
 // Features of all devices.
 #define VIRTIO_F_VERSION_1  BIT(32)
