@@ -189,6 +189,13 @@ $(GUEST)/vmlinuz-pvh: $(GUEST)/vmlinuz-cloud tools/extract-vmlinux
 $(GUEST)/debian.img: tools/mkdisk
 	tools/mkdisk -o $@
 
+$(GUEST)/debian-generic.img: tools/mkdisk
+	tools/mkdisk -k generic -o $@
+
+# The files of one that can install itself on another disk.
+$(GUEST)/debian.tar: tools/mkdisk
+	tools/mkdisk -o $@ -P "grub2-common grub-pc-bin grub-efi-amd64-bin efibootmgr fdisk dosfstools"
+
 $(GUEST)/qemu-ga:
 	tools/fetch-guest $(GUEST) agent
 
@@ -197,6 +204,12 @@ $(GUEST)/grub.iso $(GUEST)/ipxe.iso &:
 
 $(GUEST)/installer-linux $(GUEST)/installer-initrd &:
 	tools/fetch-guest $(GUEST) installer
+
+$(GUEST)/hello.deb:
+	tools/fetch-guest $(GUEST) hello
+
+$(GUEST)/gnumach.gz:
+	tools/fetch-guest $(GUEST) mach
 
 $(GUEST)/memtest86+:
 	tools/fetch-guest $(GUEST) memtest

@@ -25,6 +25,24 @@ $(BUILD)/system/initrd-network.gz: $(BUILD)/system/network tests/system/network-
 	@$(call with_modules,$(GUEST_MODULES) llc stp mrp garp 8021q); \
 		tools/mkinitramfs $@ $(GUEST)/busybox $<=bin/network tests/system/network-init=autorun "$$@"
 
+# One that serves a repository of one package.
+$(BUILD)/system/repository/Packages: $(GUEST)/hello.deb
+	@mkdir -p $(@D)
+	@cp $< $(@D) && cd $(@D) && { dpkg-deb -f $(<F) && echo "Filename: ./$(<F)" && stat -c 'Size: %s' $(<F) && \
+		echo "SHA256: $$(sha256sum < $(<F) | cut -c -64)"; } > $(@F)
+
+$(BUILD)/system/initrd-mirror.gz: tests/system/mirror-init $(BUILD)/system/repository/Packages $(GUEST)/busybox $(GUEST)/vmlinuz-cloud tools/mkinitramfs tools/guest-init
+	@$(call with_modules,$(GUEST_MODULES)); tools/mkinitramfs $@ $(GUEST)/busybox $<=autorun \
+		$(BUILD)/system/repository/Packages=repository/Packages $(GUEST)/hello.deb=repository/hello.deb "$$@"
+
+# An ISO that installs Debian.
+$(BUILD)/system/initrd-installer.gz: tests/system/installer-init $(GUEST)/busybox $(GUEST)/vmlinuz-cloud tools/mkinitramfs tools/guest-init
+	@mkdir -p $(@D)
+	@$(call with_modules,$(GUEST_MODULES) cdrom isofs loop squashfs); tools/mkinitramfs $@ $(GUEST)/busybox $<=autorun "$$@"
+
+$(BUILD)/system/installer.iso: tests/system/mkinstaller $(GUEST)/debian.tar $(GUEST)/vmlinuz-cloud $(BUILD)/system/initrd-installer.gz
+	tests/system/mkinstaller $@ $(filter-out $<,$^)
+
 SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
 	$(BUILD)/system/initrd-timekeeper.gz $(BUILD)/system/initrd-disk.gz $(BUILD)/system/initrd-diskload.gz $(BUILD)/system/initrd-network.gz
 
@@ -45,10 +63,12 @@ linux-matrix: deps-system
 		$(if $(filter memtest,$(KERNELS)),$(GUEST)/memtest86+)
 	@tests/system/matrix -k $(call commas,$(KERNELS)) $(if $(MODELS),-m $(call commas,$(MODELS))) $(if $(SMP),-s $(call commas,$(SMP)))
 
-# What firmware boots from disks: whole systems, an hour and more. Not a part of `test`.
+# Cases that take too long for `test`.
 devices:
 	@$(MAKE) --no-print-directory system T="balloon sparse_disk guest_agent network_ports virtio_load ovmf_sandy"
 
+# What firmware boots from disks: whole systems, two hours. Not a part of `test`.
 firmware-matrix: deps-system deps-disk
-	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES) $(addprefix $(GUEST)/,debian.img grub.iso ipxe.iso)
-	@tests/system/run $(or $(T),disk_)
+	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES) $(addprefix $(GUEST)/,debian.img debian-generic.img grub.iso ipxe.iso memtest86+ gnumach.gz) \
+		$(addprefix $(BUILD)/system/,initrd-mirror.gz installer.iso)
+	@tests/system/run $(or $(T),disk_ gnumach)

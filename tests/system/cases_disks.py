@@ -13,7 +13,7 @@ disk     = module:debian.img,overlay
 SHELL = "root@debian:~# "
 RESCUE = r"\(initramfs\) "
 BIOS_VENDOR = {"seabios": "SeaBIOS", "ovmf": "EFI Development Kit|EDK II"}
-PROGRESS = 180  # seconds without a line of Debian's or its firmware's: it hangs
+PROGRESS = 600  # seconds without a line of Debian's or its firmware's: it hangs; the kernel for PCs is unpacked for minutes
 
 
 def boot(t, config, *files, **machine):
