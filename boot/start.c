@@ -65,7 +65,9 @@ static void init_vms(const struct boot_info *info, const char *fail_entry)
         .images = images,
         .image_count = name_images(info),
     };
-    instance_inputs.wall_clock = hardware_wall_clock(&instance_inputs.wall_tsc);
+    uint64_t tsc;
+    instance_inputs.wall_clock = hardware_wall_clock(&tsc);
+    clock_init(&instance_inputs.clock, host_tsc_hz, tsc);
 }
 
 // The VM that runs without a vms.conf. The test device lets it end with its result.

@@ -4,6 +4,8 @@
 
 #include "arch/x86_64/tsc.h"
 #include "control/consoles.h"
+#include "control/instance_inputs.h"
+#include "control/state/life_news.h"
 #include "drivers/host/console/console.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -111,17 +113,35 @@ static void perform(struct domain *domain, enum life_event event, uint32_t effec
         fetch_all(&instance->vm);
 }
 
+void domain_tell(struct domain *domain, struct news_item item)
+{
+    item.time = inputs_wall_clock(rdtsc());
+    news_add(&domain->news, &item);
+}
+
+static void tell(struct domain *domain, const struct life *from, const struct life *to,
+                 enum life_event event, enum stop_reason reason)
+{
+    struct news_item items[LIFE_NEWS];
+    unsigned count = life_news(from, to, event, reason, items);
+    for (unsigned i = 0; i < count; i++)
+        domain_tell(domain, items[i]);
+}
+
 // The effects are waited for without the lock: a vCPU that leaves its loop may be the last one.
 status_t domain_post(struct domain *domain, enum life_event event)
 {
     uint32_t effects;
     spin_lock(&domain->lock);
+    struct life before = domain->life;
     status_t status = life_step(&domain->life, event, ACTION_DESTROY, &effects);
-    enum life_state state = domain->life.state;
+    struct life after = domain->life;
     spin_unlock(&domain->lock);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         perform(domain, event, effects);
-    if (state == LIFE_BUILDING || state == LIFE_CLEARING)
+        tell(domain, &before, &after, event, STOP_NONE);
+    }
+    if (after.state == LIFE_BUILDING || after.state == LIFE_CLEARING)
         task_wake(&domain->task);
     return status;
 }
@@ -133,10 +153,13 @@ void domain_left(struct domain *domain)
     networks_disconnect(domain->networks, &domain->instance->vm); // its memory is as it was left
     spin_lock(&domain->lock);
     domain->flushing_since = rdtsc();
+    struct life before = domain->life;
     status_t status =
         life_step(&domain->life, LIFE_LEFT, life_configured(domain->config, reason), &effects);
+    struct life after = domain->life;
     spin_unlock(&domain->lock);
     assert(status == STATUS_OK && !effects);
+    tell(domain, &before, &after, LIFE_LEFT, reason);
 }
 
 // ---- the end ----

@@ -10,6 +10,7 @@
 #include "control/state/life.h"
 #include "lib/spinlock.h"
 #include "monitor/mux.h"
+#include "vm/news.h"
 #include "vmx/task.h"
 
 struct domain {
@@ -17,6 +18,7 @@ struct domain {
     const struct vm_config *config;
     struct spinlock lock; // guards `life`
     struct life life;
+    struct news news;
     struct instance *instance; // NULL in LIFE_ABSENT, or where there was no memory for it
     uint64_t flushing_since;   // host TSC
     uint64_t vruntime;         // of the scheduler, where its last life ended
@@ -43,6 +45,9 @@ struct vm *domain_vm(struct domain *domain);
 // An event takes its effect; LIFE_HOLD besides has every group of the vCPUs' state fetched.
 // STATUS_INVALID: it cannot be now.
 status_t domain_post(struct domain *domain, enum life_event event);
+
+// Tells its readers, all but the time. Any CPU may call it, without a lock.
+void domain_tell(struct domain *domain, struct news_item item);
 
 // The last vCPU has left: the CPU that it left says so.
 void domain_left(struct domain *domain);

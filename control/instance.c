@@ -81,17 +81,12 @@ static status_t make_board(struct instance *instance, struct explanation *why)
 
 // ---- starting ----
 
-static uint64_t wall_clock_at(uint64_t tsc)
-{
-    return instance_inputs.wall_clock + (tsc - instance_inputs.wall_tsc) / host_tsc_hz;
-}
-
 void instance_start_clock(struct instance *instance)
 {
     struct vm *vm = &instance->vm;
     uint64_t now = rdtsc();
     clock_init(&vm->clock, host_tsc_hz, now);
-    instance->wall_clock = wall_clock_at(now);
+    instance->wall_clock = inputs_wall_clock(now) / NS_PER_SECOND;
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         vm->vcpu[i]->tsc_offset = 0 - now;
         vm->vcpu[i]->dirty |= STATE_TSC;
@@ -132,7 +127,7 @@ static status_t build(struct instance *instance, struct explanation *why)
     vm->vcpu_count = instance->config->cpus;
     instance->vmx.vm = vm;
     instance->vmx.running = vm->vcpu_count;
-    instance->wall_clock = wall_clock_at(rdtsc()); // until it starts
+    instance->wall_clock = inputs_wall_clock(rdtsc()) / NS_PER_SECOND; // until it starts
     instance->vmx.fails_entry = strcmp(instance->config->name, instance_inputs.fail_entry) == 0;
 
     struct cpuid_inputs cpuid = instance_inputs.cpuid;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "loaders/image.h"
+#include "vm/clock.h"
 #include "vm/config/config.h"
 #include "vm/cpu/cpuid.h"
 
@@ -13,11 +14,14 @@ struct instance_inputs {
     unsigned image_count;
     const char *fail_entry; // the VM that boot/info/options.h names
     uint64_t wall_clock;    // seconds since 1970 ...
-    uint64_t wall_tsc;      // ... at this host TSC
+    struct clock clock;     // ... at its time 0
 };
 
 // Set before any VM is made.
 extern struct instance_inputs instance_inputs;
+
+// Nanoseconds since 1970, at a host TSC.
+uint64_t inputs_wall_clock(uint64_t tsc);
 
 // The boot module that a description names under `key`, in a line of vms.conf (0: where the key is
 // set). Any result but STATUS_OK is explained.

@@ -39,6 +39,7 @@ static struct monitor_vm vm_in(unsigned slot)
     struct life life = vms_life(slot);
     return (struct monitor_vm){
         .name = config->name,
+        .config = config,
         .vm = vms_at(slot),
         .state = life_is_starting(&life) ? MONITOR_STARTING : states[life.state],
     };
@@ -170,7 +171,7 @@ const struct monitor_host monitor_host = {
     .resume = vms_resume,
     .kill = vms_kill,
     .reset = vms_reset,
-    .power_down = agents_power_down,
+    .power_down = vms_power_down,
     .agent = agents_order,
     .start = vms_start_again,
     .hold = vms_hold,
@@ -178,6 +179,8 @@ const struct monitor_host monitor_host = {
     .watch = vms_watch,
     .set_balloon = board_set_balloon,
     .balloon = get_balloon,
+    .news = vms_news,
+    .disk_bytes = vms_disk_bytes,
     .quit = vms_kill_all,
     .focus = focus_on,
     .resize = consoles_resize,

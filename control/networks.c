@@ -14,7 +14,6 @@
 
 #define BURST_LEAST   (128U << 10) // bytes: two of the longest frames
 #define BURSTS_SECOND 20           // a burst is so much of a second's bytes
-#define NS_PER_SECOND UINT64_C(1000000000)
 #define BITS_PER_BYTE 8
 
 _Static_assert(BOARD_NETS == CONFIG_NETS, "each card of a description has a place");
@@ -22,7 +21,6 @@ _Static_assert(BOARD_NETS == CONFIG_NETS, "each card of a description has a plac
 static const struct config_switches *described;
 static struct net_switch *switches[CONFIG_SWITCHES];
 static bool is_ready; // there was memory for all of them
-static struct clock host_clock;
 
 // ---- what switches need ----
 
@@ -50,8 +48,7 @@ static void close_window(struct net_port *from, struct net_port *to)
 
 static uint64_t now(void)
 {
-    return instance_inputs.wall_clock * NS_PER_SECOND +
-           clock_ns(&host_clock, rdtsc() - instance_inputs.wall_tsc);
+    return inputs_wall_clock(rdtsc());
 }
 
 static const struct net_host host = {.now = now, .open = open_window, .close = close_window};
@@ -78,7 +75,6 @@ status_t networks_init(const struct config_switches *config, struct explanation 
 {
     status_t status = STATUS_OK;
     described = config;
-    clock_init(&host_clock, host_tsc_hz, 0);
     for (unsigned i = 0; i < config->count && status == STATUS_OK; i++)
         status = make_switch(i, why);
     for (unsigned i = 0; i < cpu_count && config->count && status == STATUS_OK; i++) {

@@ -4,6 +4,7 @@
 
 #include "arch/x86_64/random.h"
 #include "arch/x86_64/tsc.h"
+#include "control/agents.h"
 #include "control/consoles.h"
 #include "control/domain.h"
 #include "control/instance_inputs.h"
@@ -131,6 +132,16 @@ struct networks *vms_networks(unsigned index)
     return index < domain_count ? domains[index].networks : NULL;
 }
 
+struct news *vms_news(unsigned index)
+{
+    return &domains[index].news;
+}
+
+uint64_t vms_disk_bytes(unsigned index, unsigned disk)
+{
+    return domains[index].disks.disk[disk].block.sectors * BLOCK_SECTOR;
+}
+
 struct life vms_life(unsigned index)
 {
     return domain_life(&domains[index]);
@@ -189,6 +200,14 @@ void vms_reset(struct vm *vm)
 {
     status_t status = domain_post(domain_of(vm), LIFE_RESET);
     assert(status == STATUS_OK);
+}
+
+bool vms_power_down(struct vm *vm)
+{
+    bool is_heard = agents_power_down(vm);
+    if (is_heard)
+        domain_tell(domain_of(vm), (struct news_item){.kind = NEWS_POWERDOWN});
+    return is_heard;
 }
 
 // One that has ended, or does so for good, is what was wanted.

@@ -30,6 +30,9 @@ struct vm *vms_at(unsigned index);
 // Its description and its ports, or NULL beyond the last index; and where it is in its life.
 const struct vm_config *vms_config(unsigned index);
 struct networks *vms_networks(unsigned index);
+struct news;
+struct news *vms_news(unsigned index);
+uint64_t vms_disk_bytes(unsigned index, unsigned disk);
 struct life vms_life(unsigned index);
 
 // Stops the vCPUs and the clocks of a VM; lets them go on, as if no time had passed.
@@ -49,6 +52,9 @@ MUST_CHECK status_t vms_watch(struct vm *vm, const struct watch_filter *filter);
 
 // Starts a VM anew, whatever its description says of resets.
 void vms_reset(struct vm *vm);
+
+// Asks its agent to shut it down, or presses its power button. False: the guest listens to neither.
+bool vms_power_down(struct vm *vm);
 
 // Ends the VM of this index, also one that is being built or about to begin anew; or every one.
 void vms_kill(unsigned index);

@@ -250,14 +250,15 @@ bool json_next(struct span *rest, struct span *name, struct span *value)
 
 bool json_member(struct span object, const char *name, struct span *value)
 {
-    struct span found;
+    struct span found = {0}, part;
     object = span_trim(object);
-    while (json_is(object, '{') || json_is(object, ','))
-        if (!json_next(&object, &found, value))
-            return false;
-        else if (json_is_string(found, name))
-            return true;
-    return false;
+    if (!json_is(object, '{'))
+        return false;
+    while (json_next(&object, &found, &part) && !json_is_string(found, name))
+        found.length = 0;
+    if (found.length)
+        *value = part;
+    return found.length;
 }
 
 static size_t put_utf8(uint32_t code, char bytes[4])
@@ -274,12 +275,15 @@ bool json_string(struct span value, char *text, size_t size)
 {
     char bytes[4];
     size_t length = 0;
+    text[0] = 0;
     if (!take(&value, '"'))
         return false;
     while (value.length && *value.at != '"') {
         size_t more = put_utf8(take_character(&value), bytes);
-        if (length + more >= size)
+        if (length + more >= size) {
+            text[0] = 0;
             return false;
+        }
         memcpy(text + length, bytes, more);
         length += more;
     }

@@ -36,10 +36,11 @@ static inline bool json_is(struct span value, char first) // '{', '[', '"', 't',
 // NULL). `rest` is the array or the object at first. False: there is none, or it is neither.
 bool json_next(struct span *rest, struct span *name, struct span *value);
 
-// The value of an object's member. False: it has none of this name, or is no object.
+// The value of an object's member. False: it has none of this name, or is no object; *value stays
+// as it was.
 bool json_member(struct span object, const char *name, struct span *value);
 
-// A string's text, with its NUL. False: it is no string, or has no room, not even cut.
+// A string's text, with its NUL. False: it is no string, or has no room: the text is empty.
 bool json_string(struct span value, char *text, size_t size);
 
 // Whether it is a string with this text.

@@ -34,6 +34,9 @@ void commands_run(struct monitor *monitor, const char *line);
 const char *commands_candidate(struct monitor *monitor, const char *before, size_t length,
                                unsigned index);
 
+// An NMI for each of its vCPUs.
+void commands_send_nmi(struct vm *vm);
+
 // The word with this index, or NULL.
 static inline const char *arg_at(const struct args *args, unsigned index)
 {

@@ -122,13 +122,18 @@ void command_start(struct monitor *monitor, const struct args *args)
         say(monitor, "%s starts\n", found.name);
 }
 
+void commands_send_nmi(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vcpu_send_nmi(vm->vcpu[i]);
+}
+
 void command_nmi(struct monitor *monitor, const struct args *args)
 {
     struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;
     if (!vm)
         return;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        vcpu_send_nmi(vm->vcpu[i]);
+    commands_send_nmi(vm);
     say(monitor, "%u vCPU(s) of %s get an NMI\n", vm->vcpu_count, vm->traits.name);
 }
 

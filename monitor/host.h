@@ -6,6 +6,7 @@
 #include "lib/status.h"
 #include "monitor/guest_agent.h"
 #include "vm/config/config.h"
+#include "vm/news.h"
 #include "vm/vm.h"
 #include "vm/watch.h"
 
@@ -22,6 +23,7 @@ enum monitor_state {
 struct monitor_vm {
     enum monitor_state state;
     const char *name;
+    const struct vm_config *config;
     struct vm *vm;  // NULL: it has ended, or is not there yet
     bool is_chosen; // the one in focus last: set by find_vm()
 };
@@ -76,6 +78,9 @@ struct monitor_host {
     // has, and asks for new statistics. False: it has no balloon.
     bool (*set_balloon)(struct vm *vm, uint64_t bytes);
     bool (*balloon)(struct vm *vm, struct monitor_balloon *balloon);
+    // What happens to a slot's VM, over all its lives.
+    struct news *(*news)(unsigned slot);
+    uint64_t (*disk_bytes)(unsigned slot, unsigned disk);
     void (*quit)(void);
     void (*focus)(unsigned slot);                    // its console
     void (*resize)(uint16_t columns, uint16_t rows); // of the terminal, for all consoles

@@ -7,6 +7,7 @@ HOST_CFLAGS := $(if $(COVERAGE),-fprofile-instr-generate -fcoverage-mapping) -st
                -fno-omit-frame-pointer
 HOST_OBJECTS := $(HOST_PURE:%.c=$(BUILD)/host/%.o) $(PURE_ASSEMBLY:%=$(BUILD)/host/%.o)
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_CLIENTS := $(patsubst tests/unit/%.py,%,$(wildcard tests/unit/test_*.py))
 
 $(BUILD)/host/%.o: %.c
 	@mkdir -p $(@D)
@@ -39,9 +40,13 @@ $(BUILD)/unit/%: $(BUILD)/host/tests/unit/%.o $(BUILD)/host/tests/unit/support.o
 $(addprefix $(BUILD)/unit/,$(filter test_oracle_%,$(UNIT_TESTS))): $(BUILD)/host/tests/unit/oracle.o
 $(BUILD)/unit/test_oracle_%: UNIT_LIBRARIES := -lunicorn
 
+# A client of a protocol, and the server that it talks to.
+$(BUILD)/unit/test_qmp_client: tests/unit/test_qmp_client.py $(BUILD)/unit/qmp_server
+	@install -m 755 $< $@
+
 # Builds $(1), as the shell's array `tests`. One that does not build fails alone: nothing old is left of it, and the others run.
 each_built = tests=($(1)); \
 	$(MAKE) $(quietly) -k "$${tests[@]}" || for test in "$${tests[@]}"; do $(MAKE) -q "$$test" || rm -f "$$test"; done
 
 unit: deps-unit
-	@$(call each_built,$(addprefix $(BUILD)/unit/,$(call chosen,$(UNIT_TESTS)))); tests/unit/run "$${tests[@]}"
+	@$(call each_built,$(addprefix $(BUILD)/unit/,$(call chosen,$(UNIT_TESTS) $(UNIT_CLIENTS)))); tests/unit/run "$${tests[@]}"

@@ -2,8 +2,6 @@
 // and wherever a deadline becomes a timer's value.
 #include "vm/clock.h"
 
-#define NS_PER_SECOND UINT64_C(1000000000)
-
 void clock_init(struct clock *clock, uint64_t hz, uint64_t epoch)
 {
     clock->hz = hz;

@@ -8,6 +8,8 @@
 // than a tick takes: then it gets fewer, and gets on.
 #define TICK_LEAST UINT64_C(50000)
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
 struct clock {
     uint64_t hz;         // of the TSC
     uint64_t epoch;      // host TSC at VM time 0

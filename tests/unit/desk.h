@@ -11,6 +11,8 @@
 
 struct desk_vm {
     struct vm vm;
+    struct vm_config config;
+    struct news news;
     struct vcpu vcpu[2];
     uint8_t *ram;
     struct gmem_piece table[TEST_PIECES];

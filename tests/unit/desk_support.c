@@ -24,6 +24,7 @@ static struct monitor_vm get_vm(unsigned slot)
                  : vm->paused    ? MONITOR_PAUSED
                                  : MONITOR_RUNNING,
         .name = vm->vm.traits.name,
+        .config = &vm->config,
         .vm = vm->ended || vm->starting ? NULL : &vm->vm,
     };
 }
@@ -43,11 +44,19 @@ static unsigned slot_of(struct vm *vm)
     return (unsigned)(CONTAINER_OF(vm, struct desk_vm, vm) - desk.vm);
 }
 
+static void tell(unsigned slot, enum news_kind kind, enum news_cause cause)
+{
+    news_add(
+        &desk.vm[slot].news,
+        &(struct news_item){.kind = kind, .cause = cause, .time = UINT64_C(1700000000123456789)});
+}
+
 static status_t pause_vm(struct vm *vm)
 {
     if (get_vm(slot_of(vm)).state != MONITOR_RUNNING)
         return STATUS_INVALID;
     note("pause", slot_of(vm))->paused = true;
+    tell(slot_of(vm), NEWS_STOP, 0);
     return STATUS_OK;
 }
 
@@ -56,22 +65,27 @@ static status_t resume_vm(struct vm *vm)
     if (get_vm(slot_of(vm)).state != MONITOR_PAUSED)
         return STATUS_INVALID;
     note("resume", slot_of(vm))->paused = false;
+    tell(slot_of(vm), NEWS_RESUME, 0);
     return STATUS_OK;
 }
 
 static void kill_vm(unsigned slot)
 {
     note("kill", slot);
+    tell(slot, NEWS_SHUTDOWN, NEWS_HOST_QUIT);
 }
 
 static void reset_vm(struct vm *vm)
 {
     note("reset", slot_of(vm));
+    tell(slot_of(vm), NEWS_RESET, NEWS_HOST_RESET);
 }
 
 static bool press(struct vm *vm)
 {
     note("button", slot_of(vm));
+    if (desk.listens)
+        tell(slot_of(vm), NEWS_POWERDOWN, 0);
     return desk.listens;
 }
 
@@ -127,6 +141,17 @@ static bool get_balloon(struct vm *vm, struct monitor_balloon *balloon)
     memset(balloon->stats, 0xff, sizeof(balloon->stats));
     balloon->stats[4] = 12345;
     return slot_of(vm) == 0;
+}
+
+static struct news *get_news(unsigned slot)
+{
+    return &desk.vm[slot].news;
+}
+
+static uint64_t disk_bytes(unsigned slot, unsigned disk)
+{
+    assert_true(disk < desk.vm[slot].config.disk_count);
+    return UINT64_C(1) << (20 + disk);
 }
 
 static void quit(void)
@@ -271,6 +296,8 @@ const struct monitor_host desk_host = {
     .watch = watch,
     .set_balloon = set_balloon,
     .balloon = get_balloon,
+    .news = get_news,
+    .disk_bytes = disk_bytes,
     .quit = quit,
     .focus = focus,
     .resize = resize,
@@ -318,6 +345,8 @@ void desk_reset(void)
         struct desk_vm *vm = &desk.vm[i];
         vm->vm.traits = (struct vm_traits){
             .name = names[i], .kernel = "vmlinuz", .memory = UINT64_C(256) << 20};
+        strcpy(vm->config.name, names[i]);
+        vm->config.memory = vm->vm.traits.memory;
         vm->vm.cpuid.physical_width = 40;
         vm->vm.host = &services;
         vm->vm.vcpu_count = i == 0 ? 2 : 1;
@@ -330,6 +359,8 @@ void desk_reset(void)
             vm->vm.vcpu[j] = &vm->vcpu[j];
         }
     }
+    desk.vm[0].config.disk_count = 2;
+    strcpy(desk.vm[0].config.disk[1].module, "root.img");
     desk.vm[2].ended = true;
     prompt_init(&desk.prompt, &desk_host, &terminal);
     prompt_enter(&desk.prompt, 0);
