@@ -30,6 +30,7 @@ static const struct vm_host services = {
     .memory_hide = ram_hide,
     .memory_give = ram_give,
     .memory_settle = ram_settle,
+    .memory_is_gone = ram_is_gone,
     .memory_log = ram_log,
     .memory_written = ram_written,
     .copy_file = instance_copy,

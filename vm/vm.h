@@ -39,6 +39,9 @@ struct vm_host {
     // piece of what is left to do: false: nothing is. NULL: cannot.
     uint64_t (*memory_give)(struct vm *vm, gpa_t at, uint64_t count);
     bool (*memory_settle)(struct vm *vm);
+    // Whether no CPU of the VM uses what was given any more, or will from its next entry on: before
+    // that, who writes there again may lose it. NULL: none ever does.
+    bool (*memory_is_gone)(struct vm *vm);
     // Begins the log of written pages of RAM, or ends it. And whether this page
     // was written since it began or was last asked for. NULL: cannot.
     void (*memory_log)(struct vm *vm, bool on);

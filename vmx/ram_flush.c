@@ -3,6 +3,7 @@
 
 #include "vmx/ram_flush.h"
 
+#include "arch/x86_64/cpu.h"
 #include "vmx/vmx.h"
 
 void ram_changed(struct vm *vm)
@@ -12,13 +13,24 @@ void ram_changed(struct vm *vm)
 }
 
 // One that comes to a CPU or runs again later forgets before: it was asked to.
-bool ram_have_flushed(const struct vm *vm, uint64_t generation)
+static bool have_flushed(const struct vm *vm, uint64_t generation, const struct vmx_cpu *but)
 {
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         const struct vmx_vcpu *vcpu = vmx_vcpu(vm->vcpu[i]);
-        if (vcpu->loaded && vcpu->sched.state == SCHED_RUNNING && vcpu->ept_generation < generation)
+        if (vcpu->loaded && vcpu->sched.state == SCHED_RUNNING && vcpu->cpu != but &&
+            vcpu->ept_generation < generation)
             return false;
     }
     return true;
+}
+
+bool ram_have_flushed(const struct vm *vm, uint64_t generation)
+{
+    return have_flushed(vm, generation, NULL);
+}
+
+bool ram_others_have_flushed(const struct vm *vm, uint64_t generation)
+{
+    return have_flushed(vm, generation, &vmx_cpus[this_cpu()->index]);
 }

@@ -11,3 +11,6 @@ void ram_changed(struct vm *vm);
 // Every CPU that is in this VM has forgotten what its nested page tables said before `generation`,
 // or will do before it enters the guest.
 bool ram_have_flushed(const struct vm *vm, uint64_t generation);
+
+// The same of every other CPU: this one does not run the guest now, and was asked to forget.
+bool ram_others_have_flushed(const struct vm *vm, uint64_t generation);

@@ -1,7 +1,8 @@
-// A page that goes is taken out of the nested page tables, of gmem's table and of the VM's view at
-// once. CPUs may use what they have of it in their TLBs, or as a pointer until their exit ends: its
-// frame is nobody else's before each vCPU has done INVEPT and each CPU has gone round its loop. So
-// pages go in two lists: one is filled while the other waits for that.
+// A page that goes is taken out of the nested page tables and of gmem's table at once. Exits on
+// other CPUs may still copy by a pointer to it: in the VM's view it stays until each CPU has gone
+// round its loop. So pages go in two lists: one is filled while the other waits for that. Then, a
+// piece at a time, they leave the view, and their frames are somebody else's when no CPU can know
+// them any more from its TLB: each that runs the VM has done INVEPT and written CR3.
 
 #include "vmx/ram_pages.h"
 
@@ -27,18 +28,21 @@ struct ram_run {
     uint64_t pages;
 };
 
-#define LIST_RUNS ((PAGE_SIZE - 2 * sizeof(uint64_t)) / sizeof(struct ram_run))
+#define LIST_RUNS ((PAGE_SIZE - sizeof(uint64_t)) / sizeof(struct ram_run))
 
 struct ram_list {
     uint64_t count;
-    uint64_t generation; // of the nested page tables, once it waits
     struct ram_run run[LIST_RUNS];
 };
 
+// Generations are those of the nested page tables.
 struct ram_leaving {
     struct ram_list list[2];
     uint64_t filling;      // which of them
+    uint64_t given_at;     // the generation that does not map what was given
     uint64_t rounds[CPUS]; // of each CPU's loop, when the other began to wait
+    struct ram_run hidden; // has left the view, too ...
+    uint64_t hidden_at;    // ... and no CPU that flushes in this generation finds it
 };
 
 #define LEAVING_SIZE align_up(sizeof(struct ram_leaving), PAGE_SIZE)
@@ -105,7 +109,6 @@ static bool give(struct vm *vm, gpa_t page)
         return true;
     gmem_set_page(&vm->memory, page, NULL);
     gmem_mark_dirty(&vm->memory, page, PAGE_SIZE);
-    paging_view_take(vmx->view, vm->id, host);
     add(list, host);
     return true;
 }
@@ -122,7 +125,7 @@ uint64_t ram_give(struct vm *vm, gpa_t at, uint64_t count)
         done++;
     bool is_changed = vm->memory.away != before;
     if (is_changed)
-        page_table_changed(&vmx->ept); // CPUs forget what they know by the view, too
+        vmx->leaving->given_at = vmx->ept.generation;
     spin_unlock(&vmx->ept_lock);
     if (is_changed)
         ram_changed(vm);
@@ -130,6 +133,14 @@ uint64_t ram_give(struct vm *vm, gpa_t at, uint64_t count)
 }
 
 // ---- gone ----
+
+// A guest that wrote where it had been told that a page is its own again, by what its CPU kept,
+// would find zeros there later.
+bool ram_is_gone(struct vm *vm)
+{
+    const struct ram_leaving *leaving = ((struct vmx_vm *)vm->vmx)->leaving;
+    return !leaving || ram_others_have_flushed(vm, leaving->given_at);
+}
 
 // Whoever looked the pages up on another CPU has done with them.
 static bool have_gone_round(const struct ram_leaving *leaving)
@@ -154,13 +165,30 @@ static struct ram_run take_run(struct ram_list *list, uint64_t most)
     return taken;
 }
 
-static void wait_for(struct vmx_vm *vmx)
+static void wait_for_rounds(struct ram_leaving *leaving)
 {
-    struct ram_leaving *leaving = vmx->leaving;
-    leaving->list[leaving->filling].generation = vmx->ept.generation;
     leaving->filling ^= 1;
     for (unsigned i = 0; i < cpu_count; i++)
         leaving->rounds[i] = vmx_cpus[i].rounds;
+}
+
+// A run to which nobody has a pointer any more leaves the VM's view.
+static void hide_run(struct vm *vm)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    struct ram_leaving *leaving = vmx->leaving;
+    leaving->hidden = (struct ram_run){0};
+    if (!leaving->list[!leaving->filling].count)
+        wait_for_rounds(leaving);
+    if (!have_gone_round(leaving))
+        return;
+    leaving->hidden = take_run(&leaving->list[!leaving->filling], PIECE_PAGES);
+    if (!leaving->hidden.pages)
+        return;
+    for (uint64_t i = 0; i < leaving->hidden.pages; i++)
+        paging_view_take(vmx->view, vm->id, hpa(leaving->hidden.at + i * PAGE_SIZE));
+    page_table_changed(&vmx->ept);
+    leaving->hidden_at = vmx->ept.generation;
 }
 
 static void give_back(const struct vm *vm, struct ram_run run)
@@ -188,16 +216,19 @@ bool ram_settle(struct vm *vm)
     struct ram_leaving *leaving = vmx->leaving;
     if (!leaving)
         return false;
+    struct ram_run gone = {0};
     spin_lock(&vmx->ept_lock);
-    if (!leaving->list[!leaving->filling].count)
-        wait_for(vmx);
-    struct ram_list *waiting = &leaving->list[!leaving->filling];
-    struct ram_run run = {0};
-    if (ram_have_flushed(vm, waiting->generation) && have_gone_round(leaving))
-        run = take_run(waiting, PIECE_PAGES);
-    bool more = waiting->count || leaving->list[leaving->filling].count;
+    bool have_flushed = ram_have_flushed(vm, leaving->hidden_at);
+    if (have_flushed) {
+        gone = leaving->hidden;
+        hide_run(vm);
+    }
+    bool is_changed = have_flushed && leaving->hidden.pages;
+    bool more = leaving->hidden.pages || leaving->list[0].count || leaving->list[1].count;
     spin_unlock(&vmx->ept_lock);
-    free_run(vm, run);
+    if (is_changed)
+        ram_changed(vm);
+    free_run(vm, gone);
     return more;
 }
 
@@ -209,8 +240,10 @@ void ram_pages_release(struct vm *vm)
             free_run(vm, run);
             task_pause();
         }
-    if (leaving)
+    if (leaving) {
+        free_run(vm, leaving->hidden);
         frames_free(leaving, LEAVING_SIZE, vm->id);
+    }
     frames_release(vm->id);
 }
 

@@ -1,5 +1,6 @@
 // Pages of guests' RAM that go back to the machine, and come again as zeros when they are touched
-// (the services `memory_give` and `memory_settle` of vm/vm.h, and vm/gmem.h's `take`).
+// (the services `memory_give`, `memory_settle` and `memory_is_gone` of vm/vm.h, and vm/gmem.h's
+// `take`).
 #pragma once
 
 #include "vm/vm.h"
@@ -19,6 +20,9 @@ uint64_t ram_give(struct vm *vm, gpa_t at, uint64_t count);
 
 // A piece of the way back of what was given. False: nothing is left. By a vCPU of the VM.
 bool ram_settle(struct vm *vm);
+
+// No guest's CPU has any of what was given in its TLB when it runs again. By a vCPU of the VM.
+bool ram_is_gone(struct vm *vm);
 
 // Has a page of RAM there that may have been away. NULL: there is no frame for it; the VM is
 // starved.

@@ -115,8 +115,8 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
     if (requests & REQUEST_FLUSH_TLB)
         tlb_flush_vpid(v);
     if (requests & REQUEST_FLUSH_EPT) {
+        write_cr3(v->vm->view); // what left the VM left that, too; and first: then it may be reused
         tlb_flush_ept(v);
-        write_cr3(v->vm->view); // what left the VM left that, too
     }
     if (requests & REQUEST_PML) {
         ram_collect(vcpu->vm);

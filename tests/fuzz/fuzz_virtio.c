@@ -293,12 +293,19 @@ static void draws_again(void)
 }
 
 static uint64_t given; // pages
+static unsigned looks;
 
 static uint64_t give_memory(struct vm *of, gpa_t at, uint64_t count)
 {
     require(of == &vm && at.value % 4096 == 0 && count && count <= 256);
     given += count;
     return count - (at.value >> 12) % 4 / 3; // not all at once
+}
+
+static bool memory_is_gone(struct vm *of)
+{
+    require(of == &vm);
+    return ++looks % 3 != 1; // a little later
 }
 
 // However it was used: a reset, and it reads a sector, prints a line, has random numbers.
@@ -359,8 +366,10 @@ static void plug_device(unsigned which)
 
 static void fresh(unsigned which)
 {
-    static const struct vm_host host = {
-        .kick = kick, .entropy = entropy, .memory_give = give_memory};
+    static const struct vm_host host = {.kick = kick,
+                                        .entropy = entropy,
+                                        .memory_give = give_memory,
+                                        .memory_is_gone = memory_is_gone};
     memset(&vm, 0, sizeof(vm));
     memset(&vcpu, 0, sizeof(vcpu));
     memset(ram, 0, sizeof(ram));
@@ -398,7 +407,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     block.backend = !which && (kind & 4) ? &backend : NULL;
     memset(changes, 0, sizeof(changes));
     memset(held, 0, sizeof(held));
-    submitted = next_change = 0;
+    submitted = next_change = looks = 0;
     fresh(which);
     drive(VIRTIO_F_ALL | 2);
     while (input.left > 0)

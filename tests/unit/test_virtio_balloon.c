@@ -15,6 +15,7 @@ static unsigned times[PAGES]; // that each page was given
 static unsigned beyond;       // pages that are no RAM
 static uint64_t room;         // pages that the host takes until it has settled
 static unsigned settled;
+static bool is_used; // by other CPUs, what was given
 
 static uint64_t give(struct vm *of, gpa_t at, uint64_t count)
 {
@@ -37,6 +38,12 @@ static bool settle(struct vm *of)
     return ++settled % 3 != 0;
 }
 
+static bool is_gone(struct vm *of)
+{
+    (void)of;
+    return !is_used;
+}
+
 static void pass_time(void)
 {
     for (unsigned i = 0; vm.deadlines.first != NEVER; i++) {
@@ -52,10 +59,12 @@ static void describe_balloon(void)
 
 static int fresh(void **state)
 {
-    static const struct vm_host host = {.memory_give = give, .memory_settle = settle};
+    static const struct vm_host host = {
+        .memory_give = give, .memory_settle = settle, .memory_is_gone = is_gone};
     (void)state;
     memset(times, 0, sizeof(times));
     beyond = settled = 0;
+    is_used = false;
     room = 100000;
     plug_driver(&balloon.virtio, &virtio_balloon_class, describe_balloon);
     vm.host = &host;
@@ -141,6 +150,28 @@ static void it_waits_until_the_machine_takes_more(void **state)
     assert_int_equal(used(0)[1], 1);
     assert_int_equal(given(100, 50), 50);
     assert_int_equal(given(0, PAGES), 50);
+}
+
+// The driver is not told before: another CPU may still write to what was there.
+static void a_request_ends_when_no_cpu_uses_its_pages(void **state)
+{
+    (void)state;
+    is_used = true;
+    put_numbers(50, 100, 1);
+    inflate(50);
+    for (unsigned i = 0; i < 10; i++)
+        vm_tick_devices(&vm, vm.deadlines.first);
+    assert_int_equal(used(0)[1], 0);
+    is_used = false;
+    pass_time();
+    assert_int_equal(used(0)[1], 1);
+    assert_int_equal(given(100, 50), 50); // each once
+    is_used = true;
+    put_numbers(16, 100, 1);
+    describe(1, 0, BUFFERS, 64, 0, 0); // what is taken back does not wait
+    offer(1, 0);
+    notify(1);
+    assert_int_equal(used(1)[1], 1);
 }
 
 static void what_is_taken_back_needs_nothing(void **state)
@@ -289,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup(pages_are_given_by_their_numbers, driven),
         cmocka_unit_test_setup(many_are_given_in_pieces, driven),
         cmocka_unit_test_setup(it_waits_until_the_machine_takes_more, driven),
+        cmocka_unit_test_setup(a_request_ends_when_no_cpu_uses_its_pages, driven),
         cmocka_unit_test_setup(what_is_taken_back_needs_nothing, driven),
         cmocka_unit_test_setup(free_ranges_are_given, driven),
         cmocka_unit_test(queues_are_counted_as_drivers_do),

@@ -1,5 +1,6 @@
 // What a balloon's driver gives goes back to the machine by vm_host.memory_give, in pieces. Pages
-// are not taken from the balloon by a request: they come again when they are touched.
+// are not taken from the balloon by a request: they come again when they are touched. So a request
+// ends when no CPU can touch what was there before.
 #include "drivers/virt/virtio/virtio_balloon.h"
 
 #include "lib/bytes.h"
@@ -108,6 +109,12 @@ static uint64_t request_pages(const struct virtio_balloon *balloon)
     return pages;
 }
 
+static bool is_gone(const struct virtio_balloon *balloon)
+{
+    struct vm *vm = balloon->virtio.device.vm;
+    return !vm->host->memory_is_gone || vm->host->memory_is_gone(vm);
+}
+
 // Goes on with the request, at most `most` pages of it. Returns how many they were.
 static uint64_t go_on(struct virtio_balloon *balloon, uint64_t most)
 {
@@ -119,7 +126,8 @@ static uint64_t go_on(struct virtio_balloon *balloon, uint64_t most)
             give_numbers(balloon, total, most - (balloon->done - before));
         else
             give_range(balloon, most - (balloon->done - before));
-    balloon->is_active = balloon->done < total;
+    balloon->is_stuck |= balloon->done == total && !is_gone(balloon);
+    balloon->is_active = balloon->done < total || balloon->is_stuck;
     return balloon->done - before;
 }
 
