@@ -196,6 +196,9 @@ $(GUEST)/debian-generic.img: tools/mkdisk
 $(GUEST)/debian.tar: tools/mkdisk
 	tools/mkdisk -o $@ -P "grub2-common grub-pc-bin grub-efi-amd64-bin efibootmgr fdisk dosfstools"
 
+$(GUEST)/qmp-shell:
+	tools/fetch-guest $(GUEST) qmp-shell
+
 $(GUEST)/qemu-ga:
 	tools/fetch-guest $(GUEST) agent
 

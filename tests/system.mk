@@ -43,7 +43,7 @@ $(BUILD)/system/initrd-installer.gz: tests/system/installer-init $(GUEST)/busybo
 $(BUILD)/system/installer.iso: tests/system/mkinstaller $(GUEST)/debian.tar $(GUEST)/vmlinuz-cloud $(BUILD)/system/initrd-installer.gz
 	tests/system/mkinstaller $@ $(filter-out $<,$^)
 
-SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
+SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(GUEST)/qmp-shell $(BUILD)/unit/qmp_server $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
 	$(BUILD)/system/initrd-timekeeper.gz $(BUILD)/system/initrd-disk.gz $(BUILD)/system/initrd-diskload.gz $(BUILD)/system/initrd-network.gz
 
 system: deps-system
