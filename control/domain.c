@@ -7,6 +7,7 @@
 #include "control/instance_inputs.h"
 #include "control/state/life_news.h"
 #include "drivers/host/console/console.h"
+#include "drivers/virt/board_report.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "monitor/summary.h"
@@ -240,4 +241,19 @@ void domain_feed(struct domain *domain)
                     "VM, or let one give memory back ('balloon'), and it goes on\n",
                     domain->config->name);
     }
+}
+
+void domain_watch_balloon(struct domain *domain)
+{
+    struct balloon_report report;
+    struct vm *vm = domain_vm(domain);
+    uint64_t now = rdtsc();
+    if (!news_has_readers(&domain->news) || now - domain->balloon_seen < host_tsc_hz || !vm ||
+        !board_report_balloon(vm, &report))
+        return;
+    domain->balloon_seen = now;
+    if (domain->balloon && domain->balloon != report.actual)
+        domain_tell(domain,
+                    (struct news_item){.kind = NEWS_BALLOON_CHANGE, .value = report.actual});
+    domain->balloon = report.actual;
 }

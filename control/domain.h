@@ -19,6 +19,8 @@ struct domain {
     struct spinlock lock; // guards `life`
     struct life life;
     struct news news;
+    uint64_t balloon;          // bytes, as told last; 0: nothing was
+    uint64_t balloon_seen;     // host TSC
     struct instance *instance; // NULL in LIFE_ABSENT, or where there was no memory for it
     uint64_t flushing_since;   // host TSC
     uint64_t vruntime;         // of the scheduler, where its last life ended
@@ -59,6 +61,9 @@ void domain_flush(struct domain *domain);
 // Pauses it where it has touched memory that the machine does not have, and lets it go on when that
 // is there.
 void domain_feed(struct domain *domain);
+
+// Tells who reads its news, once a second at most, what its balloon has left it.
+void domain_watch_balloon(struct domain *domain);
 
 // How the domain that ended last did: the word behind "corbel: end: ".
 const char *domain_last_end(void);

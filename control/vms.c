@@ -241,5 +241,6 @@ void vms_attend(void)
     for (unsigned i = 0; i < domain_count; i++) {
         domain_flush(&domains[i]);
         domain_feed(&domains[i]);
+        domain_watch_balloon(&domains[i]);
     }
 }

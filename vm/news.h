@@ -45,7 +45,7 @@ struct news_reader {
 };
 
 struct news {
-    struct spinlock lock; // guards all of it, and its readers' positions; under it, none is taken
+    struct spinlock lock; // guards all of it, and its readers' positions
     uint64_t count;       // ever
     struct news_item kept[NEWS_KEPT];
     struct news_reader *readers;
@@ -56,6 +56,8 @@ void news_add(struct news *news, const struct news_item *item);
 // It reads what comes from now on; and nothing any more.
 void news_attach(struct news *news, struct news_reader *reader);
 void news_detach(struct news *news, struct news_reader *reader);
+
+bool news_has_readers(struct news *news);
 
 // The reader's next event. False: there is none. `missed` becomes the number of those that went
 // before it could read them.

@@ -28,7 +28,9 @@ static void readers_read_what_comes_after_them(void **state)
     struct news_item item;
     uint64_t missed;
     add(1);
+    assert_false(news_has_readers(&news));
     news_attach(&news, &first);
+    assert_true(news_has_readers(&news));
     assert_false(news_read(&news, &first, &item, &missed));
     add(2);
     news_attach(&news, &second);
