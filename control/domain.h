@@ -35,6 +35,8 @@ struct domain {
     unsigned restarts;
     bool is_logged;        // the end of its last life: vm_end_is_logged()
     bool waits_for_memory; // paused by domain_feed(), not by the operator
+    bool is_saving;        // by its task: control/saving.c
+    bool has_restored;     // what follows begins as described
 };
 
 // ---- the state ----

@@ -8,6 +8,7 @@
 #include "arch/x86_64/random.h"
 #include "control/agents.h"
 #include "control/consoles.h"
+#include "control/saving.h"
 #include "control/tasks.h"
 #include "lib/log.h"
 #include "mm/tables/frames.h"
@@ -116,7 +117,10 @@ static void note_overhead(const struct domain *domain)
 status_t domain_build(struct domain *domain, struct explanation *why)
 {
     rom_fill(&domain->rom, &domain->instance->is_called_off);
-    status_t status = instance_fill(domain->instance, why);
+    bool restores = saving_restores(domain);
+    status_t status = instance_fill(domain->instance, !restores, why);
+    if (status == STATUS_OK && restores)
+        status = saving_restore(domain, why);
     task_wait(0); // then all that it took is known
     if (domain->instance->is_called_off)
         return STATUS_OK;
@@ -125,7 +129,8 @@ status_t domain_build(struct domain *domain, struct explanation *why)
         return status;
     }
     note_overhead(domain);
-    instance_start_clock(domain->instance);
+    if (!restores)
+        instance_start_clock(domain->instance);
     domain_post(domain, LIFE_BUILT);
     agents_connect(&domain->instance->vm);
     consoles_connect(&domain->instance->vm, &domain->instance->lines);
@@ -180,6 +185,8 @@ static void work(struct task *task)
             status = domain_build(domain, &why);
         else if (state == LIFE_CLEARING)
             status = clear(domain, &why);
+        else if (domain->is_saving)
+            saving_work(domain);
         else
             task_wait(NEVER);
         if (status != STATUS_OK)

@@ -264,12 +264,12 @@ static status_t load(struct instance *instance, struct explanation *why)
                                 "%s", wrong.text);
 }
 
-status_t instance_fill(struct instance *instance, struct explanation *why)
+status_t instance_fill(struct instance *instance, bool loads, struct explanation *why)
 {
     status_t status = instance_ram_map(instance, why);
     if (status == STATUS_OK)
         instance_clear(instance);
-    return status == STATUS_OK && !instance->is_called_off ? load(instance, why) : status;
+    return status == STATUS_OK && loads && !instance->is_called_off ? load(instance, why) : status;
 }
 
 // ---- watching ----

@@ -38,8 +38,9 @@ struct instance *instance_create(const struct vm_config *config, unsigned id, co
                                  const struct vm_host *host, struct explanation *why);
 
 // Maps and clears its RAM and loads what it starts with: once its clock runs, its vCPUs can be
-// given to CPUs' loops. Any result but STATUS_OK is explained, unless it was called off.
-MUST_CHECK status_t instance_fill(struct instance *instance, struct explanation *why);
+// given to CPUs' loops. Not `loads`: it stays clear. Any result but STATUS_OK is explained, unless
+// it was called off.
+MUST_CHECK status_t instance_fill(struct instance *instance, bool loads, struct explanation *why);
 
 // Now is VM time 0 and guest TSC 0.
 void instance_start_clock(struct instance *instance);

@@ -173,6 +173,7 @@ const struct monitor_host monitor_host = {
     .reset = vms_reset,
     .power_down = vms_power_down,
     .agent = agents_order,
+    .save = vms_save,
     .start = vms_start_again,
     .hold = vms_hold,
     .release = vms_release,

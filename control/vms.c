@@ -8,6 +8,7 @@
 #include "control/consoles.h"
 #include "control/domain.h"
 #include "control/instance_inputs.h"
+#include "control/saving.h"
 #include "control/tasks.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -194,6 +195,11 @@ status_t vms_watch(struct vm *vm, const struct watch_filter *filter)
     status_t status = instance_watch(domain_of(vm)->instance, filter);
     vms_release(vm);
     return status;
+}
+
+status_t vms_save(struct vm *vm, struct explanation *why)
+{
+    return saving_order(domain_of(vm), why);
 }
 
 void vms_reset(struct vm *vm)

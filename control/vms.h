@@ -50,6 +50,9 @@ void vms_release(struct vm *vm);
 struct watch_filter;
 MUST_CHECK status_t vms_watch(struct vm *vm, const struct watch_filter *filter);
 
+// Has its state written to where saved VMs go: see control/saving.h.
+MUST_CHECK status_t vms_save(struct vm *vm, struct explanation *why);
+
 // Starts a VM anew, whatever its description says of resets.
 void vms_reset(struct vm *vm);
 

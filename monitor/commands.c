@@ -45,6 +45,10 @@ static const struct command command_rows[] = {
      RIGHT_MACHINE, 0, 0, ""},
     {"resize", "COLUMNSxROWS", "the terminal's size, for virtio consoles", command_resize,
      COMPLETES_NOTHING, RIGHT_MACHINE, 1, 1, ""},
+    {"save", "[vm]",
+     "write a VM to the debug port of the emulator, as\n"
+     "'restore =' of vms.conf reads it; it goes on",
+     command_save, COMPLETES_VM, RIGHT_MACHINE, 0, 1, ""},
     {"set_link", "vm[.netN] on|off", "plug a VM's cards in and out", command_set_link, COMPLETES_VM,
      RIGHT_OPERATE, 2, 2, ""},
     {"start", "vm", "start a VM that has ended", command_start, COMPLETES_VM, RIGHT_OPERATE, 1, 1,

@@ -45,8 +45,8 @@ static inline const char *arg_at(const struct args *args, unsigned index)
 
 // control.c
 command_function command_stop, command_cont, command_system_reset, command_system_powerdown,
-    command_kill, command_start, command_nmi, command_quit, command_console, command_cpu,
-    command_resize, command_log, command_guest_ping, command_guest_fsfreeze;
+    command_kill, command_start, command_nmi, command_save, command_quit, command_console,
+    command_cpu, command_resize, command_log, command_guest_ping, command_guest_fsfreeze;
 
 // network.c
 command_function command_set_link, command_announce_self, command_netdump, info_network;

@@ -128,6 +128,14 @@ void commands_send_nmi(struct vm *vm)
         vcpu_send_nmi(vm->vcpu[i]);
 }
 
+void command_save(struct monitor *monitor, const struct args *args)
+{
+    struct explanation why;
+    struct monitor_vm found = find_vm(monitor, arg_at(args, 1));
+    if (found.vm && monitor->host->save(found.vm, &why) != STATUS_OK)
+        say(monitor, "%s\n", why.text);
+}
+
 void command_nmi(struct monitor *monitor, const struct args *args)
 {
     struct vm *vm = find_vm(monitor, arg_at(args, 1)).vm;

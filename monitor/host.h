@@ -65,6 +65,8 @@ struct monitor_host {
     bool (*power_down)(struct vm *vm); // false: the guest listens neither to agent nor button
     // Asks its guest agent: a message tells the answer later.
     status_t (*agent)(struct vm *vm, enum agent_order order, struct explanation *why);
+    // Begins to write its state to where saved VMs go: a message tells the end.
+    status_t (*save)(struct vm *vm, struct explanation *why);
     // A VM that has ended, anew from its description.
     status_t (*start)(unsigned slot, struct explanation *why);
     // Makes the VM stand still, with every group of its vCPUs' state in struct vcpu; and lets it go

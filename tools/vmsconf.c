@@ -136,6 +136,7 @@ int main(int argc, char **argv)
         need_firmware(vm);
         need_file(vm, "nvram", 0, vm->nvram);
         need_file(vm, "kernel", 0, vm->kernel);
+        need_file(vm, "restore", 0, vm->restore);
         need_file(vm, "initrd", 0, vm->initrd);
         for (unsigned i = 0; i < vm->module_count; i++)
             need_file(vm, "modules", 0, vm->module[i].name);

@@ -23,9 +23,8 @@ uint64_t clock_tsc(const struct clock *clock, uint64_t ns)
         ticks = ticks << 16 | rest / divisor;
         rest %= divisor;
     }
-    uint64_t tsc;
-    if (__builtin_add_overflow(ticks, rest != 0, &ticks) ||
-        __builtin_add_overflow(clock->epoch, ticks, &tsc))
+    uint64_t tsc = clock->epoch + ticks + (rest != 0);
+    if (ticks >> 63 || (tsc < clock->epoch && !(clock->epoch >> 63)))
         return UINT64_MAX;
-    return tsc;
+    return clock->epoch >> 63 && tsc >> 63 ? 0 : tsc; // it was before this machine began
 }

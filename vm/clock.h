@@ -12,7 +12,7 @@
 
 struct clock {
     uint64_t hz;         // of the TSC
-    uint64_t epoch;      // host TSC at VM time 0
+    uint64_t epoch;      // host TSC at VM time 0: negative, if the VM began in another machine
     uint64_t ns_per_tsc; // 32.32 fixed point
     uint64_t tsc_per_ns; // 32.32 fixed point
 };
@@ -28,11 +28,10 @@ static inline uint64_t scale_32(uint64_t value, uint64_t factor)
 // Host TSC to VM time. A TSC before the epoch is VM time 0.
 static inline uint64_t clock_ns(const struct clock *clock, uint64_t tsc)
 {
-    if (__builtin_expect(tsc < clock->epoch, false))
-        return 0;
-    return scale_32(tsc - clock->epoch, clock->ns_per_tsc);
+    uint64_t ticks = tsc - clock->epoch;
+    return __builtin_expect(ticks >> 63, false) ? 0 : scale_32(ticks, clock->ns_per_tsc);
 }
 
-// The first host TSC, from the epoch on, at which clock_ns() is not before `ns`. NEVER (all ones)
-// stays NEVER, as does what no TSC of 64 bits reaches.
+// The first host TSC, from the epoch and from 0 on, at which clock_ns() is not before `ns`. NEVER
+// (all ones) stays NEVER, as does what no TSC of 64 bits reaches.
 uint64_t clock_tsc(const struct clock *clock, uint64_t ns);

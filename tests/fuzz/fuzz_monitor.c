@@ -223,6 +223,20 @@ static void print_vmcs(struct printer *to, struct vcpu *vcpu)
     print_to(to, "%u\n", vcpu->id);
 }
 
+static status_t save_vm(struct vm *vm, struct explanation *why)
+{
+    return explain(why, STATUS_NOT_FOUND, "%s", vm->traits.name);
+}
+
+static status_t ask_agent(struct vm *vm, enum agent_order order, struct explanation *why)
+{
+    return save_vm(vm, why);
+}
+
+static void resize(uint16_t columns, uint16_t rows)
+{
+}
+
 static void print_irq(struct printer *to, struct vm *vm)
 {
     print_to(to, "%s\n", vm->traits.name);
@@ -240,6 +254,9 @@ static const struct monitor_host host = {
     .pause = pause_vm,
     .resume = resume_vm,
     .kill = kill_vm,
+    .save = save_vm,
+    .agent = ask_agent,
+    .resize = resize,
     .reset = reset_vm,
     .power_down = press,
     .start = start_vm,

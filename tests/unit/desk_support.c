@@ -174,6 +174,12 @@ static status_t ask_agent(struct vm *vm, enum agent_order order, struct explanat
     return desk.refuses ? explain(why, STATUS_NOT_FOUND, "no agent runs in it") : STATUS_OK;
 }
 
+static status_t save_vm(struct vm *vm, struct explanation *why)
+{
+    note("save", slot_of(vm));
+    return desk.refuses ? explain(why, STATUS_NOT_FOUND, "this machine has none") : STATUS_OK;
+}
+
 static void resize(uint16_t columns, uint16_t rows)
 {
     size_t used = strlen(desk.asked);
@@ -302,6 +308,7 @@ const struct monitor_host desk_host = {
     .focus = focus,
     .resize = resize,
     .agent = ask_agent,
+    .save = save_vm,
     .cards = cards,
     .set_link = set_link,
     .announce = announce,

@@ -71,18 +71,33 @@ static void what_never_comes(void **state)
     }
     // The clock of 2^36 Hz: a TSC of 64 bits ends before 2^62 ns.
     assert_int_equal(clock_tsc(&clock, UINT64_C(1) << 62), UINT64_MAX);
-    clock_init(&clock, 1000000000, UINT64_MAX - 10);
-    assert_int_equal(clock_tsc(&clock, 10), UINT64_MAX);
-    assert_int_equal(clock_tsc(&clock, 9), UINT64_MAX - 1);
-    assert_int_equal(clock_tsc(&clock, 11), UINT64_MAX);
+    clock_init(&clock, 1000000000, INT64_MAX);
+    assert_int_equal(clock_tsc(&clock, 10), BIT(63) + 9);
+}
+
+// A VM that goes on in a machine that is younger than itself.
+static void it_began_elsewhere(void **state)
+{
+    for (unsigned i = 0; i < ARRAY_LENGTH(rates); i++) {
+        struct clock here, there;
+        clock_init(&there, rates[i], 0);
+        clock_init(&here, rates[i], 0 - rates[i] * 100);
+        for (uint64_t tsc = 0; tsc < rates[i]; tsc += rates[i] / 7)
+            assert_int_equal(clock_ns(&here, tsc), clock_ns(&there, tsc + rates[i] * 100));
+        uint64_t later = clock_ns(&here, 77777);
+        assert_true(clock_ns(&here, clock_tsc(&here, later)) >= later);
+        assert_true(clock_ns(&here, clock_tsc(&here, later) - 1) < later);
+        assert_int_equal(clock_tsc(&here, 5), 0); // it was before
+        assert_int_equal(clock_tsc(&here, UINT64_MAX), UINT64_MAX);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(factors_are_exact),        cmocka_unit_test(one_second_is_a_second),
-        cmocka_unit_test(before_the_epoch_is_zero), cmocka_unit_test(tsc_is_the_first_one),
-        cmocka_unit_test(what_never_comes),
+        cmocka_unit_test(before_the_epoch_is_zero), cmocka_unit_test(it_began_elsewhere),
+        cmocka_unit_test(tsc_is_the_first_one),     cmocka_unit_test(what_never_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

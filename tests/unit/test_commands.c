@@ -105,6 +105,16 @@ static void the_power_button_may_not_be_heard(void **state)
     assert_string_equal(desk.asked, "button 0;button 0;");
 }
 
+static void a_vm_is_saved(void **state)
+{
+    desk_reset();
+    desk_run("save web");
+    assert_string_equal(desk.asked, "save 0;");
+    desk.refuses = true;
+    assert_non_null(strstr(desk_run("save db"), "this machine has none"));
+    assert_non_null(strstr(desk_run("save old"), "old has ended"));
+}
+
 static void an_nmi_goes_to_all_vcpus(void **state)
 {
     desk_reset();
@@ -338,6 +348,7 @@ int main(void)
         cmocka_unit_test(vms_are_stopped_and_go_on),
         cmocka_unit_test(vms_are_ended_and_started),
         cmocka_unit_test(the_power_button_may_not_be_heard),
+        cmocka_unit_test(a_vm_is_saved),
         cmocka_unit_test(an_nmi_goes_to_all_vcpus),
         cmocka_unit_test(consoles_are_chosen_and_the_monitor_left),
         cmocka_unit_test(the_terminals_size_is_told),

@@ -103,7 +103,8 @@ struct vm_config {
     enum flat_mode flat_mode;
     char kernel[CONFIG_PATH]; // empty: the built-in guest, or firmware
     char initrd[CONFIG_PATH];
-    char nvram[CONFIG_PATH]; // empty: Debian's, without any variables
+    char restore[CONFIG_PATH]; // a saved VM that it begins as; empty: none
+    char nvram[CONFIG_PATH];   // empty: Debian's, without any variables
     char cmdline[CONFIG_CMDLINE];
     unsigned module_count;
     struct config_module module[CONFIG_MODULES];

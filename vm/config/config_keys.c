@@ -327,6 +327,7 @@ static const struct key {
     {"firmware", FIELD(traits.firmware), .words = firmwares},
     {"nvram", FIELD(nvram)},
     {"kernel", FIELD(kernel)},
+    {"restore", FIELD(restore)},
     {"initrd", FIELD(initrd)},
     {"cmdline", .set = set_cmdline},
     {"modules", .set = set_modules},

@@ -6,6 +6,7 @@
 #define DEBUG_PORT 0xe9
 
 static bool is_present;
+static _Atomic bool is_claimed;
 
 void debugport_init(void)
 {
@@ -14,6 +15,22 @@ void debugport_init(void)
 }
 
 void debugport_write(const uint8_t *bytes, size_t length)
+{
+    if (!is_claimed)
+        debugport_put(bytes, length);
+}
+
+bool debugport_is_there(void)
+{
+    return is_present;
+}
+
+void debugport_claim(bool claimed)
+{
+    is_claimed = claimed;
+}
+
+void debugport_put(const uint8_t *bytes, size_t length)
 {
     if (!is_present)
         return;
