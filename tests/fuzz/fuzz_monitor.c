@@ -55,12 +55,11 @@ static void require_vm(unsigned slot)
 
 static status_t set_paused(struct vm *vm, bool is_paused)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
-    if (guests[slot].paused == is_paused)
-        return STATUS_INVALID;
-    guests[slot].paused = is_paused;
-    return STATUS_OK;
+    struct guest *guest = CONTAINER_OF(vm, struct guest, vm);
+    require(!guest->ended);
+    status_t status = guest->paused == is_paused ? STATUS_INVALID : STATUS_OK;
+    guest->paused = is_paused;
+    return status;
 }
 
 static status_t pause_vm(struct vm *vm)
@@ -81,15 +80,13 @@ static void kill_vm(unsigned slot)
 
 static void reset_vm(struct vm *vm)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
+    require_vm(slot_of(vm));
 }
 
 static bool press(struct vm *vm)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
-    return slot == 0;
+    require_vm(slot_of(vm));
+    return slot_of(vm) == 0;
 }
 
 static status_t start_vm(unsigned slot, struct explanation *why)
@@ -103,25 +100,23 @@ static status_t start_vm(unsigned slot, struct explanation *why)
 
 static void hold(struct vm *vm)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
-    require(!guests[slot].held);
-    guests[slot].held = true;
-    guests[slot].vcpu.fetched = STATE_ALL;
+    struct guest *guest = CONTAINER_OF(vm, struct guest, vm);
+    require(!guest->ended && !guest->held);
+    guest->held = true;
+    guest->vcpu.fetched = STATE_ALL;
 }
 
 static void release(struct vm *vm)
 {
-    unsigned slot = slot_of(vm);
-    require(guests[slot].held);
-    guests[slot].held = false;
+    require(guests[slot_of(vm)].held);
+    guests[slot_of(vm)].held = false;
 }
 
 static status_t watch(struct vm *vm, const struct watch_filter *filter)
 {
-    unsigned slot = slot_of(vm);
-    require_vm(slot);
-    guests[slot].vcpu.watch = filter ? &guests[slot].watch : NULL;
+    struct guest *guest = CONTAINER_OF(vm, struct guest, vm);
+    require(!guest->ended);
+    guest->vcpu.watch = filter ? &guest->watch : NULL;
     return STATUS_OK;
 }
 
@@ -230,12 +225,10 @@ static status_t save_vm(struct vm *vm, struct explanation *why)
 
 static status_t ask_agent(struct vm *vm, enum agent_order order, struct explanation *why)
 {
-    return save_vm(vm, why);
+    return order ? STATUS_OK : save_vm(vm, why);
 }
 
-static void resize(uint16_t columns, uint16_t rows)
-{
-}
+static void resize(uint16_t columns, uint16_t rows) {}
 
 static void print_irq(struct printer *to, struct vm *vm)
 {
