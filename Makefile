@@ -98,7 +98,7 @@ $(OUT)/target/%.o: %.c
 
 # What an operator reads, and what is done once before a guest runs, is made small rather than fast.
 SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
-$(SMALL_DIRS:%=$(OUT)/target/%/%.o): TARGET_CFLAGS += -Os
+$(SMALL_DIRS:%=$(OUT)/target/%/%.o) $(OUT)/target/vm/debugger.o: TARGET_CFLAGS += -Os
 # So are streams: a packet costs more to whoever wakes for it.
 $(addprefix $(OUT)/target/,lib/stream.o drivers/virt/stream/%.o drivers/virt/virtio/virtio_vsock.o): TARGET_CFLAGS += -Os
 

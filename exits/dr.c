@@ -3,7 +3,7 @@
 // SDM: "MOV-Move to/from Debug Registers", "Debug Registers", "Exit Qualification for MOV DR".
 
 #include "exits/handlers.h"
-#include "vm/vcpu.h"
+#include "vm/debugger.h"
 
 #define ACCESS_NUMBER UINT64_C(7)
 #define ACCESS_READ   BIT(4)
@@ -27,7 +27,7 @@ static verdict_t general_detect(struct vcpu *vcpu)
         return stop(STOP_TRIPLE_FAULT, 0);
     vcpu->dr6 |= DR6_BD;
     vcpu->rflags |= RFLAGS_RF; // a fault
-    vcpu->dr7 &= ~DR7_GD;
+    *debugged_dr(vcpu, 7) &= ~DR7_GD;
     vcpu->dirty |= STATE_FLOW | STATE_DEBUG | STATE_DR;
     vcpu_note(vcpu, REQUEST_EVENT);
     return again();
@@ -38,20 +38,18 @@ static verdict_t write_dr(struct vcpu *vcpu, unsigned number, uint64_t value)
     if (number >= 6 && value >> 32)
         return fault_gp(0);
     if (number == 7)
-        vcpu->dr7 = (value & DR7_VALID) | DR7_FIXED;
+        *debugged_dr(vcpu, 7) = (value & DR7_VALID) | DR7_FIXED;
     else if (number == 6)
         vcpu->dr6 = (value & DR6_STATUS) | DR6_FIXED | DR6_RTM;
     else
-        vcpu->dr[number] = value;
+        *debugged_dr(vcpu, number) = value;
     vcpu->dirty |= STATE_BREAKPOINTS | (number == 7 ? STATE_DEBUG : STATE_DR);
     return next();
 }
 
-static uint64_t read_dr(const struct vcpu *vcpu, unsigned number)
+static uint64_t read_dr(struct vcpu *vcpu, unsigned number)
 {
-    if (number == 6)
-        return vcpu->dr6;
-    return number == 7 ? vcpu->dr7 : vcpu->dr[number];
+    return number == 6 ? vcpu->dr6 : *debugged_dr(vcpu, number);
 }
 
 // Bochs exits before it checks the privilege level, so it is checked here.
@@ -69,7 +67,7 @@ verdict_t exit_mov_dr(struct vcpu *vcpu, const struct exit *exit)
     }
     if (vcpu->cpl > 0)
         return fault_gp(0);
-    if (vcpu->dr7 & DR7_GD)
+    if (*debugged_dr(vcpu, 7) & DR7_GD)
         return general_detect(vcpu);
 
     bool is_64bit = vcpu_in_64bit(vcpu);

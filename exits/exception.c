@@ -5,6 +5,7 @@
 // Exceptions".
 
 #include "exits/handlers.h"
+#include "vm/debugger.h"
 #include "vm/vcpu.h"
 
 #define DEBUG_STATUS (BITS(3, 0) | BITS(14, 13)) // of the qualification, as in DR6
@@ -22,7 +23,7 @@ static verdict_t reflect_debug(struct vcpu *vcpu, const struct exit *exit)
     vcpu->dr6 = (vcpu->dr6 & ~DR6_HIT) | (exit->qualification & DEBUG_STATUS) | DEBUG_RTM;
     if (exit->qualification & DEBUG_RTM)
         vcpu->dr6 &= ~DEBUG_RTM;
-    vcpu->dr7 &= ~DR7_GD;
+    *debugged_dr(vcpu, 7) &= ~DR7_GD;
     vcpu->debugctl &= ~DEBUGCTL_BTF;
     // Some emulators leave it set; delivery takes what was pending.
     vcpu->pending_debug = 0;
@@ -59,6 +60,29 @@ static verdict_t deliver_error(struct vcpu *vcpu)
     return again();
 }
 
+// Whether it is its debugger's, which it stopped for. A trap that comes with it is the guest's.
+static bool is_debuggers(struct vcpu *vcpu, const struct exit *exit, enum exception vector)
+{
+    if (vector == VECTOR_BP)
+        return debugged_int3(vcpu);
+    if (vector != VECTOR_DB || !debugged_db(vcpu, exit->qualification))
+        return false;
+    vcpu->pending_debug = exit->qualification & PENDING_DEBUG_BS;
+    vcpu->dirty |= STATE_DEBUG;
+    return true;
+}
+
+// A debugger's step is over. SDM: "Monitor Trap Flag".
+verdict_t exit_monitor_trap(struct vcpu *vcpu, const struct exit *exit)
+{
+    if (vcpu->debugged && (DEBUGGED_GROUPS & ~vcpu->fetched))
+        return need(DEBUGGED_GROUPS);
+    if (vcpu->debugged)
+        debugged_trap(vcpu);
+    vcpu_note(vcpu, REQUEST_EVENT);
+    return again();
+}
+
 verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
 {
     uint32_t info = exit->interruption_info;
@@ -69,11 +93,15 @@ verdict_t exit_exception(struct vcpu *vcpu, const struct exit *exit)
         return again();
     if (vector == VECTOR_DB && (DEBUG_GROUPS & ~vcpu->fetched))
         return need(DEBUG_GROUPS);
+    if (vcpu->debugged && (DEBUGGED_GROUPS & ~vcpu->fetched))
+        return need(DEBUGGED_GROUPS);
     // The exception hit an IRET that had ended the blocking of NMIs already.
     if ((info & EVENT_UNBLOCKING) && vector != VECTOR_DF && !(exit->idt_info & EVENT_VALID)) {
         vcpu->interruptibility |= BLOCKING_BY_NMI;
         vcpu->dirty |= STATE_FLOW;
     }
+    if (vcpu->debugged && is_debuggers(vcpu, exit, vector))
+        return again();
     if (type == EVENT_SOFTWARE_EXCEPTION || type == EVENT_PRIVILEGED_EXCEPTION)
         return reflect_software(vcpu, exit);
     if (type != EVENT_EXCEPTION || vector > VECTOR_LAST)

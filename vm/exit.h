@@ -55,7 +55,7 @@
     EXIT(34, ENTRY_MSR_LOADING, "VM entry failed: MSR loading", entry_failed, FACT_QUALIFICATION) \
     EXIT(35, 35, "exit reason 35", unknown, 0) \
     EXIT(36, MWAIT, "MWAIT", undefined, FACT_INSTRUCTION) \
-    EXIT(37, MONITOR_TRAP, "monitor trap flag", resume, 0) \
+    EXIT(37, MONITOR_TRAP, "monitor trap flag", monitor_trap, STATE_FLOW) \
     EXIT(38, 38, "exit reason 38", unknown, 0) \
     EXIT(39, MONITOR, "MONITOR", undefined, FACT_INSTRUCTION) \
     EXIT(40, PAUSE, "PAUSE", pause, FACT_INSTRUCTION) \
@@ -130,7 +130,8 @@ enum state_group {
     // No state. In `dirty`, where they stay until somebody takes them out:
     STATE_WATCH = BIT32(12),       // this vCPU's exits are noted (vm/watch.h)
     STATE_BREAKPOINTS = BIT32(13), // it may have breakpoints (vm/cpu/debug.h)
-    STATE_STICKY = STATE_WATCH | STATE_BREAKPOINTS,
+    STATE_STEP = BIT32(14),        // its debugger has it make one instruction (vm/debugger.h)
+    STATE_STICKY = STATE_WATCH | STATE_BREAKPOINTS | STATE_STEP,
 };
 
 // Facts of one exit; they share a word with the groups above in a row's `needs`.

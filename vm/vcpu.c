@@ -3,6 +3,7 @@
 // Initialization Protocol Algorithm for MP Systems".
 #include "vm/vcpu.h"
 
+#include "vm/debugger.h"
 #include "vm/fpu_image.h"
 #include "vm/signal.h"
 #include "vm/vm.h"
@@ -68,6 +69,8 @@ void vcpu_reset(struct vcpu *vcpu, bool is_init)
     vcpu->activity = vcpu->id == 0 ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_FOR_SIPI;
     vcpu->msr.kvm_steal = 0;
     lapic_reset(vcpu, is_init);
+    if (vcpu->debugged)
+        debugged_reset(vcpu);
 }
 
 void vcpu_sipi(struct vcpu *vcpu, uint8_t vector)

@@ -109,7 +109,7 @@ enum activity {
     ACTIVITY_ACTIVE = 0,
     ACTIVITY_HALTED,
     ACTIVITY_WAIT_FOR_SIPI, // in software; the VMCS's own state of that name is never used
-    ACTIVITY_STOPPED,
+    ACTIVITY_STOPPED,       // by its debugger
 };
 
 // What other CPUs, devices and the vCPU's own handlers may ask of the loop that runs it, by
@@ -121,6 +121,7 @@ enum vcpu_request {
     REQUEST_FLUSH_EPT = BIT32(3), // INVEPT for this VM
     REQUEST_SIGNAL = BIT32(4),    // look at `signals`
     REQUEST_PML = BIT32(5),       // the CPU's list of written pages is full
+    REQUEST_DEBUG = BIT32(6),     // what its debugger wants has changed
     REQUEST_SCHEDULE = BIT32(7),  // leave the loop: pause, stop, migrate, or a better one waits
     REQUEST_CLOCK = BIT32(8),     // write the paravirtual clock page anew
     REQUEST_UNHALT = BIT32(9),    // its HLT, or the next one, is over: a kick by hypercall
@@ -132,6 +133,7 @@ enum vcpu_request {
 };
 
 struct vm;
+struct debugged;
 
 struct vcpu {
     uint64_t gpr[16]; // first: enter.asm saves and loads them; gpr[RSP] belongs to STATE_STACK
@@ -188,11 +190,12 @@ struct vcpu {
     struct events events;
     struct lapic lapic;
     struct msr_state msr;
-    uint64_t tsc_offset;    // guest TSC = host TSC + tsc_offset
-    uint64_t stolen;        // nanoseconds that it could run and did not, since the guest asked
-    void *fpu;              // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
-    struct watch *watch;    // vm/watch.h; NULL unless `dirty` has STATE_WATCH
-    struct mce_error error; // memory that this exit, a machine check, found broken
+    uint64_t tsc_offset;       // guest TSC = host TSC + tsc_offset
+    uint64_t stolen;           // nanoseconds that it could run and did not, since the guest asked
+    void *fpu;                 // STATE_FPU: the XSAVE image (standard format), 64-byte aligned
+    struct watch *watch;       // vm/watch.h; NULL unless `dirty` has STATE_WATCH
+    struct debugged *debugged; // vm/debugger.h; NULL: no debugger is attached
+    struct mce_error error;    // memory that this exit, a machine check, found broken
     _Atomic uint64_t posted_error; // of vm/cpu/mce.h
 
     // Arrays of structs come last, without a gap: a test asks the compiler for the padding before.

@@ -126,5 +126,6 @@ const struct field vcpu_fields[] = {
     WIRING(struct vcpu, fpu),
     WIRING(struct vcpu, stats), // of what ran here
     WIRING(struct vcpu, watch),
+    WIRING(struct vcpu, debugged),
     {0},
 };

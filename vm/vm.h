@@ -52,6 +52,8 @@ struct vm_host {
     // Random numbers of the host's. Returns how many bytes of those there are; a VM without a
     // virtio_rng never asks.
     size_t (*entropy)(uint8_t *to, size_t bytes);
+    // A vCPU of the VM stopped for its debugger. NULL: there is none.
+    void (*debug_stop)(struct vm *vm);
     // The wall clock at VM time 0, seconds since 1970; before, that of its loading.
     uint64_t (*wall_clock)(struct vm *vm);
 };

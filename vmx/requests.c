@@ -5,10 +5,12 @@
 #include "arch/x86_64/registers.h"
 #include "exits/io.h"
 #include "vm/cpu/debug.h"
+#include "vm/debugger.h"
 #include "vm/kvmclock.h"
 #include "vmx/apicv.h"
 #include "vmx/instructions.h"
 #include "vmx/ram.h"
+#include "vmx/setup.h"
 #include "vmx/state.h"
 #include "vmx/timer.h"
 #include "vmx/tlb.h"
@@ -21,7 +23,13 @@ void requests_set_primary(struct vmx_vcpu *v, uint32_t primary)
     vmwrite(VMCS_PRIMARY_CONTROLS, primary);
 }
 
-void requests_follow_breakpoints(struct vmx_vcpu *v, const struct exit *exit)
+// The debugger's breakpoints are in its debug registers.
+static bool is_shadowed(const struct vcpu *vcpu)
+{
+    return vcpu->debugged && vcpu->debugged->is_shadowed;
+}
+
+static void follow_breakpoints(struct vmx_vcpu *v, const struct exit *exit)
 {
     struct vcpu *vcpu = &v->guest;
     uint32_t always = (uint32_t)v->vm->word[WORD_PRIMARY] & PRIMARY_MOV_DR_EXITING;
@@ -29,12 +37,35 @@ void requests_follow_breakpoints(struct vmx_vcpu *v, const struct exit *exit)
         state_fetch(v, debug_missing(vcpu));
         io_breakpoints(vcpu, exit);
     }
-    if (exit->reason == EXIT_MOV_DR) {
+    if (exit->reason == EXIT_MOV_DR && !is_shadowed(vcpu)) {
         requests_set_primary(v, (v->primary & ~PRIMARY_MOV_DR_EXITING) | always);
     } else if ((vcpu->fetched & STATE_DEBUG) && !debug_has_breakpoints(vcpu)) {
         requests_set_primary(v, v->primary | PRIMARY_MOV_DR_EXITING);
         vcpu->dirty &= ~(uint32_t)STATE_BREAKPOINTS;
     }
+}
+
+void requests_follow_debugging(struct vmx_vcpu *v, const struct exit *exit)
+{
+    if ((v->guest.dirty & STATE_BREAKPOINTS) && exit)
+        follow_breakpoints(v, exit);
+    if (v->guest.dirty & STATE_STEP) {
+        state_fetch(v, STATE_FLOW);
+        debugged_step(&v->guest, exit != NULL);
+    }
+}
+
+// What its debugger wants of the CPU.
+static void follow_debugger(struct vmx_vcpu *v)
+{
+    uint32_t primary = v->primary & ~PRIMARY_MONITOR_TRAP_FLAG;
+    if ((v->guest.dirty & STATE_STEP) &&
+        capabilities_allow(&host_capabilities, WORD_PRIMARY, PRIMARY_MONITOR_TRAP_FLAG))
+        primary |= PRIMARY_MONITOR_TRAP_FLAG;
+    if (is_shadowed(&v->guest))
+        primary |= PRIMARY_MOV_DR_EXITING;
+    requests_set_primary(v, primary);
+    setup_exceptions(v);
 }
 
 static void set_windows(struct vmx_vcpu *v, bool interrupt, bool nmi)
@@ -126,6 +157,8 @@ __attribute__((noinline)) static void serve_rare(struct vmx_vcpu *v, uint32_t re
         wrmsr(MSR_PRED_CMD, 1);
     if (requests & REQUEST_FLUSH_L1D)
         wrmsr(MSR_FLUSH_CMD, 1);
+    if (requests & REQUEST_DEBUG)
+        follow_debugger(v);
     if (requests & REQUEST_CLOCK)
         kvmclock_update(vcpu);
 }

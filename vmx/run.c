@@ -303,12 +303,12 @@ COLD static void watch_exit(struct vmx_vcpu *v, uint64_t tsc)
         entry->length = (uint8_t)MIN(entry->length, vmread32(VMCS_EXIT_INSTRUCTION_LENGTH));
 }
 
-// Something changed; or the guest may have breakpoints; or the operator watches this vCPU's exits:
+// Something changed; or there may be breakpoints, or a step; or the operator watches these exits:
 // then the next entry is called off once, so that it is made where watch_exit() follows it.
 COLD static void leave_slowly(struct vmx_vcpu *v, uint64_t at, const struct exit *exit)
 {
-    if ((v->guest.dirty & STATE_BREAKPOINTS) && at != STATS_AT(STATS_OTHER))
-        requests_follow_breakpoints(v, exit);
+    if (v->guest.dirty & (STATE_BREAKPOINTS | STATE_STEP))
+        requests_follow_debugging(v, at != STATS_AT(STATS_OTHER) ? exit : NULL);
     state_write_back(v);
     if (!v->guest.watch || at == STATS_AT(STATS_OTHER))
         return;

@@ -59,6 +59,15 @@ static uint16_t next_vpid(void)
     return (uint16_t)(atomic_fetch_add(&last, 1) % UINT16_MAX + 1);
 }
 
+// #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
+// preempted); #MC is ours; #BP may be a debugger's.
+void setup_exceptions(struct vmx_vcpu *vcpu)
+{
+    vmwrite(VMCS_EXCEPTION_BITMAP, BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC) |
+                                       (vcpu->guest.debugged ? BIT(VECTOR_BP) : 0) |
+                                       vcpu->guest.vm->traits.trap_vectors);
+}
+
 static void write_controls(struct vmx_vcpu *vcpu)
 {
     const uint64_t *word = vcpu->vm->word;
@@ -66,10 +75,7 @@ static void write_controls(struct vmx_vcpu *vcpu)
     vmwrite(VMCS_PRIMARY_CONTROLS, vcpu->primary);
     vmwrite(VMCS_EXIT_CONTROLS, word[WORD_VMEXIT]);
     vmwrite(VMCS_ENTRY_CONTROLS, word[WORD_VMENTRY]);
-    // #DB and #AC can loop for ever in their own delivery (a guest that does so must still be
-    // preempted); #MC is ours.
-    vmwrite(VMCS_EXCEPTION_BITMAP,
-            BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC) | vcpu->guest.vm->traits.trap_vectors);
+    setup_exceptions(vcpu);
     vmwrite(VMCS_IO_BITMAP_A, (uintptr_t)io_bitmaps);
     vmwrite(VMCS_IO_BITMAP_B, (uintptr_t)io_bitmaps + PAGE_SIZE);
     vmwrite(VMCS_EPT_POINTER, vcpu->vm->eptp);

@@ -17,3 +17,6 @@ void setup_release_vcpu(struct vmx_vcpu *vcpu); // must not be loaded
 
 // Writes all of the loaded VMCS that does not change while the vCPU lives.
 void setup_vmcs(struct vmx_vcpu *vcpu);
+
+// Writes which exceptions exit, of the loaded VMCS: a debugger was attached, or let go.
+void setup_exceptions(struct vmx_vcpu *vcpu);
