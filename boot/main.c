@@ -10,6 +10,7 @@
 #include "boot/info/crash_log.h"
 #include "control/consoles.h"
 #include "control/cpu_report.h"
+#include "control/debugging.h"
 #include "control/host_watch.h"
 #include "boot/hardware.h"
 #include "boot/memory.h"
@@ -158,6 +159,7 @@ void boot_main(uint64_t magic, uint64_t information)
         panic("asked for by end=panic");
     start_vmx();
     ram_overcommit = options.overcommit;
+    debugging_init(&options);
     start_vms(&info, options.fail_entry, begin);
     operator_init();
     loop_run();

@@ -12,8 +12,6 @@
 
 #define COM1          0x3f8
 #define COM2          0x2f8
-#define COM1_IRQ      4
-#define COM2_IRQ      3
 #define PRINTED_BYTES 4096
 #define TYPED_BYTES   512
 #define NO_OWNER      0
@@ -31,7 +29,8 @@ static struct {
     struct uart uart;
     struct vm_console console;
     uint8_t printed[PRINTED_BYTES], typed[TYPED_BYTES];
-    unsigned owner; // vm->id
+    unsigned owner;    // vm->id
+    uint16_t reserved; // a port that is used otherwise
 } line2;
 
 static void print(const char *text, size_t length)
@@ -63,18 +62,30 @@ void consoles_init(void)
     log_set_sink(consoles_show_log);
 }
 
-// The one of the first two that is not the console. Without its interrupt a burst of input finds
-// the FIFO full.
+// Without its interrupt a burst of input finds the FIFO full.
+static bool open_uart(struct uart *uart, uint16_t port)
+{
+    if (!uart_init(uart, port))
+        return false;
+    if (ioapic_route_isa((uint8_t)uart_interrupt_line(uart), VECTOR_UART, cpus[0].apic_id) ==
+        STATUS_OK)
+        uart_receive_interrupt(uart, true);
+    return true;
+}
+
+bool consoles_open_line(struct uart *uart, uint16_t port)
+{
+    line2.reserved = port;
+    return open_uart(uart, port);
+}
+
+// The one of the first two that is not the console.
 static bool open_line2(void)
 {
-    bool is_com2 = console_interrupt_line() == COM1_IRQ;
+    uint16_t port = console_interrupt_line() == UART_COM1_IRQ ? COM2 : COM1;
     ring_init(&line2.console.printed, line2.printed, PRINTED_BYTES);
     ring_init(&line2.console.typed, line2.typed, TYPED_BYTES);
-    if (!uart_init(&line2.uart, is_com2 ? COM2 : COM1))
-        return false;
-    if (ioapic_route_isa(is_com2 ? COM2_IRQ : COM1_IRQ, VECTOR_UART, cpus[0].apic_id) == STATUS_OK)
-        uart_receive_interrupt(&line2.uart, true);
-    return true;
+    return port != line2.reserved && open_uart(&line2.uart, port);
 }
 
 static void connect_line2(struct vm *vm)

@@ -7,6 +7,7 @@
 
 #include "monitor/mux.h"
 
+struct uart;
 struct vm;
 
 extern struct mux consoles;
@@ -24,6 +25,10 @@ void consoles_init(void);
 // `lines`), and to the second line: the first one that asks for that keeps it as long as the
 // machine runs. Says what becomes of COM2 if it gets none.
 void consoles_connect(struct vm *vm, struct console_lines *lines);
+
+// Opens another serial line, which is not to be the second one. The operator's task is woken when
+// bytes come. False: none answers there.
+MUST_CHECK bool consoles_open_line(struct uart *uart, uint16_t port);
 
 // A VM is about to be taken apart.
 void consoles_disconnect(struct vm *vm);

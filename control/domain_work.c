@@ -23,6 +23,12 @@ static uint64_t wall_clock(struct vm *vm)
     return CONTAINER_OF(vm, struct instance, vm)->wall_clock;
 }
 
+static void tell_debugger(struct vm *vm)
+{
+    (void)vm;
+    task_wake(&operator_task);
+}
+
 static const struct vm_host services = {
     .kick = loop_kick,
     .notify = loop_notify,
@@ -36,6 +42,7 @@ static const struct vm_host services = {
     .memory_written = ram_written,
     .copy_file = instance_copy,
     .entropy = random_fill,
+    .debug_stop = tell_debugger,
     .wall_clock = wall_clock,
 };
 

@@ -6,6 +6,7 @@
 #include "arch/x86_64/tsc.h"
 #include "control/agents.h"
 #include "control/consoles.h"
+#include "control/debugging.h"
 #include "control/shutdown.h"
 #include "control/tasks.h"
 #include "control/monitor_host.h"
@@ -171,6 +172,7 @@ static uint64_t poll(struct task *task, uint64_t until)
         next = now + host_tsc_hz / POLL_HZ;
         attend();
     }
+    more = debugging_poll() || more;
     more = consoles_poll() || more;
     more = console_poll(now, host_tsc_hz) || more;
     return again = more ? MIN(next, now + host_tsc_hz / DRAIN_HZ) : next;

@@ -15,18 +15,44 @@ static bool set_overcommit(struct boot_options *options, struct span value)
     return true;
 }
 
-static bool set_console(struct boot_options *options, struct span value)
+static bool read_port(struct span value, uint16_t *at)
 {
-    static const struct span_word names[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8},
-                                             {"com4", 0x2e8}, {"none", 0},     {0}};
+    static const struct span_word names[] = {
+        {"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}, {0}};
     int named;
     uint64_t port;
     if (span_means(value, names, &named))
         port = (uint64_t)named;
     else if (!span_is_number(value, &port) || port == 0 || port > 0xfff8) // it takes eight ports
         return false;
-    options->console_port = (uint16_t)port;
+    *at = (uint16_t)port;
     return true;
+}
+
+static bool set_console(struct boot_options *options, struct span value)
+{
+    if (!span_is(value, "none"))
+        return read_port(value, &options->console_port);
+    options->console_port = 0;
+    return true;
+}
+
+static bool copy_name(char name[CONFIG_NAME], struct span value)
+{
+    if (value.length == 0 || value.length >= CONFIG_NAME)
+        return false;
+    memcpy(name, value.at, value.length);
+    name[value.length] = '\0';
+    return true;
+}
+
+static bool set_stream(struct boot_options *options, struct span value)
+{
+    struct span port = value, what = value;
+    span_split(&value, ':', &port);
+    span_split(&value, ':', &what);
+    return span_is(what, "gdb") && copy_name(options->stream_vm, value) &&
+           read_port(port, &options->stream_port);
 }
 
 static bool set_mitigations(struct boot_options *options, struct span value)
@@ -46,11 +72,7 @@ static bool set_mitigations(struct boot_options *options, struct span value)
 
 static bool set_fail_entry(struct boot_options *options, struct span value)
 {
-    if (value.length == 0 || value.length >= sizeof(options->fail_entry))
-        return false;
-    memcpy(options->fail_entry, value.at, value.length);
-    options->fail_entry[value.length] = '\0';
-    return true;
+    return copy_name(options->fail_entry, value);
 }
 
 static bool set_features(struct boot_options *options, struct span value)
@@ -90,6 +112,7 @@ static const struct option {
     {"watchdog", "2 to 3600 seconds", FIELD(watchdog), .least = 2, .most = 3600},
     {"hang", "the number of a CPU", FIELD(hang), .most = 0xffff},
     {"fail_entry", "the name of a VM", .set = set_fail_entry},
+    {"stream", "com1 to com4 or a port, :gdb: and the name of a VM", .set = set_stream},
     {"features", "a list such as -vpid,-ept_ad of at most 255 characters", .set = set_features},
 };
 
@@ -123,7 +146,8 @@ static void apply_word(struct boot_options *options, struct span word, struct no
     }
     notes_warn(notes,
                "command line: \"%.*s\" is ignored: the words are report, console=, end=, "
-               "fail_entry=, features=, hang=, loglevel=, mitigations=, overcommit, watchdog=",
+               "fail_entry=, features=, hang=, loglevel=, mitigations=, overcommit, stream=, "
+               "watchdog=",
                shown, word.at);
 }
 
@@ -134,4 +158,8 @@ void options_parse(struct boot_options *options, const char *cmdline, struct not
     struct span rest = {cmdline, strlen(cmdline)}, word;
     while (span_cut_word(&rest, &word))
         apply_word(options, word, notes);
+    if (options->stream_port && options->stream_port == options->console_port) {
+        notes_warn(notes, "command line: stream= is ignored: its serial line is the console");
+        options->stream_port = 0;
+    }
 }

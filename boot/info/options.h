@@ -12,6 +12,7 @@
 //   overcommit             memory that VMs gave back is for whoever asks first
 //   watchdog=20            a CPU of ours that gets nowhere for so many seconds is a panic
 //   hang=1                 has that CPU hang, to try that
+//   stream=com2:gdb:web    that serial line speaks gdb's remote protocol, for that VM
 //   fail_entry=web         lets each first VM entry of that VM fail, to try that: in turn by a bad
 //                          control (a VMfail) and by bad guest state (an exit)
 //   features=-vpid,-ept_ad CPU features that Corbel must not use (-), or may again (+)
@@ -40,10 +41,12 @@ struct boot_options {
     enum boot_end end;
     enum mitigations mitigations;
     bool overcommit;
-    bool nosmt;                          // the other threads of a core are left out
-    uint16_t console_port;               // 0: no serial console
-    unsigned watchdog;                   // seconds
-    unsigned hang;                       // a CPU, or OPTIONS_NO_CPU
+    bool nosmt;            // the other threads of a core are left out
+    uint16_t console_port; // 0: no serial console
+    unsigned watchdog;     // seconds
+    unsigned hang;         // a CPU, or OPTIONS_NO_CPU
+    uint16_t stream_port;  // 0: none
+    char stream_vm[CONFIG_NAME];
     char fail_entry[CONFIG_NAME];        // a VM's name, or empty
     char features[OPTIONS_FEATURES_MAX]; // the value of features=, for vmcs_config_parse()
 };

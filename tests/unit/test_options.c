@@ -105,6 +105,34 @@ static void mitigations(void **state)
     assert_int_equal(notes.count, 4);
 }
 
+static void streams(void **state)
+{
+    static const char *const wrong[] = {"stream=",
+                                        "stream",
+                                        "stream=com2",
+                                        "stream=com2:gdb",
+                                        "stream=com2:gdb:",
+                                        "stream=none:gdb:web",
+                                        "stream=com2:qmp:web",
+                                        "stream=com5:gdb:web",
+                                        "stream=com2:gdb:a-name-of-thirty-two-characters-"};
+    parse("stream=com2:gdb:web");
+    assert_int_equal(notes.count, 0);
+    assert_int_equal(options.stream_port, 0x2f8);
+    assert_string_equal(options.stream_vm, "web");
+    parse("stream=0x3e8:gdb:web");
+    assert_int_equal(options.stream_port, 0x3e8);
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        parse(wrong[i]);
+        assert_int_equal(notes.count, 1);
+        assert_int_equal(options.stream_port, 0);
+    }
+    parse("stream=com2:gdb:web console=com2"); // one line for both
+    assert_int_equal(notes.count, 1);
+    assert_non_null(strstr(notes.line[0].text, "is the console"));
+    assert_int_equal(options.stream_port, 0);
+}
+
 static void trials(void **state)
 {
     parse("");
@@ -161,6 +189,7 @@ int main(void)
         cmocka_unit_test(every_word_in_one_line),
         cmocka_unit_test(consoles),
         cmocka_unit_test(mitigations),
+        cmocka_unit_test(streams),
         cmocka_unit_test(trials),
         cmocka_unit_test(unknown_words_are_named),
         cmocka_unit_test(features_that_do_not_fit_change_nothing),

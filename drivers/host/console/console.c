@@ -318,13 +318,5 @@ void console_receive_interrupt(bool enable)
 
 int console_interrupt_line(void)
 {
-    switch (console.uart.port) {
-    case 0:
-        return -1;
-    case 0x2f8:
-    case 0x2e8:
-        return 3;
-    default:
-        return 4;
-    }
+    return console.uart.port ? uart_interrupt_line(&console.uart) : -1;
 }

@@ -138,3 +138,8 @@ void uart_receive_interrupt(struct uart *uart, bool enable)
     if (uart->port != 0)
         uart_set(uart, UART_IER, enable ? IER_RECEIVE : 0);
 }
+
+int uart_interrupt_line(const struct uart *uart)
+{
+    return uart->port == 0x2f8 || uart->port == 0x2e8 ? UART_COM2_IRQ : UART_COM1_IRQ;
+}

@@ -5,6 +5,8 @@
 #include "lib/ring.h"
 
 #define UART_FIFO_BYTES 16
+#define UART_COM1_IRQ   4 // and COM3's; COM2 and COM4 have the other
+#define UART_COM2_IRQ   3
 
 struct uart {
     uint16_t port; // 0: there is none
@@ -33,6 +35,6 @@ void uart_flush(struct uart *uart);
 // The next received byte, or -1 if there is none.
 int uart_read(struct uart *uart);
 
-// The receive interrupt on or off (ISA IRQ 4 for com1 and com3, 3 for the others). It is
-// level-like: drain with uart_read().
+// The receive interrupt on or off. It is level-like: drain with uart_read(). And its ISA IRQ.
 void uart_receive_interrupt(struct uart *uart, bool enable);
+int uart_interrupt_line(const struct uart *uart);
