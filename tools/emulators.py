@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import tty
 
 OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -76,6 +77,39 @@ def choose_emulator():
 
 def is_terminal(path):
     return os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
+
+
+class SerialSocket:
+    """A serial port of the machine's, a pseudo-terminal, at a TCP port of this host: one client at a time. What is printed while
+    there is none is lost."""
+
+    def __init__(self, port):
+        self.fd, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        self.path = os.ttyname(self.slave)
+        self.client = None
+        try:
+            self.listener = socket.create_server(("localhost", port))
+        except OSError as error:
+            raise ToolError(f"no socket at localhost:{port}: {error.strerror}") from None
+        for work in (self.listen, self.show):
+            threading.Thread(target=work, daemon=True).start()
+
+    def listen(self):
+        while True:
+            client = self.listener.accept()[0]
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.client = client
+            with client, contextlib.suppress(OSError):
+                while data := client.recv(4096):
+                    while data:
+                        data = data[os.write(self.fd, data):]
+            self.client = None
+
+    def show(self):
+        while data := os.read(self.fd, 4096):
+            with contextlib.suppress(OSError, AttributeError):
+                self.client.sendall(data)
 
 
 class Machine:
