@@ -1,7 +1,8 @@
 """VMs that become bytes, and bytes that become VMs again."""
+import re
 import subprocess
 
-from harness import INITRD, KERNEL, ROOT, SKYLAKE, check, check_says
+from harness import BUILD, INITRD, KERNEL, ROOT, SKYLAKE, check, check_says
 
 SETTINGS = "memory = 80M\nkernel = vmlinuz\ninitrd = initrd.gz\ndisk = ram:4M\ncmdline = console=ttyS0 quiet\n"
 
@@ -30,6 +31,39 @@ def save(t, console, folder):
                           stdin=subprocess.DEVNULL)
     check(done.returncode == 0, f"tools/saved: {done.stderr}")
     return done.stdout
+
+
+def kept(console, key, limit=60):
+    """What the small guest still has: how many ticks it has seen."""
+    console.type(key)
+    console.expect(rf"KEPT {key} lost=\d+ ticks=on turns=on after=\d+\r?\n", limit)
+    lost, ticks = re.search(r"lost=(\d+) .* after=(\d+)", console.matched()).groups()
+    check(lost == "0", f"{lost} words or registers are others")
+    return int(ticks)
+
+
+def case_saved_small(t):
+    """A guest with two vCPUs, a timer, registers and memory that it checks goes on in a second machine, and in a third from the second."""
+    config = "[vm web]\nmemory = 24M\ncpus = 2\nkernel = neighbour.elf\ncmdline = keep\n"
+    guest, ticks = BUILD / "guests" / "neighbour.elf", 0
+    for number in range(3):
+        folder = t.folder / str(number)
+        files, more = (guest, t.folder / "web.corbel"), "restore = web.corbel\n"
+        console = t.boot(t.iso(*files[: 1 + (number > 0)], config=config + more * (number > 0)), cpu=SKYLAKE, cpus=2, limit=300,
+                         more=["--log", str(folder)])
+        if number:
+            console.expect("VM web goes on from web.corbel", 120)
+        console.expect("corbel: ready", 120)
+        if not number:
+            console.expect("keeping", 60)
+        after = kept(console, "a")
+        check(after > ticks, f"{after} ticks after {ticks}")
+        check_says(save(t, console, folder), "cpus = 2", r"vCPU 1: version 0, \d+ fields", "ram: 24576 KiB")
+        console.type("console web\r")
+        ticks = after
+        check(kept(console, "b") > ticks, "it does not go on where it was saved")
+        console.type("\x01x")
+        console.ends(0)
 
 
 def long_saved_linux(t):

@@ -286,6 +286,7 @@ static const struct behaviour {
     {"crowd", crowd},
     {"rings", play_rings},
     {"flood", flood_disk},
+    {"keep", keep},
 };
 
 static const char *skip_word(const char *text)

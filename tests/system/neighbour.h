@@ -23,6 +23,9 @@ void flood(void); // a network
 void play_rings(void);
 void flood_disk(void);
 
+// keeping.c
+void keep(void);
+
 // posing.c
 void hang(void);
 void pose(void);
