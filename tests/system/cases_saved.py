@@ -2,7 +2,7 @@
 import re
 import subprocess
 
-from harness import BUILD, INITRD, KERNEL, ROOT, SKYLAKE, check, check_says
+from harness import BUILD, INITRD, KERNEL, ROOT, SANDY_BRIDGE, SKYLAKE, check, check_says
 
 SETTINGS = "memory = 80M\nkernel = vmlinuz\ninitrd = initrd.gz\ndisk = ram:4M\ncmdline = console=ttyS0 quiet\n"
 
@@ -64,6 +64,12 @@ def case_saved_small(t):
         check(kept(console, "b") > ticks, "it does not go on where it was saved")
         console.type("\x01x")
         console.ends(0)
+    restored = [guest, t.folder / "web.corbel"], config + "restore = web.corbel\n"
+    for cpu, changed, why in ((SANDY_BRIDGE, "cpus = 2", r"its CPUs had [a-z0-9_]+, which this machine does not give it"),
+                              (SKYLAKE, "cpus = 1", "it was saved with 'cpus = 2': write that"),
+                              (SKYLAKE, "cpus = 2\ncpuid = -avx512f", r"its CPUs had avx512f, which this machine does not give it")):
+        text = t.batch(t.iso(*restored[0], config=restored[1].replace("cpus = 2", changed)), 2, cpu=cpu, limit=120)
+        check_says(text, rf"vms\.conf:\d+: VM web: restore = web\.corbel: {why}")
 
 
 def long_saved_linux(t):
