@@ -208,7 +208,7 @@ static bool set_rip(struct vcpu *vcpu, uint64_t value)
 static void set_flags(struct vcpu *vcpu, uint64_t value)
 {
     vcpu->rflags = (vcpu->rflags & ~FLAGS) | (value & FLAGS);
-    if (!(value & RFLAGS_IF)) // which STI's shadow goes with
+    if ((value & (RFLAGS_IF | RFLAGS_TF)) != RFLAGS_IF) // an entry wants more for a shadow
         vcpu_end_shadow(vcpu);
     vcpu->dirty |= STATE_FLOW;
 }

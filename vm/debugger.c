@@ -330,13 +330,15 @@ void debugged_trap(struct vcpu *vcpu)
 }
 
 // The shadow of STI keeps interrupts away for one instruction, those too that the CPU would deliver
-// by itself, and opens no window. It ends with the delivery of an exception.
+// by itself, and opens no window. It ends with the delivery of an exception. A guest that steps
+// itself would have its trap pending in a shadow: there they come.
 void debugged_step(struct vcpu *vcpu, bool has_exited)
 {
     const struct events *events = &vcpu->events;
     if (has_exited && vcpu->rip != vcpu->debugged->step_from) {
         stop_vcpu(vcpu, DEBUG_STEPPED, 0);
-    } else if ((vcpu->rflags & RFLAGS_IF) && !events->pending.info && !events->plan.inject.info &&
+    } else if ((vcpu->rflags & (RFLAGS_IF | RFLAGS_TF)) == RFLAGS_IF && !events->pending.info &&
+               !events->plan.inject.info &&
                !(vcpu->interruptibility & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))) {
         vcpu->interruptibility |= BLOCKING_BY_STI;
         vcpu->dirty |= STATE_FLOW;

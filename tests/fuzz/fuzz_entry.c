@@ -15,6 +15,7 @@
 #include "tests/fuzz/vmcs_state.h"
 #include "tests/fuzz/world.h"
 #include "vm/cpu/cr.h"
+#include "vm/debugger.h"
 #include "vmx/policy/fields.h"
 
 #define RAM_SIZE 0x8000
@@ -81,6 +82,7 @@ static uint64_t wall_clock(struct vm *of)
     return 1700000000;
 }
 
+static struct debugger debugger;
 static const struct vm_host host = {
     .kick = kick, .memory_fault = memory_fault, .wall_clock = wall_clock};
 
@@ -289,6 +291,16 @@ static bool handle(const struct exit *exit)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// A debugger steps the vCPU: it has it go on where it stopped, from where the vCPU must be able to
+// enter as well.
+static void step(bool has_exited)
+{
+    if (vcpu.dirty & STATE_STEP)
+        debugged_step(&vcpu, has_exited);
+    if (vcpu.activity == ACTIVITY_STOPPED)
+        debugger_go(&vcpu, DEBUG_STEP);
+}
+
 // What waits for it meanwhile is served before the entry.
 static void serve(const struct input *in)
 {
@@ -362,13 +374,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     vmcs_state_fetch(&vcpu, &image, in.shadow);
     vcpu.requests = vcpu.dirty = 0;
+    if (in.waits & 0x80) {
+        debugger_attach(&debugger, &vm);
+        debugger_go(&vcpu, DEBUG_STEP);
+        step(false);
+    }
     vmcs_state_write(&image, &vcpu, config);
     if (!is_accepted(true)) // it must be the same state
         abort();
     shape_exit(&in.exit, &in);
     if (!can_exit(in.exit.reason) || !handle(&in.exit))
         return 0;
+    step(true);
     serve(&in);
+    step(false);
     vmcs_state_write(&image, &vcpu, config);
     if (is_accepted(true))
         return 0;

@@ -179,6 +179,9 @@ static void no_interrupt_comes_before_a_step_is_done(void **state)
     VCPU->rflags = RFLAGS_FIXED;
     debugged_step(VCPU, true);
     assert_int_equal(VCPU->interruptibility, 0); // an entry would refuse it
+    VCPU->rflags = RFLAGS_FIXED | RFLAGS_IF | RFLAGS_TF;
+    debugged_step(VCPU, true);
+    assert_int_equal(VCPU->interruptibility, 0); // it would want a trap pending
     VCPU->activity = ACTIVITY_HALTED;
     VCPU->rip++;
     debugged_step(VCPU, true);

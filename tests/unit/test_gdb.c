@@ -63,10 +63,13 @@ static void what_an_entry_would_refuse_cannot_be_set(void **state)
     assert_int_equal(WEB_VCPU->rip, 0xffff800000000000);
     WEB_VCPU->interruptibility = BLOCKING_BY_STI;
     WEB_VCPU->rflags = RFLAGS_FIXED | RFLAGS_IF;
-    assert_string_equal(client_ask("P11=ffffffff"), "OK"); // VM, VIP and reserved bits stay
+    assert_string_equal(client_ask("P11=fffeffff"), "OK"); // VM, VIP and reserved bits stay
     assert_int_equal(WEB_VCPU->rflags & (RFLAGS_VM | RFLAGS_VIP | BIT(15)), 0);
     assert_true(WEB_VCPU->rflags & RFLAGS_CF);
     assert_true(WEB_VCPU->interruptibility & BLOCKING_BY_STI);
+    assert_string_equal(client_ask("P11=02030000"), "OK"); // TF
+    assert_int_equal(WEB_VCPU->interruptibility, 0);
+    WEB_VCPU->interruptibility = BLOCKING_BY_STI;
     assert_string_equal(client_ask("P11=00000000"), "OK");
     assert_int_equal(WEB_VCPU->rflags, RFLAGS_FIXED);
     assert_int_equal(WEB_VCPU->interruptibility, 0);
