@@ -49,12 +49,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(vms[i].module_count <= CONFIG_MODULES && vms[i].pin_count <= CONFIG_CPUS);
         require(vms[i].net_count <= CONFIG_NETS);
         require(vms[i].feature_count <= CONFIG_FEATURES);
+        require(vms[i].control_count <= CONFIG_CONTROLS && (vms[i].cid || !vms[i].control_count));
+        require(vms[i].cid == 0 || vms[i].cid > 2);
         for (unsigned f = 0; f < vms[i].feature_count; f++)
             require(vms[i].feature[f].index < cpu_feature_count);
         for (unsigned n = 0; n < vms[i].net_count; n++)
             check_net(&vms[i].net[n]);
         for (unsigned j = 0; j < i; j++)
-            require(strcmp(vms[i].name, vms[j].name) != 0);
+            require(strcmp(vms[i].name, vms[j].name) != 0 &&
+                    (!vms[i].cid || vms[i].cid != vms[j].cid));
     }
     return 0;
 }

@@ -291,12 +291,14 @@ static void check_together(struct file *file)
         parser->broken = false;
         check_uuid(parser, vms, file->count);
         config_check_cards(parser, vms, i, file->switches);
+        config_check_streams(parser, vms, i, file->count);
         if (parser->broken && !file->keeps_broken)
             memmove(&vms[i], &vms[i + 1], (--file->count - i) * sizeof(*vms));
         else
             i++;
     }
     config_choose_macs(vms, file->count);
+    config_choose_cids(vms, file->count);
     parser->vm = NULL;
 }
 

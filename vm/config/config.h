@@ -12,6 +12,7 @@
 
 #include "lib/notes.h"
 #include "vm/cpu/feature.h"
+#include "vm/right.h"
 #include "vm/traits.h"
 
 #define CONFIG_NAME     32
@@ -21,11 +22,12 @@
 #define CONFIG_MODULES  8
 #define CONFIG_CPUS     64
 #define CONFIG_FEATURES 16
-#define CONFIG_KEYS     32
+#define CONFIG_KEYS     40
 #define CONFIG_DISKS    8
 #define CONFIG_NETS     4
 #define CONFIG_SWITCHES 16
 #define CONFIG_TRUNK    8
+#define CONFIG_CONTROLS 16
 #define CONFIG_LINE     (CONFIG_CMDLINE + 64) // the longest line
 
 enum boot_format {
@@ -79,6 +81,12 @@ struct config_net {
     struct config_vlans trunk[CONFIG_TRUNK]; // VLANs whose frames have a tag
 };
 
+// Whom a VM may look after, by what its programs say to Corbel.
+struct config_control {
+    char name[CONFIG_NAME]; // empty: all VMs
+    enum right right;
+};
+
 // A [switch NAME].
 struct config_switch {
     char name[CONFIG_NAME];
@@ -112,6 +120,9 @@ struct vm_config {
     struct config_disk disk[CONFIG_DISKS];
     unsigned net_count;
     struct config_net net[CONFIG_NETS];
+    uint32_t cid; // of its socket device; 0: it has none
+    unsigned control_count;
+    struct config_control control[CONFIG_CONTROLS];
 
     enum config_action on_poweroff;
     enum config_action on_reboot;
@@ -142,6 +153,9 @@ struct vm_traits config_traits(const struct vm_config *config);
 MUST_CHECK status_t config_parse(const char *text, size_t size, struct vm_config *out,
                                  unsigned capacity, bool keeps_broken, unsigned *count,
                                  struct config_switches *switches, struct notes *errors);
+
+// What a VM may do to the one of that name (itself included).
+enum right config_right(const struct vm_config *config, const char *name);
 
 // explain() for what turns out later to be wrong with a VM: with the line of `key`, or where that
 // is not set (or NULL) of its section, and the name in front, as the parser has it.

@@ -333,6 +333,8 @@ static const struct key {
     {"modules", .set = set_modules},
     {"disk", .set = set_disk, .is_list = true},
     {"net", .set = config_set_net, .is_list = true},
+    {"vsock", .set = config_set_vsock},
+    {"control", .set = config_set_control},
     {"boot", .set = set_boot},
     {"on_poweroff", FIELD(on_poweroff), .words = actions},
     {"on_reboot", FIELD(on_reboot), .words = actions},

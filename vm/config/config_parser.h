@@ -1,5 +1,5 @@
 // What the files of the vms.conf parser share: lines (config.c) and keys (config_keys.c,
-// config_trap.c).
+// config_trap.c, config_net.c, config_streams.c).
 #pragma once
 
 #include <stdarg.h>
@@ -69,6 +69,16 @@ void config_set_switch_key(struct config_parser *parser, struct span key, struct
 void config_check_cards(struct config_parser *parser, const struct vm_config *vms, unsigned i,
                         const struct config_switches *switches);
 void config_choose_macs(struct vm_config *vms, unsigned count);
+
+// `vsock = yes`, `control = NAME:RIGHT ...` (config_streams.c).
+void config_set_vsock(struct config_parser *parser, const char *key, struct span value);
+void config_set_control(struct config_parser *parser, const char *key, struct span value);
+
+// At the end of the file: whom vms[i] controls is there, and none before it has its CID; and those
+// get one that only said yes.
+void config_check_streams(struct config_parser *parser, const struct vm_config *vms, unsigned i,
+                          unsigned count);
+void config_choose_cids(struct vm_config *vms, unsigned count);
 
 // For "%.*s": as much of a text as an error line has room for.
 #define SHOWN(text) (int)MIN((text).length, 40), (text).at
