@@ -6,6 +6,7 @@
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/tsc.h"
 #include "boot/hardware.h"
+#include "control/streams.h"
 #include "control/instance_inputs.h"
 #include "control/networks.h"
 #include "control/vms.h"
@@ -61,6 +62,7 @@ static void init_vms(const struct boot_info *info, const char *fail_entry)
                       (host_speculation.mitigations & MITIGATION_SPEC_CTRL ? CPUID_HOST_SPECULATION
                                                                            : 0U),
                   .arch_capabilities = speculation_for_guests(host_arch_capabilities)},
+        .vsock_host = &streams_host,
         .fail_entry = fail_entry,
         .images = images,
         .image_count = name_images(info),

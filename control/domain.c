@@ -152,6 +152,7 @@ void domain_left(struct domain *domain)
     uint32_t effects;
     enum stop_reason reason = domain->instance->vm.stop_reason;
     networks_disconnect(domain->networks, &domain->instance->vm); // its memory is as it was left
+    instance_close_streams(domain->instance);
     spin_lock(&domain->lock);
     domain->flushing_since = rdtsc();
     struct life before = domain->life;

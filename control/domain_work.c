@@ -166,6 +166,7 @@ static status_t clear(struct domain *domain, struct explanation *why)
         reason = instance->vm.stop_reason;
         instance->is_called_off = false; // clearing is not
         networks_disconnect(domain->networks, &instance->vm);
+        instance_close_streams(instance);
         instance_clear(instance);
         instance_destroy(instance);
     }

@@ -59,6 +59,26 @@ static status_t make_vcpu(struct instance *instance, unsigned id, struct explana
 
 // ---- the board ----
 
+#define VSOCK_SIZE align_up(sizeof(struct virtio_vsock_card), PAGE_SIZE)
+
+// Its socket device, if it has one.
+static status_t make_vsock(struct instance *instance, struct explanation *why)
+{
+    struct vm *vm = &instance->vm;
+    if (!instance->config->cid)
+        return STATUS_OK;
+    struct virtio_vsock_card *card = frames_allocate(VSOCK_SIZE, PAGE_SIZE, vm->id);
+    if (!card)
+        return config_explain(why, STATUS_NO_MEMORY, instance->config, "vsock",
+                              "no memory for its socket device");
+    memset(card, 0, VSOCK_SIZE);
+    card->vsock.host = instance_inputs.vsock_host;
+    card->vsock.owner = vm;
+    card->vsock.cid = instance->config->cid;
+    instance->parts.vsock = card;
+    return STATUS_OK;
+}
+
 static status_t make_board(struct instance *instance, struct explanation *why)
 {
     struct vm *vm = &instance->vm;
@@ -76,7 +96,8 @@ static status_t make_board(struct instance *instance, struct explanation *why)
         log_warning("corbel: %s\n", told.text);
         vm->traits.rng = false;
     }
-    return board_build(&instance->board, vm, &instance->parts, why);
+    status_t status = make_vsock(instance, why);
+    return status == STATUS_OK ? board_build(&instance->board, vm, &instance->parts, why) : status;
 }
 
 // ---- starting ----
@@ -310,6 +331,12 @@ status_t instance_watch(struct instance *instance, const struct watch_filter *fi
 
 // ---- the end ----
 
+void instance_close_streams(struct instance *instance)
+{
+    if (instance->board.vsock)
+        virtio_vsock_close(instance->board.vsock);
+}
+
 static void release_vcpu(struct vmx_vcpu *vcpu)
 {
     end_watch(&vcpu->guest);
@@ -329,6 +356,8 @@ void instance_destroy(struct instance *instance)
             release_vcpu(vmx_vcpu(vm->vcpu[i]));
     if (instance->parts.test_memory)
         frames_free(instance->parts.test_memory, MMIO_TEST_LENGTH, vm->id);
+    if (instance->parts.vsock)
+        frames_free(instance->parts.vsock, VSOCK_SIZE, vm->id);
     setup_release_vm(&instance->vmx);
     unsigned owner = vm->id;
     frames_free(instance, align_up(sizeof(struct instance), PAGE_SIZE), owner);

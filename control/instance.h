@@ -53,6 +53,9 @@ void instance_copy(struct vm *vm, gpa_t to, const void *from, uint64_t size);
 struct watch_filter;
 MUST_CHECK status_t instance_watch(struct instance *instance, const struct watch_filter *filter);
 
+// Its programs' connections with Corbel end: its vCPUs have left. By any CPU.
+void instance_close_streams(struct instance *instance);
+
 // Clears its RAM.
 void instance_clear(struct instance *instance);
 

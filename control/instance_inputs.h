@@ -6,15 +6,18 @@
 #include "vm/config/config.h"
 #include "vm/cpu/cpuid.h"
 
+struct vsock_host;
+
 // What all VMs share, once: the host's CPUID leaves as guests may see them.
 struct instance_inputs {
     const struct cpuid_leaves *host_cpuid;
     struct cpuid_inputs cpuid;
     const struct image *images; // modules of the boot loader, by name
     unsigned image_count;
-    const char *fail_entry; // the VM that boot/info/options.h names
-    uint64_t wall_clock;    // seconds since 1970 ...
-    struct clock clock;     // ... at its time 0
+    const struct vsock_host *vsock_host; // of its socket device
+    const char *fail_entry;              // the VM that boot/info/options.h names
+    uint64_t wall_clock;                 // seconds since 1970 ...
+    struct clock clock;                  // ... at its time 0
 };
 
 // Set before any VM is made.

@@ -9,6 +9,7 @@
 #include "control/consoles.h"
 #include "control/cpu_report.h"
 #include "control/networks.h"
+#include "control/session.h"
 #include "control/vms.h"
 #include "drivers/virt/board.h"
 #include "drivers/virt/board_report.h"
@@ -60,6 +61,7 @@ static struct monitor_vcpu vcpu_in(struct vcpu *vcpu)
         .weight = entity->group->weight,
         .cap = entity->group->cap,
         .received = entity->received,
+        .waited = entity->waited,
     };
 }
 
@@ -146,6 +148,31 @@ static void print_cards(struct printer *to, unsigned slot)
         networks_print(to, networks);
 }
 
+static bool card_in(unsigned slot, unsigned number, struct monitor_card *card)
+{
+    if (number >= cards_in(slot))
+        return false;
+    const struct net_port *port = &vms_networks(slot)->card[number].port;
+    *card = (struct monitor_card){.sent_frames = port->sent.frames,
+                                  .sent_bytes = port->sent.bytes,
+                                  .received_frames = port->received.frames,
+                                  .received_bytes = port->received.bytes};
+    for (unsigned reason = 0; reason < NET_DROPS; reason++)
+        card->dropped += port->dropped[reason];
+    return true;
+}
+
+static bool streams_in(unsigned slot, struct monitor_streams *streams)
+{
+    const struct vsock *vsock = session_vsock(slot);
+    if (vsock)
+        *streams = (struct monitor_streams){.open = vsock->open,
+                                            .opened = vsock->opened,
+                                            .refused = vsock->refused,
+                                            .broken = vsock->broken};
+    return vsock;
+}
+
 // ---- the machine ----
 
 static uint64_t place_of(const void *ram)
@@ -192,6 +219,9 @@ const struct monitor_host monitor_host = {
     .print_netdump = print_netdump,
     .print_cards = print_cards,
     .print_switches = networks_print_switches,
+    .card = card_in,
+    .streams = streams_in,
+    .print_streams = sessions_print,
     .memory = get_memory,
     .held = get_held,
     .place = place_of,

@@ -7,7 +7,9 @@
 #include "control/agents.h"
 #include "control/consoles.h"
 #include "control/debugging.h"
+#include "control/session.h"
 #include "control/shutdown.h"
+#include "control/streams.h"
 #include "control/tasks.h"
 #include "control/monitor_host.h"
 #include "control/vms.h"
@@ -153,7 +155,7 @@ static void attend(void)
             agents_attend(vms_at(i));
     if (mux_poll(&consoles))
         prompt_redraw(&prompt);
-    if (vms_have_ended()) {
+    if (vms_have_ended() && sessions_are_over()) {
         vms_print_frames();
         shutdown_machine(vms_end_text());
     }
@@ -189,6 +191,7 @@ void operator_init(void)
         .is_prompt = true,
     };
     task_add(&operator_task);
+    streams_init();
     watchdog_init();
     vms_start_tasks();
 }

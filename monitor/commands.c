@@ -96,6 +96,8 @@ static const struct command info_rows[] = {
      COMPLETES_VM, RIGHT_TAKE, 0, 1, "a"},
     {"sched", "", "CPUs, and what the scheduler gave each vCPU", info_sched, COMPLETES_NOTHING,
      RIGHT_MACHINE, 0, 0, ""},
+    {"streams", "[vm]", "connections of VMs with Corbel", info_streams, COMPLETES_VM, RIGHT_OBSERVE,
+     0, 1, ""},
     {"trace", "[-a] [vm]",
      "the last exits of each vCPU, while 'trace on';\n"
      "-a: all that are kept",

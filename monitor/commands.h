@@ -61,7 +61,7 @@ command_function command_x, command_xp;
 
 // info.c
 command_function info_vms, info_cpus, info_registers, info_mem, info_sched, info_capabilities,
-    info_uuid, info_generation, info_version, info_vcpu, info_vmcs;
+    info_streams, info_uuid, info_generation, info_version, info_vcpu, info_vmcs;
 
 // info_exits.c, info_irq.c
 command_function info_irq, info_pci, info_qtree, info_exits, info_trace;

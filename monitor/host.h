@@ -35,6 +35,7 @@ struct monitor_vcpu {
     int pinned;        // its only CPU, or -1
     unsigned weight, cap;
     uint64_t received; // nanoseconds of CPU time
+    uint64_t waited;   // ... in which it could have run
 };
 
 struct monitor_cpu {
@@ -42,6 +43,17 @@ struct monitor_cpu {
     uint32_t apic_id;
     uint64_t idle;              // nanoseconds
     const struct vcpu *running; // or NULL
+};
+
+// What a network card has sent and received, and its port dropped.
+struct monitor_card {
+    uint64_t sent_frames, sent_bytes, received_frames, received_bytes, dropped;
+};
+
+// A VM's connections with Corbel (drivers/virt/stream/vsock.h).
+struct monitor_streams {
+    unsigned open;
+    uint64_t opened, refused, broken;
 };
 
 // A VM's balloon: bytes, and the guest's statistics by their tags in virtio's specification; all
@@ -97,6 +109,11 @@ struct monitor_host {
     void (*print_netdump)(struct printer *to, unsigned slot, unsigned card);
     void (*print_cards)(struct printer *to, unsigned slot);
     void (*print_switches)(struct printer *to);
+    bool (*card)(unsigned slot, unsigned number, struct monitor_card *card); // false: there is none
+
+    // The connections that a slot's VM has with Corbel. False: it has no socket device.
+    bool (*streams)(unsigned slot, struct monitor_streams *streams);
+    void (*print_streams)(struct printer *to, unsigned slot);
 
     // Bytes of the machine's memory; and those that the VM in this slot holds alone (its RAM,
     // tables, vCPUs), and with other VMs.

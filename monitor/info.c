@@ -190,6 +190,15 @@ void info_sched(struct monitor *monitor, const struct args *args)
     }
 }
 
+void info_streams(struct monitor *monitor, const struct args *args)
+{
+    const char *word = arg_at(args, 1);
+    unsigned slot = word ? find_slot(monitor, word) : 0;
+    for (; slot < CONFIG_VMS; slot = word ? CONFIG_VMS : slot + 1)
+        if (monitor_vm(monitor, slot).state != MONITOR_NO_VM)
+            monitor->host->print_streams(&monitor->printer, slot);
+}
+
 void info_capabilities(struct monitor *monitor, const struct args *args)
 {
     monitor->host->print_capabilities(&monitor->printer);

@@ -44,6 +44,10 @@ $(BUILD)/unit/test_oracle_%: UNIT_LIBRARIES := -lunicorn
 $(BUILD)/unit/test_qmp_client: tests/unit/test_qmp_client.py $(BUILD)/unit/qmp_server
 	@install -m 755 $< $@
 
+# Some of the machine half, with memory of the host's.
+$(BUILD)/unit/test_services: $(addprefix $(BUILD)/host/control/,session.o streams.o services.o)
+$(BUILD)/unit/test_services: UNIT_LIBRARIES := -Wl,--wrap=frames_allocate,--wrap=frames_free,--defsym=monitor_host=desk_host
+
 # Builds $(1), as the shell's array `tests`. One that does not build fails alone: nothing old is left of it, and the others run.
 each_built = tests=($(1)); \
 	$(MAKE) $(quietly) -k "$${tests[@]}" || for test in "$${tests[@]}"; do $(MAKE) -q "$$test" || rm -f "$$test"; done

@@ -128,15 +128,16 @@ static status_t add_balloon(struct board *board, struct vm *vm, struct explanati
     return add_device(board, device, why);
 }
 
-static status_t add_vsock(struct board *board, struct vm *vm, struct vsock *vsock,
+static status_t add_vsock(struct board *board, struct vm *vm, struct virtio_vsock_card *card,
                           struct explanation *why)
 {
-    struct virtio *device = &board->vsock.virtio;
-    if (!vsock)
+    if (!card)
         return STATUS_OK;
+    struct virtio *device = &card->device.virtio;
+    board->vsock = &card->device;
     board_plug(board, vm, &device->device, &virtio_vsock_class);
     device->device.name = "vsock0";
-    virtio_vsock_describe(&board->vsock, vsock);
+    virtio_vsock_describe(board->vsock, &card->vsock);
     return add_device(board, device, why);
 }
 

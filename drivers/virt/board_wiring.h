@@ -55,7 +55,7 @@ struct board {
     struct virtio_console console, agent; // these and the next only if the configuration says so
     struct virtio_rng rng;
     struct virtio_balloon balloon; // only if the configuration says so
-    struct virtio_vsock vsock;     // only if the parts have one
+    struct virtio_vsock *vsock;    // of the parts, or NULL
     unsigned next_slot;            // of PCI, and where the next regions of functions go
     uint32_t next_port;
     uint32_t next_memory;
@@ -73,7 +73,7 @@ struct board_parts {
     unsigned disk_count;
     struct net_port *port[BOARD_NETS]; // of its network cards
     unsigned port_count;
-    struct vsock *vsock; // its connections, or NULL
+    struct virtio_vsock_card *vsock; // or NULL
     uint64_t
         flash; // bytes of the VM's ROM, from its start on, that are a chip which can be written
 };

@@ -267,6 +267,7 @@ static const struct monitor_host host = {
     .print_netdump = print_netdump,
     .print_cards = print_cards,
     .print_switches = print_switches,
+    .print_streams = print_cards,
     .memory = memory,
     .held = held,
     .place = place,

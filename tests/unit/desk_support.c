@@ -231,6 +231,23 @@ static void print_switches(struct printer *to)
     print_to(to, "switch lan\n");
 }
 
+static bool get_card(unsigned slot, unsigned number, struct monitor_card *card)
+{
+    *card = (struct monitor_card){.sent_frames = 10, .sent_bytes = 1000, .dropped = slot + number};
+    return number < cards(slot);
+}
+
+static bool get_streams(unsigned slot, struct monitor_streams *streams)
+{
+    *streams = (struct monitor_streams){.open = 2, .opened = 5, .refused = 7};
+    return slot == 0;
+}
+
+static void print_streams(struct printer *to, unsigned slot)
+{
+    print_to(to, "streams of %u\n", slot);
+}
+
 static struct monitor_vcpu get_vcpu(struct vcpu *vcpu)
 {
     return (struct monitor_vcpu){.state = "running",
@@ -238,7 +255,8 @@ static struct monitor_vcpu get_vcpu(struct vcpu *vcpu)
                                  .pinned = vcpu->id == 1 ? 3 : -1,
                                  .weight = 256,
                                  .cap = vcpu->id == 1 ? 50 : 0,
-                                 .received = 12000000};
+                                 .received = 12000000,
+                                 .waited = 3000000005};
 }
 
 static bool get_cpu(unsigned index, struct monitor_cpu *cpu)
@@ -316,6 +334,9 @@ const struct monitor_host desk_host = {
     .print_netdump = print_netdump,
     .print_cards = print_cards,
     .print_switches = print_switches,
+    .card = get_card,
+    .streams = get_streams,
+    .print_streams = print_streams,
     .memory = memory,
     .held = held,
     .place = place,

@@ -67,6 +67,9 @@ static void switches_and_cards_are_listed(void **state)
     assert_says("info network", "switch lan\ncard 0.0\ncard 0.1\ncard 2.0\ncard 2.1\n");
     assert_says("info network old", "card 2.0\ncard 2.1\n");
     assert_says("info network nobody", "nobody: there is no such VM; 'info vms' lists them\n");
+    assert_says("info streams", "streams of 0\nstreams of 1\nstreams of 2\n");
+    assert_says("info streams db", "streams of 1\n");
+    assert_says("info streams nobody", "nobody: there is no such VM; 'info vms' lists them\n");
     assert_says("domiflist", "domiflist: here it is 'info network'\n");
 }
 

@@ -16,7 +16,7 @@ static struct side {
     struct gmem_piece rom_piece[1];
     struct net_switch lan;
     struct net_port port;
-    struct vsock vsock;
+    struct virtio_vsock_card vsock;
 } one, other;
 static uint8_t disk_bytes[64 << 10]; // nobody writes them
 static uint8_t rom_bytes[8192];

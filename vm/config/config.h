@@ -120,7 +120,8 @@ struct vm_config {
     struct config_disk disk[CONFIG_DISKS];
     unsigned net_count;
     struct config_net net[CONFIG_NETS];
-    uint32_t cid; // of its socket device; 0: it has none
+    uint32_t cid;                    // of its socket device; 0: it has none
+    unsigned cid_line, control_line; // of vms.conf
     unsigned control_count;
     struct config_control control[CONFIG_CONTROLS];
 

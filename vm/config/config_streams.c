@@ -15,6 +15,7 @@ void config_set_vsock(struct config_parser *parser, const char *key, struct span
 {
     uint64_t number;
     int is_on;
+    parser->vm->cid_line = parser->line;
     if (span_means(value, config_on_off, &is_on))
         parser->vm->cid = is_on ? CID_CHOOSE : 0;
     else if (span_is_number(value, &number) && number >= CID_FIRST && number <= CID_LAST)
@@ -49,6 +50,7 @@ static void add_control(struct config_parser *parser, const char *key, struct sp
 void config_set_control(struct config_parser *parser, const char *key, struct span value)
 {
     struct span item;
+    parser->vm->control_line = parser->line;
     if (!value.length)
         config_error(parser, "%s is empty; write NAME:RIGHT, or leave the line out", key);
     while (span_cut_word(&value, &item))
@@ -87,12 +89,12 @@ void config_check_streams(struct config_parser *parser, const struct vm_config *
                           unsigned count)
 {
     const struct vm_config *vm = parser->vm;
-    parser->line = config_line(vm, "control");
+    parser->line = vm->control_line;
     check_control(parser, vms, count);
     if (vm->control_count && !vm->cid)
         config_error(parser, "control: its programs reach Corbel by a socket device: add "
                              "vsock = yes");
-    parser->line = config_line(vm, "vsock");
+    parser->line = vm->cid_line;
     for (unsigned other = 0; other < i; other++)
         if (vm->cid > CID_CHOOSE && vms[other].cid == vm->cid)
             config_error(parser, "vsock = %u: VM %s has this CID; choose another, or write yes",

@@ -77,6 +77,7 @@ struct vsock_refusal {
 
 struct vsock {
     const struct vsock_host *host;
+    void *owner;                      // whoever made it
     uint64_t cid;                     // the guest's
     uint64_t due;                     // VM time at which vsock_expire() is to be called
     unsigned open;                    // connections that there are

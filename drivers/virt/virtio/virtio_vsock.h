@@ -11,6 +11,12 @@ struct virtio_vsock {
     uint64_t owes_event; // the driver is to be told that they are gone
 };
 
+// All that a VM with one needs.
+struct virtio_vsock_card {
+    struct virtio_vsock device;
+    struct vsock vsock;
+};
+
 extern const struct vdev_class virtio_vsock_class;
 
 // Gives the device its connections, whose host and CID are set, before it is reset.
