@@ -98,9 +98,12 @@ $(OUT)/target/%.o: %.c
 
 # What an operator reads, and what is done once before a guest runs, is made small rather than fast.
 SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
-$(SMALL_DIRS:%=$(OUT)/target/%/%.o) $(OUT)/target/vm/debugger.o: TARGET_CFLAGS += -Os
-# So are streams: a packet costs more to whoever wakes for it.
-$(addprefix $(OUT)/target/,lib/stream.o drivers/virt/stream/%.o drivers/virt/virtio/virtio_vsock.o): TARGET_CFLAGS += -Os
+# So is what no frame passes and no VM is looked after by all the time; each packet of a stream wakes somebody, who costs more.
+SMALL_FILES := $(filter-out $(addprefix control/,agents.c consoles.c domain.c networks.c operator.c vms.c watchdog.c),$(wildcard control/*.c control/state/*.c)) \
+               $(wildcard drivers/virt/stream/*.c) lib/fields.c lib/json.c lib/stream.c vm/debugger.c \
+               vmx/setup.c $(addprefix drivers/virt/,board.c board_pci.c board_report.c legacy/vfwcfg.c legacy/vi8042.c legacy/vrtc.c \
+               virtio/virtio_balloon.c virtio/virtio_console.c virtio/virtio_vsock.c)
+$(SMALL_DIRS:%=$(OUT)/target/%/%.o) $(SMALL_FILES:%.c=$(OUT)/target/%.o): TARGET_CFLAGS += -Os
 
 # The run loop counts each instruction: no padding where it loops, and the world switch leaves no RBP.
 $(OUT)/target/vmx/run.o: TARGET_CFLAGS += -fno-align-loops -fno-align-jumps -fno-align-labels -fomit-frame-pointer
