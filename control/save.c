@@ -113,6 +113,8 @@ static bool write_all(struct domain *domain, struct saved_writer *writer, struct
 
 status_t save_write(struct domain *domain, struct saved_writer *writer, struct explanation *why)
 {
+    if (domain->instance->vm.vcpu[0]->debugged) // whose breakpoints would be saved
+        return explain(why, STATUS_UNSUPPORTED, "a debugger is attached to it");
     unsigned owner = domain->instance->vm.id;
     struct scratch *scratch = frames_allocate(SCRATCH, PAGE_SIZE, owner);
     if (!scratch)

@@ -6,7 +6,8 @@
 #include "control/state/saved.h"
 
 // Writes all of a VM that stands still, its state fetched. False: nobody takes it any more, or it
-// is called off. STATUS_NO_MEMORY, for what is copied first, is explained.
+// is called off. STATUS_NO_MEMORY, for what is copied first, and STATUS_UNSUPPORTED, while a
+// debugger is attached, are explained.
 MUST_CHECK status_t save_write(struct domain *domain, struct saved_writer *writer,
                                struct explanation *why);
 
