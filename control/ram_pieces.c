@@ -60,8 +60,10 @@ void ram_pieces_release(struct gmem *memory, unsigned owner)
         task_pause();
     }
     for (uint64_t i = 0; i < memory->pieces; i++)
-        if (memory->piece[i].page)
+        if (memory->piece[i].page) {
             frame_free(memory->piece[i].page, owner);
+            task_pause();
+        }
     if (memory->piece)
         frames_free(memory->piece, table_size(memory), owner);
     frames_release(owner);

@@ -18,6 +18,7 @@ struct gmem_piece {
     uint8_t *bytes; // `size` bytes of RAM, from the beginning on
     uint64_t size;
     uint8_t **page; // if `size` is 0: of each 4 KiB, or NULL; NULL: none of them is there
+    uint64_t there; // how many of these are
 };
 
 // What the guest reads and executes as memory, and does not write: a device takes its writes, and

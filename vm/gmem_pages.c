@@ -16,7 +16,7 @@ static uint8_t *there(const struct gmem *memory, uint64_t at, uint64_t *size)
 {
     const struct gmem_piece *piece = piece_of(memory, gpa(at));
     uint64_t offset = at % GMEM_PIECE;
-    if (!piece || offset >= (piece->size ? piece->size : piece->page ? GMEM_PIECE : 0))
+    if (!piece || offset >= (piece->size ? piece->size : piece->there ? GMEM_PIECE : 0))
         return NULL;
     if (piece->size) {
         *size = MIN(*size, piece->size - offset);
@@ -32,11 +32,11 @@ uint8_t *gmem_next(const struct gmem *memory, uint64_t *at, uint64_t most, uint6
     const uint64_t end = memory->pieces * GMEM_PIECE;
     uint8_t *bytes = NULL;
     for (uint64_t step; *at < end; *at = align_down(*at, step) + step) {
+        step = memory->piece[*at / GMEM_PIECE].there ? PAGE_SIZE : GMEM_PIECE;
         *size = most;
         bytes = there(memory, *at, size);
         if (bytes)
             break;
-        step = gmem_is_split(memory, gpa(*at)) ? PAGE_SIZE : GMEM_PIECE;
     }
     for (uint64_t more = most; bytes && *size < most; *size += more) {
         more = most - *size;
@@ -77,6 +77,7 @@ void gmem_split(struct gmem *memory, gpa_t at, uint8_t **table)
 {
     struct gmem_piece *piece = piece_of(memory, at);
     assert(piece);
+    piece->there = align_up(piece->size, PAGE_SIZE) / PAGE_SIZE;
     for (uint64_t i = 0; i < GMEM_PIECE / PAGE_SIZE; i++)
         table[i] = i * PAGE_SIZE < piece->size ? piece->bytes + i * PAGE_SIZE : NULL;
     __atomic_store_n(&piece->page, table, __ATOMIC_RELEASE);
@@ -85,10 +86,12 @@ void gmem_split(struct gmem *memory, gpa_t at, uint8_t **table)
 
 void gmem_set_page(struct gmem *memory, gpa_t page, uint8_t *bytes)
 {
-    const struct gmem_piece *piece = piece_of(memory, page);
+    struct gmem_piece *piece = piece_of(memory, page);
     assert(piece && !piece->size && piece->page);
     uint8_t **entry = &piece->page[page.value % GMEM_PIECE / PAGE_SIZE];
-    memory->away += (*entry != NULL) - (uint64_t)(bytes != NULL);
+    uint64_t more = (uint64_t)(bytes != NULL) - (*entry != NULL);
+    piece->there += more;
+    memory->away -= more;
     __atomic_store_n(entry, bytes, __ATOMIC_RELEASE);
 }
 

@@ -27,6 +27,7 @@ static int set_up(void **state)
     pages[1] = second;
     pages[511] = last;
     table[3].page = pages;
+    table[3].there = 3;
     return 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include "tests/unit/support.h"
 
+#include <sys/mman.h>
+
 #include "vm/gmem.h"
 
 _Alignas(16) static uint8_t low[GMEM_PIECE], first[4096], second[4096];
@@ -53,6 +55,29 @@ static void a_page_that_is_away_reads_as_zeros(void **state)
     assert_ptr_equal(gmem_next(&memory, &at, UINT64_MAX, &size), low + 8192);
     assert_int_equal(at, 8192);
     assert_int_equal(size, GMEM_PIECE - 8192);
+}
+
+// Whoever looks for what is there does not look at each page of a piece of which nothing is.
+static void what_is_away_as_a_whole_is_passed_at_once(void **state)
+{
+    static _Alignas(4096) uint8_t *pages[GMEM_PIECE / PAGE_SIZE];
+    uint64_t at = 0, size;
+    memset(table, 0, sizeof(table));
+    gmem_init(&memory, table, 2);
+    gmem_add(&memory, gpa(0), low, sizeof(low));
+    gmem_add(&memory, gpa(GMEM_PIECE), second, sizeof(second));
+    gmem_split(&memory, gpa(0), pages);
+    for (uint64_t page = 0; page < GMEM_PIECE; page += PAGE_SIZE)
+        gmem_set_page(&memory, gpa(page), NULL);
+    gmem_set_page(&memory, gpa(8192), first);
+    assert_ptr_equal(gmem_next(&memory, &at, UINT64_MAX, &size), first);
+    assert_int_equal(at, 8192);
+    gmem_set_page(&memory, gpa(8192), NULL);
+    assert_int_equal(mprotect(pages, PAGE_SIZE, PROT_NONE), 0);
+    at = 0;
+    assert_ptr_equal(gmem_next(&memory, &at, UINT64_MAX, &size), second);
+    assert_int_equal(at, GMEM_PIECE);
+    assert_int_equal(mprotect(pages, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
 }
 
 static void a_page_comes_again_when_it_is_written(void **state)
@@ -161,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_page_that_is_away_reads_as_zeros, split),
+        cmocka_unit_test_setup(what_is_away_as_a_whole_is_passed_at_once, split),
         cmocka_unit_test_setup(a_page_comes_again_when_it_is_written, split),
         cmocka_unit_test_setup(what_finds_no_frame_is_not_written, split),
         cmocka_unit_test_setup(what_is_away_reads_as_the_image, split),
