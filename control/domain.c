@@ -249,8 +249,7 @@ void domain_watch_balloon(struct domain *domain)
     struct balloon_report report;
     struct vm *vm = domain_vm(domain);
     uint64_t now = rdtsc();
-    if (!news_has_readers(&domain->news) || now - domain->balloon_seen < host_tsc_hz || !vm ||
-        !board_report_balloon(vm, &report))
+    if (now - domain->balloon_seen < host_tsc_hz || !vm || !board_report_balloon(vm, &report))
         return;
     domain->balloon_seen = now;
     if (domain->balloon && domain->balloon != report.actual)

@@ -64,7 +64,7 @@ void domain_flush(struct domain *domain);
 // is there.
 void domain_feed(struct domain *domain);
 
-// Tells who reads its news, once a second at most, what its balloon has left it.
+// While somebody reads its news: tells, once a second at most, what its balloon has left it.
 void domain_watch_balloon(struct domain *domain);
 
 // How the domain that ended last did: the word behind "corbel: end: ".

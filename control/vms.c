@@ -247,6 +247,7 @@ void vms_attend(void)
     for (unsigned i = 0; i < domain_count; i++) {
         domain_flush(&domains[i]);
         domain_feed(&domains[i]);
-        domain_watch_balloon(&domains[i]);
+        if (news_has_readers(&domains[i].news))
+            domain_watch_balloon(&domains[i]);
     }
 }

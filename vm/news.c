@@ -31,14 +31,6 @@ void news_detach(struct news *news, struct news_reader *reader)
     spin_unlock(&news->lock);
 }
 
-bool news_has_readers(struct news *news)
-{
-    spin_lock(&news->lock);
-    bool has_readers = news->readers;
-    spin_unlock(&news->lock);
-    return has_readers;
-}
-
 bool news_read(struct news *news, struct news_reader *reader, struct news_item *item,
                uint64_t *missed)
 {

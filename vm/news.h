@@ -57,7 +57,11 @@ void news_add(struct news *news, const struct news_item *item);
 void news_attach(struct news *news, struct news_reader *reader);
 void news_detach(struct news *news, struct news_reader *reader);
 
-bool news_has_readers(struct news *news);
+// At the moment: cheap, for who looks often.
+static inline bool news_has_readers(const struct news *news)
+{
+    return __atomic_load_n(&news->readers, __ATOMIC_RELAXED);
+}
 
 // The reader's next event. False: there is none. `missed` becomes the number of those that went
 // before it could read them.
