@@ -108,6 +108,17 @@ static void begin_monitor(struct session *session)
     prompt_enter(&state->prompt, slot);
 }
 
+static void tell_lost(struct session *session)
+{
+    struct monitor_state_of *state = (void *)session->state;
+    uint64_t lost = state->lost;
+    if (!lost || ring_used(&session_end(session)->given))
+        return;
+    state->lost = 0;
+    print_to(&state->terminal, "\n(an answer was too long: %lu bytes of it are lost)\n", lost);
+    prompt_redraw(&state->prompt);
+}
+
 // An answer has the whole ring.
 static uint64_t serve_monitor(struct session *session, uint64_t now)
 {
@@ -115,18 +126,15 @@ static uint64_t serve_monitor(struct session *session, uint64_t now)
     struct stream_end *end = session_end(session);
     const uint8_t *byte;
     (void)now;
+    tell_lost(session);
     for (unsigned i = 0; i < PIECE && stream_piece(end, &byte); i++) {
         bool is_key = *byte >= ' ';
         if (is_key ? ring_free(&end->given) < end->given.size / 2 : ring_used(&end->given) > 0)
             return NEVER;
         prompt_type(&state->prompt, *byte);
         stream_took(end, 1);
-        if (state->lost) {
-            log_warning("corbel: an answer of the monitor's lost %lu bytes\n", state->lost);
-            state->lost = 0;
-        }
     }
-    session->is_over = stream_is_at_end(end);
+    session->is_over = stream_is_at_end(end) && !state->lost;
     return stream_piece(end, &byte) ? 0 : NEVER;
 }
 

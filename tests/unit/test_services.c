@@ -113,7 +113,7 @@ static int tear_down(void **state)
 
 // ---- the guest ----
 
-static char got[64 << 10]; // what it heard since it spoke
+static char got[128 << 10]; // what it heard since it spoke
 static size_t length;
 static unsigned last_operation;
 static uint32_t taken[2048]; // bytes by its ports
@@ -231,6 +231,19 @@ static void the_monitor_answers(void **state)
     run_later(WEB);
 }
 
+static void an_answer_that_is_too_long_says_so(void **state)
+{
+    (void)state;
+    for (unsigned vcpu = 0; vcpu < 2; vcpu++)
+        memset(&desk.vm[WEB].vcpu[vcpu].stats, 0x55, sizeof(struct exit_stats));
+    assert_false(is_refused(WEB, 1000, 1));
+    say(WEB, 1000, 1, VSOCK_RW, "info exits -j -h web\n");
+    assert_in_range(length, 64 << 10, sizeof(got));
+    assert_got("\r\n(an answer was too long: ");
+    assert_memory_equal(got + length - 9, "(corbel) ", 9);
+    end_vm(WEB);
+}
+
 static void lines_of_the_log_come(void **state)
 {
     (void)state;
@@ -321,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_monitor_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_that_is_too_long_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_of_the_log_come, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_are_of_whom_it_may_observe, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_console_goes_both_ways, set_up, tear_down),
