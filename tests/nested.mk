@@ -4,7 +4,7 @@
 
 # KVM checks what Bochs lets pass. Not a part of `test`: it takes too long.
 test-nested: deps-nested
-	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(addprefix $(BUILD)/guests/,costs.elf bare.elf broken.elf)
+	@$(MAKE) $(quietly) $(IMAGE) $(GUEST)/initrd.gz $(BUILD)/system/initrd-network.gz $(GUEST)/vmlinuz-cloud $(addprefix $(BUILD)/guests/,costs.elf bare.elf broken.elf)
 	@tests/nested/run $(T)
 
 nested: test-nested
