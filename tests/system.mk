@@ -43,8 +43,16 @@ $(BUILD)/system/initrd-installer.gz: tests/system/installer-init $(GUEST)/busybo
 $(BUILD)/system/installer.iso: tests/system/mkinstaller $(GUEST)/debian.tar $(GUEST)/vmlinuz-cloud $(BUILD)/system/initrd-installer.gz
 	tests/system/mkinstaller $@ $(filter-out $<,$^)
 
+# A guest with sockets, and socat with its libraries.
+$(BUILD)/system/initrd-vsock.gz: /usr/bin/socat $(GUEST)/busybox $(GUEST)/vmlinuz-cloud tools/mkinitramfs tools/guest-init
+	@mkdir -p $(@D)
+	@$(call with_modules,$(GUEST_MODULES) vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport); \
+		for library in $$(ldd $< | grep -o '/[^ ]*'); do set -- "$$@" "$$library=$${library#/}"; done; \
+		tools/mkinitramfs $@ $(GUEST)/busybox $<=bin/socat "$$@"
+
 SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(GUEST)/qmp-shell $(BUILD)/unit/qmp_server $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
-	$(BUILD)/system/initrd-timekeeper.gz $(BUILD)/system/initrd-disk.gz $(BUILD)/system/initrd-diskload.gz $(BUILD)/system/initrd-network.gz
+	$(BUILD)/system/initrd-timekeeper.gz $(BUILD)/system/initrd-disk.gz $(BUILD)/system/initrd-diskload.gz $(BUILD)/system/initrd-network.gz \
+	$(BUILD)/system/initrd-vsock.gz
 
 system: deps-system
 	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES)
