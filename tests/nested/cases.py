@@ -97,6 +97,7 @@ NETWORK = Iso("network", "[switch lan]\n" + "".join(
     f"[vm {name}]\nmemory = 96M\nkernel = vmlinuz\ninitrd = initrd.gz\nnet = lan\ncmdline = console=ttyS0 quiet {more}\n"
     for name, more in (("server", "ip=10.0.0.1/24 serve=1"), ("client", "ip=10.0.0.2/24"))),
     LINUX.files, "tests/nested/autorun-network", initrd="build/system/initrd-network.gz")
+OVMF = Iso("ovmf", "[vm efi]\nmemory = 128M\nfirmware = ovmf\n")
 PINNED = Iso("pinned", "[vm pinned]\ncpus = 2\nmemory = 32M\ntestdev = on\npin = 1,2\n")
 BROKEN = Iso("broken", LINUX.config + "[vm hurt]\nmemory = 16M\nkernel = broken.elf\n",
              (*LINUX.files, ROOT / "build/guests/broken.elf"), LINUX.autorun)
@@ -234,6 +235,8 @@ CASES = (
     Case("network", "two Linux guests on a switch, bytes both ways and datagrams", image=NETWORK, more="-m 288", limit=1200,
          says=(r"\[client\] autorun: down ok", r"\[client\] autorun: up ok", r"\[client\] autorun: udp ok",
                r"VM server ended: powered off", r"VM client ended: powered off")),
+    Case("ovmf", "a guest that begins with OVMF, to its shell and off", image=OVMF, more="-m 256", steps="leave-shell", limit=1500,
+         says=(r"UEFI Interactive Shell", r"Shell>", r"VM efi ended: powered off")),
     Case("smp", "a Linux guest of two vCPUs on one CPU", image=SMP, says=(r"autorun: 2 CPUs", r"autorun: 40 processes")),
     Case("costs", "what round trips cost, in instructions", image=COSTS,
          says=(r"^cost cpuid \d+", r"^interrupts taken: [1-9]\d*")),
