@@ -50,7 +50,7 @@ help:
 	@echo "make linux-matrix       Debian's kernels (KERNELS='cloud generic rt pvh memtest') on CPU models (MODELS='...'), or with"
 	@echo "                        SMP='4/2 8/1' the load for 4 vCPUs on 2 CPUs and 8 on 1: hours"
 	@echo "make firmware-matrix    Debian on a disk by SeaBIOS and by OVMF, and other systems: hours (T=name for one)"
-	@echo "make test-nested        Corbel under KVM under Linux under Bochs: half an hour (T=name for one case)"
+	@echo "make test-nested        Corbel under KVM under Linux under Bochs: an hour (T=name for one case)"
 	@echo "make test-nested-quick  the self-test and Linux of it: a few minutes"
 	@echo "make bench      cost of the round trips, sizes, exits of a Linux boot (QUICK=1: without that)"
 	@echo "make bench-io   cost of a disk's requests, and of a network, to a whole Linux (T=disk, T=network)"
