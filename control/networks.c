@@ -198,6 +198,8 @@ static void print_port(struct printer *to, const struct net_port *port)
              port->class ? "" : ",no card");
     print_to(to, " \\ sent %lu frames, %lu bytes; received %lu frames, %lu bytes\n",
              port->sent.frames, port->sent.bytes, port->received.frames, port->received.bytes);
+    if (port->waited)
+        print_to(to, " \\ waited %lu times: above the rate\n", port->waited);
     for (unsigned reason = 0; reason < NET_DROPS; reason++)
         if (port->dropped[reason])
             print_to(to, " \\ dropped %lu: %s\n", port->dropped[reason], net_drop_text(reason));

@@ -204,6 +204,7 @@ static void over_its_rate_a_queue_waits(void **state)
     assert_in_range(due, 900000, 1000001);
     notify(&left, 1); // asking does not help
     assert_int_equal(used(&left, 1)[1], 6);
+    assert_int_equal(left.port.waited, 1);
     vm_tick_devices(&left.vm, due - 1);
     assert_int_equal(used(&left, 1)[1], 6);
     for (unsigned i = 7; i <= 20; i++) {
@@ -213,6 +214,8 @@ static void over_its_rate_a_queue_waits(void **state)
         assert_int_equal(used(&left, 1)[1], i);
     }
     assert_int_equal(right.port.received.frames, 20);
+    assert_int_equal(left.port.waited, 15); // behind the last one, too
+    assert_int_equal(right.port.waited, 0);
 }
 
 int main(void)

@@ -121,11 +121,15 @@ bool net_port_set_address(struct net_port *port, uint64_t address)
     return is_free;
 }
 
-uint64_t net_port_wait(const struct net_port *port)
+uint64_t net_port_wait(struct net_port *port)
 {
     if (!port->is_limited)
         return 0;
     uint64_t now = port->in->host->now();
     uint64_t bytes = net_rate_wait(&port->sent_bytes, now);
-    return MAX(bytes, net_rate_wait(&port->sent_frames, now));
+    uint64_t wait = MAX(bytes, net_rate_wait(&port->sent_frames, now));
+    if (wait && !port->waits)
+        __atomic_store_n(&port->waited, port->waited + 1, __ATOMIC_RELAXED);
+    port->waits = wait;
+    return wait;
 }

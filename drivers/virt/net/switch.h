@@ -117,6 +117,8 @@ struct net_port {
     struct net_capture *_Atomic capture;
     // Written by one CPU at a time, read by any.
     struct net_count sent;     // under the lock of the device
+    uint64_t waited;           // ... how often it had to, for its rate
+    bool waits;                // ... and has to now
     struct net_count received; // under the lock of the port
     _Atomic uint64_t dropped[NET_DROPS];
 };
@@ -159,7 +161,7 @@ void net_port_capture(struct net_port *port, struct net_capture *capture);
 bool net_port_set_address(struct net_port *port, uint64_t address);
 
 // How many nanoseconds the port has to wait before it may send; 0: none.
-uint64_t net_port_wait(const struct net_port *port);
+uint64_t net_port_wait(struct net_port *port);
 
 // Takes a frame that the port's VM sends: net_packet_take() gave it, `features` are the sender's.
 // False: it is dropped. Then carries it on, in pieces: *left falls by what it costs, in bytes;
