@@ -50,7 +50,8 @@ $(BUILD)/system/initrd-vsock.gz: /usr/bin/socat $(GUEST)/busybox $(GUEST)/vmlinu
 		for library in $$(ldd $< | grep -o '/[^ ]*'); do set -- "$$@" "$$library=$${library#/}"; done; \
 		tools/mkinitramfs $@ $(GUEST)/busybox $<=bin/socat "$$@"
 
-SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(GUEST)/qmp-shell $(BUILD)/unit/qmp_server $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
+SYSTEM_FILES := $(GUEST)/initrd.gz $(GUEST)/vmlinuz-cloud $(GUEST)/qemu-ga $(GUEST)/qmp-shell $(GUEST)/gnumach.gz \
+	$(BUILD)/unit/qmp_server $(BUILD)/guests/neighbour.elf $(BUILD)/system/initrd-smp.gz \
 	$(BUILD)/system/initrd-timekeeper.gz $(BUILD)/system/initrd-disk.gz $(BUILD)/system/initrd-diskload.gz $(BUILD)/system/initrd-network.gz \
 	$(BUILD)/system/initrd-vsock.gz
 
@@ -77,6 +78,6 @@ devices:
 
 # What firmware boots from disks: whole systems, two hours. Not a part of `test`.
 firmware-matrix: deps-system deps-disk
-	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES) $(addprefix $(GUEST)/,debian.img debian-generic.img grub.iso ipxe.iso memtest86+ gnumach.gz) \
+	@$(MAKE) $(quietly) $(IMAGE) $(SYSTEM_FILES) $(addprefix $(GUEST)/,debian.img debian-generic.img grub.iso ipxe.iso memtest86+) \
 		$(addprefix $(BUILD)/system/,initrd-mirror.gz installer.iso)
-	@tests/system/run $(or $(T),disk_ gnumach)
+	@tests/system/run $(or $(T),disk_)

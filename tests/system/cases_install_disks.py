@@ -17,7 +17,7 @@ def whole_life(t, firmware, disk, *disks):
     console = boot(t, CONFIG.format(*disks, firmware=firmware), BUILD / "system" / "installer.iso", memory=1024)
     wait_for(console, "Install Debian")
     console.type("i")
-    for step, limit in ((f"partitions on /dev/{disk}", 600), ("\nfiles", 300), ("\nGRUB, ", 1200), ("No error reported", 900),
+    for step, limit in ((f"partitions on /dev/{disk}", 600), ("\nfiles", 300), ("\nGRUB, ", 3000), ("No error reported", 900),
                         ("The system is installed", 600)):
         console.expect(step, limit)
     console.expect("VM debian: reset: restart 1\r?\n", 120)

@@ -16,7 +16,7 @@ def case_grub_sector(t):
     console.ends(2)
 
 
-def long_gnumach(t):
+def case_gnumach(t):
     """GNU Mach, by Multiboot: finds its memory, the clock and the serial port, and gives up as there is no first server of the Hurd."""
     config = "[vm mach]\nkernel = gnumach\nmemory = 64M\ncmdline = console=com0\n"
     console = t.boot(t.iso(t.file("gnumach", gzip.decompress((GUEST / "gnumach.gz").read_bytes())), config=config), cpu=SKYLAKE, limit=300)
