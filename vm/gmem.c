@@ -33,6 +33,7 @@ void gmem_add(struct gmem *memory, gpa_t start, uint8_t *bytes, uint64_t size)
             memory->piece[number] =
                 (struct gmem_piece){.bytes = bytes + done, .size = MIN(size - done, GMEM_PIECE)};
     }
+    memory->changes++;
 }
 
 void gmem_beside(struct gmem *beside, const struct gmem *memory, uint64_t shift)
@@ -217,18 +218,14 @@ bool gmem_write_pieces(const struct gmem *memory, gpa_t to, const void *from, ui
 bool gmem_copy(const struct gmem *memory, gpa_t to, const struct gmem *source, gpa_t from,
                uint64_t length)
 {
-    const void *here = gmem_in_piece(source, from, length);
-    void *there = here ? gmem_make_writable(memory, to, length) : NULL;
-    if (there) {
-        memcpy(there, here, length);
-        gmem_mark_dirty(memory, to, length);
-        return true;
-    }
-    for (uint64_t done = 0, piece; done < length; done += piece) {
-        piece = length - done;
-        const uint8_t *bytes = ram_at(source, from.value + done, &piece);
-        if (!bytes || !gmem_write(memory, gpa(to.value + done), bytes, piece))
+    while (length) {
+        uint64_t piece = length;
+        const uint8_t *bytes = ram_at(source, from.value, &piece);
+        if (!bytes || !gmem_write(memory, to, bytes, piece))
             return false;
+        from.value += piece;
+        to.value += piece;
+        length -= piece;
     }
     return true;
 }

@@ -36,6 +36,9 @@ struct gmem {
     uint64_t pieces;                         // from address 0 on
     struct gmem_piece *piece;
     uint64_t shift; // added to where the pieces say that we see it
+    // How often RAM has come or gone: while this stays, it is seen where it was; who finds so may
+    // use that until the exit ends.
+    uint64_t changes;
     // Pages of the regions may be away: they read as the bytes of `image`, where that has some, or
     // as zeros, until they are written: then `take` has one there, and returns where (NULL: it has
     // no memory for it). A NULL here: all are there for good.
@@ -82,6 +85,11 @@ const void *gmem_at_slow(const struct gmem *memory, gpa_t at, uint64_t length);
 void *gmem_make_writable_slow(const struct gmem *memory, gpa_t at, uint64_t length);
 void gmem_mark_dirty_slow(const struct gmem *memory, gpa_t at, uint64_t length);
 
+static inline uint64_t gmem_changes(const struct gmem *memory)
+{
+    return __atomic_load_n(&memory->changes, __ATOMIC_ACQUIRE);
+}
+
 bool gmem_read_pieces(const struct gmem *memory, gpa_t from, void *to, uint64_t length);
 bool gmem_write_pieces(const struct gmem *memory, gpa_t to, const void *from, uint64_t length);
 
@@ -114,16 +122,19 @@ static inline bool gmem_is_rom(const struct gmem *memory, gpa_t at)
     return at.value - memory->rom.start.value < memory->rom.size;
 }
 
+static inline bool gmem_is_in_region(const struct gmem_region *region, gpa_t at, uint64_t length)
+{
+    uint64_t offset = at.value - region->start.value; // huge below it
+    return offset < region->size && length <= region->size - offset;
+}
+
+bool gmem_is_ram_slow(const struct gmem *memory, gpa_t at, uint64_t length);
+
 // Whether all of these bytes lie in one of its regions.
 static inline bool gmem_is_ram(const struct gmem *memory, gpa_t at, uint64_t length)
 {
-    for (unsigned i = 0; i < GMEM_REGIONS; i++) { // behind the last, they are empty
-        uint64_t offset = at.value - memory->region[i].start.value; // huge below it
-        uint64_t size = memory->region[i].size;
-        if (offset < size && length <= size - offset)
-            return true;
-    }
-    return false;
+    return gmem_is_in_region(&memory->region[0], at, length) ||
+           gmem_is_ram_slow(memory, at, length);
 }
 
 // Where the guest has what we see at `bytes`. False: nowhere.

@@ -5,6 +5,14 @@
 
 #include "lib/panic.h"
 
+bool gmem_is_ram_slow(const struct gmem *memory, gpa_t at, uint64_t length)
+{
+    for (unsigned i = 1; i < memory->count; i++)
+        if (gmem_is_in_region(&memory->region[i], at, length))
+            return true;
+    return false;
+}
+
 static struct gmem_piece *piece_of(const struct gmem *memory, gpa_t at)
 {
     uint64_t number = at.value / GMEM_PIECE;
@@ -72,6 +80,12 @@ bool gmem_is_split(const struct gmem *memory, gpa_t at)
     return piece && !piece->size && piece->page;
 }
 
+// After the change: whoever sees the new number looks up anew, and finds it.
+static void count_change(struct gmem *memory)
+{
+    __atomic_store_n(&memory->changes, memory->changes + 1, __ATOMIC_RELEASE);
+}
+
 // Whoever sees the old size uses the bytes that are together still.
 void gmem_split(struct gmem *memory, gpa_t at, uint8_t **table)
 {
@@ -82,6 +96,7 @@ void gmem_split(struct gmem *memory, gpa_t at, uint8_t **table)
         table[i] = i * PAGE_SIZE < piece->size ? piece->bytes + i * PAGE_SIZE : NULL;
     __atomic_store_n(&piece->page, table, __ATOMIC_RELEASE);
     __atomic_store_n(&piece->size, 0, __ATOMIC_RELEASE);
+    count_change(memory);
 }
 
 void gmem_set_page(struct gmem *memory, gpa_t page, uint8_t *bytes)
@@ -93,6 +108,7 @@ void gmem_set_page(struct gmem *memory, gpa_t page, uint8_t *bytes)
     piece->there += more;
     memory->away -= more;
     __atomic_store_n(entry, bytes, __ATOMIC_RELEASE);
+    count_change(memory);
 }
 
 bool gmem_drop_zeros(const struct gmem *memory, gpa_t page, uint64_t length)

@@ -37,6 +37,55 @@ static void flags_mask_interrupts_without_events(void **state)
     assert_true(line);
 }
 
+// ---- rings whose pages come and go ----
+
+static uint8_t *pages_of_ram[GMEM_PIECE / PAGE_SIZE];
+static _Alignas(4096) uint8_t moved[VIRTQUEUE_RINGS][PAGE_SIZE];
+
+static uint8_t *take_used(const struct gmem *memory, gpa_t page)
+{
+    (void)memory;
+    assert_int_equal(page.value, RINGS + 0x2000);
+    gmem_set_page(&vm.memory, page, moved[VIRTQUEUE_USED]);
+    return moved[VIRTQUEUE_USED];
+}
+
+// One page each, elsewhere from now on; what was seen before is poison.
+static void move_rings(void)
+{
+    for (unsigned i = 0; i < VIRTQUEUE_RINGS; i++) {
+        uint8_t *page = ram + RINGS + i * PAGE_SIZE;
+        memcpy(moved[i], page, PAGE_SIZE);
+        memset(page, 0xff, PAGE_SIZE);
+        gmem_set_page(&vm.memory, gpa(RINGS + i * PAGE_SIZE), moved[i]);
+    }
+}
+
+static void rings_are_seen_where_their_pages_are(void **state)
+{
+    (void)state;
+    uint16_t *available_now = (uint16_t *)moved[VIRTQUEUE_AVAILABLE];
+    const uint16_t *used_now = (const uint16_t *)moved[VIRTQUEUE_USED];
+    assert_int_equal(request(4, 0, 0, false), 0);
+    gmem_split(&vm.memory, gpa(0), pages_of_ram);
+    assert_int_equal(request(4, 0, 0, false), 0);
+    move_rings();
+    for (unsigned index = 2; index < 4; index++) {
+        ram[STATUS_AT] = 0xee;
+        available_now[2 + index % QUEUE_SIZE] = 0;
+        available_now[1]++;
+        notify(0);
+        assert_int_equal(ram[STATUS_AT], 0);
+        assert_int_equal(used_now[1], index + 1);
+        for (unsigned i = 0; i < VIRTQUEUE_RINGS * PAGE_SIZE; i++)
+            assert_int_equal(ram[RINGS + i], 0xff);
+        // The second time, the page of the used ring is away: it comes when it is written.
+        vm.memory.take = take_used;
+        gmem_set_page(&vm.memory, gpa(RINGS + 0x2000), NULL);
+    }
+    assert_false(needs_reset());
+}
+
 // ---- drivers that break the rules ----
 
 struct broken {
@@ -210,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(events_are_told_where_they_are_wanted, driven),
         cmocka_unit_test(flags_mask_interrupts_without_events),
+        cmocka_unit_test_setup(rings_are_seen_where_their_pages_are, driven),
         cmocka_unit_test(broken_rules_need_a_reset),
         cmocka_unit_test(notices_of_nothing_are_borne),
     };

@@ -63,7 +63,7 @@ void virtio_break(struct virtio *device, const char *why)
 
 bool virtio_take_again(struct virtio *device, unsigned number, unsigned head)
 {
-    const struct virtqueue *queue = &device->queue[number];
+    struct virtqueue *queue = &device->queue[number];
     return virtio_is_at_work(device, number) &&
            !virtqueue_walk(queue, virtio_memory(device), device->features, head, &device->chain);
 }
@@ -197,6 +197,7 @@ void virtio_loaded(struct vdev *vdev)
             (queue->is_enabled && !virtqueue_is_good(queue, virtio_memory(device))))
             reset_queue(queue);
         queue->available_end = queue->next_available; // looked at anew
+        queue->since = 0;
         if (queue->vector >= device->msix.count)
             queue->vector = VMSIX_NONE;
     }

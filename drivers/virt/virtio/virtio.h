@@ -127,7 +127,7 @@ MUST_CHECK static inline bool virtio_take(struct virtio *device, unsigned queue)
     if (!virtio_is_at_work(device, queue))
         return false;
     enum virtqueue_result result = virtqueue_take(&device->queue[queue], virtio_memory(device),
-                                                  device->features, &device->chain, &why);
+                                                  device->features, &device->chain, true, &why);
     if (result == VIRTQUEUE_BROKEN)
         virtio_break(device, why);
     return result == VIRTQUEUE_CHAIN;

@@ -65,7 +65,7 @@ static bool take_buffer(struct virtio_net *net, struct virtqueue *queue, struct 
     struct virtio *device = &net->virtio;
     const char *why = "a buffer has no room for a frame's header";
     enum virtqueue_result result =
-        virtqueue_look(queue, virtio_memory(device), device->features, &net->buffer, &why);
+        virtqueue_take(queue, virtio_memory(device), device->features, &net->buffer, false, &why);
     if (result == VIRTQUEUE_EMPTY)
         return false;
     packet->descriptors += (uint32_t)net->buffer.in + net->buffer.out;
@@ -76,47 +76,57 @@ static bool take_buffer(struct virtio_net *net, struct virtqueue *queue, struct 
     return net->buffer.in_bytes >= least && packet->descriptors <= DESCRIPTORS_MOST;
 }
 
-// What of a frame is behind its head: where we see as much of it as lies together, and what
-// follows.
-struct rest {
-    const struct net_packet *packet;
-    struct virtio_cursor cursor;
-    const uint8_t *bytes;
+// The way through the bytes of a chain: as many of the next ones as lie together, and the rest.
+struct run {
+    const struct gmem *memory;
+    const struct virtio_chain *chain;
+    struct virtio_cursor cursor; // behind what lies together
+    bool is_written;
+    uint8_t *bytes;
+    gpa_t at;
     uint64_t left;
 };
 
-static bool next_bytes(struct rest *rest)
+// Where they lie apart: not more than to the end of the page.
+__attribute__((noinline)) static void find_page(struct run *run)
 {
-    const struct net_packet *packet = rest->packet;
-    const struct virtio_segment *segment = &packet->chain->segment[rest->cursor.segment];
-    if (rest->cursor.segment >= rest->cursor.end)
-        return false;
-    gpa_t at = gpa(segment->at.value + rest->cursor.offset);
-    uint64_t length = segment->length - rest->cursor.offset;
-    length = MIN(length, GMEM_PIECE - at.value % GMEM_PIECE);
-    rest->bytes = gmem_at(packet->memory, at, length);
-    if (!rest->bytes) { // not all of it, perhaps
-        length = MIN(length, PAGE_SIZE - at.value % PAGE_SIZE);
-        rest->bytes = gmem_at(packet->memory, at, length);
-    }
-    rest->left = length;
-    return rest->bytes && virtio_chain_next(packet->chain, &rest->cursor, &at, &length);
+    run->left = MIN(run->left, PAGE_SIZE - run->at.value % PAGE_SIZE);
+    run->bytes = run->is_written ? gmem_make_writable(run->memory, run->at, run->left)
+                                 : (uint8_t *)gmem_at(run->memory, run->at, run->left);
 }
 
-// Copies the next `length` bytes to `offset` of the buffer.
-static bool copy_rest(struct virtio_net *net, struct rest *rest, uint64_t offset, uint64_t length)
+// False: that was all of the chain, or it is no RAM any more.
+static inline bool next_run(struct run *run)
 {
-    struct virtio_cursor target = virtio_chain_at(&net->buffer, true, offset);
+    const struct virtio_segment *segment = &run->chain->segment[run->cursor.segment];
+    if (run->cursor.segment >= run->cursor.end)
+        return false;
+    run->at = gpa(segment->at.value + run->cursor.offset);
+    run->left = segment->length - run->cursor.offset;
+    run->bytes = gmem_in_piece(run->memory, run->at, run->left);
+    if (!run->bytes)
+        find_page(run);
+    run->cursor.offset += run->left;
+    if (run->cursor.offset == segment->length) {
+        run->cursor.segment++;
+        run->cursor.offset = 0;
+    }
+    return run->bytes;
+}
+
+static bool copy(struct run *to, struct run *from, uint64_t length)
+{
     for (uint64_t part; length; length -= part) {
-        gpa_t to;
-        if (!rest->left && !next_bytes(rest))
+        if ((!from->left && !next_run(from)) || (!to->left && !next_run(to)))
             return false;
-        part = MIN(length, rest->left);
-        if (!virtio_chain_next(&net->buffer, &target, &to, &part) ||
-            !gmem_write(virtio_memory(&net->virtio), to, rest->bytes, part))
-            return false;
-        rest->bytes += part;
-        rest->left -= part;
+        part = MIN(MIN(length, from->left), to->left);
+        memcpy(to->bytes, from->bytes, part);
+        gmem_mark_dirty(to->memory, to->at, part);
+        from->bytes += part;
+        from->left -= part;
+        to->bytes += part;
+        to->at.value += part;
+        to->left -= part;
     }
     return true;
 }
@@ -146,8 +156,11 @@ static bool fill(struct virtio_net *net, struct virtqueue *queue, struct net_pac
     bool is_mergeable = net->virtio.features & NET_F_MRG_RXBUF;
     uint8_t *front = net_packet_head(packet) - NET_OFFLOAD;
     uint64_t total = NET_OFFLOAD + net_packet_length(packet), done = 0;
-    uint64_t front_bytes = NET_OFFLOAD + packet->head;
-    struct rest rest = {packet, virtio_chain_at(packet->chain, false, packet->at), NULL, 0};
+    struct run from = {.memory = packet->memory,
+                       .chain = packet->chain,
+                       .cursor = virtio_chain_at(packet->chain, false, packet->at),
+                       .bytes = front,
+                       .left = NET_OFFLOAD + packet->head};
     uint32_t number = 0;
     gpa_t number_at[2];
     packet->offload.buffers = 1;
@@ -157,9 +170,11 @@ static bool fill(struct virtio_net *net, struct virtqueue *queue, struct net_pac
         if (!take_buffer(net, queue, packet, least))
             return false;
         part = MIN(total - done, net->buffer.in_bytes);
-        uint64_t of_front = done < front_bytes ? MIN(front_bytes - done, part) : 0;
-        if ((of_front && !virtio_chain_write(&net->buffer, memory, 0, front + done, of_front)) ||
-            !copy_rest(net, &rest, of_front, part - of_front) ||
+        struct run to = {.memory = memory,
+                         .chain = &net->buffer,
+                         .cursor = {net->buffer.out, net->buffer.out + (unsigned)net->buffer.in, 0},
+                         .is_written = true};
+        if (!copy(&to, &from, part) ||
             !virtqueue_give(queue, memory, net->buffer.head, (uint32_t)part))
             return false;
         if (number++ == 0 && part < total)

@@ -249,6 +249,7 @@ static uint16_t vector_of(const struct virtio *device, uint32_t value)
 
 static void enable_queue(struct virtio *device, struct virtqueue *queue)
 {
+    queue->since = 0; // its rings are elsewhere, perhaps
     if (virtqueue_is_good(queue, virtio_memory(device)))
         queue->is_enabled = 1;
     else

@@ -25,14 +25,15 @@ struct descriptor {
 #define USED_ALIGN  4
 #define AVAIL_ALIGN 2
 
-static gpa_t used_event_at(const struct virtqueue *queue)
+// Bytes of the rings, the other side's event behind the entries included; the event is the last.
+static uint64_t available_bytes(const struct virtqueue *queue)
 {
-    return gpa(queue->available + VIRTQUEUE_ENTRIES + (uint64_t)queue->size * AVAIL_ENTRY);
+    return VIRTQUEUE_ENTRIES + (uint64_t)queue->size * AVAIL_ENTRY + EVENT_BYTES;
 }
 
-static gpa_t avail_event_at(const struct virtqueue *queue)
+static uint64_t used_bytes(const struct virtqueue *queue)
 {
-    return gpa(queue->used + VIRTQUEUE_ENTRIES + (uint64_t)queue->size * VIRTQUEUE_USED);
+    return VIRTQUEUE_ENTRIES + (uint64_t)queue->size * VIRTQUEUE_ELEMENT + EVENT_BYTES;
 }
 
 bool virtqueue_is_good(const struct virtqueue *queue, const struct gmem *memory)
@@ -41,10 +42,30 @@ bool virtqueue_is_good(const struct virtqueue *queue, const struct gmem *memory)
     return is_aligned(queue->descriptors, DESCRIPTOR) &&
            is_aligned(queue->available, AVAIL_ALIGN) && is_aligned(queue->used, USED_ALIGN) &&
            gmem_is_ram(memory, gpa(queue->descriptors), size * DESCRIPTOR) &&
-           gmem_is_ram(memory, gpa(queue->available),
-                       VIRTQUEUE_ENTRIES + size * AVAIL_ENTRY + EVENT_BYTES) &&
-           gmem_is_ram(memory, gpa(queue->used),
-                       VIRTQUEUE_ENTRIES + size * VIRTQUEUE_USED + EVENT_BYTES);
+           gmem_is_ram(memory, gpa(queue->available), available_bytes(queue)) &&
+           gmem_is_ram(memory, gpa(queue->used), used_bytes(queue));
+}
+
+void virtqueue_find_rings(struct virtqueue *queue, const struct gmem *memory)
+{
+    // What is read is not written through these; and what is away has no place to be written.
+    queue->since = gmem_changes(memory);
+    queue->ring[VIRTQUEUE_DESCRIPTORS] =
+        (uint8_t *)gmem_at(memory, gpa(queue->descriptors), queue->size * DESCRIPTOR);
+    queue->ring[VIRTQUEUE_AVAILABLE] =
+        (uint8_t *)gmem_at(memory, gpa(queue->available), available_bytes(queue));
+    queue->ring[VIRTQUEUE_USED] = gmem_make_writable(memory, gpa(queue->used), used_bytes(queue));
+}
+
+// Reads from the available ring.
+static inline bool read_available(const struct virtqueue *queue, const struct gmem *memory,
+                                  uint64_t offset, uint16_t *value)
+{
+    const uint8_t *ring = queue->ring[VIRTQUEUE_AVAILABLE];
+    if (!ring)
+        return gmem_read(memory, gpa(queue->available + offset), value, sizeof(*value));
+    gmem_move(value, ring + offset, sizeof(*value));
+    return true;
 }
 
 // ---- chains ----
@@ -56,13 +77,6 @@ struct table {
     unsigned count;
     bool is_indirect;
 };
-
-static inline struct table table_at(const struct gmem *memory, uint64_t at, unsigned count,
-                                    bool is_indirect)
-{
-    const void *bytes = gmem_at(memory, gpa(at), count * DESCRIPTOR);
-    return (struct table){at, bytes, count, is_indirect};
-}
 
 static inline bool read_descriptor(const struct gmem *memory, const struct table *table,
                                    unsigned number, struct descriptor *descriptor)
@@ -89,23 +103,30 @@ static inline const char *enter(const struct gmem *memory, struct table *table,
         return "an indirect table has a next";
     if (length == 0 || length % DESCRIPTOR || length > VIRTQUEUE_SIZE * DESCRIPTOR)
         return "an indirect table's length is no number of descriptors that fits the queue";
-    *table = table_at(memory, descriptor->at, (unsigned)(length / DESCRIPTOR), true);
+    *table = (struct table){descriptor->at, gmem_at(memory, gpa(descriptor->at), length),
+                            (unsigned)(length / DESCRIPTOR), true};
     return NULL;
 }
 
-// What is wrong with a buffer behind `count` others, the first `out` of which are to be read.
-static inline const char *fault_of(const struct gmem *memory, const struct descriptor *descriptor,
-                                   unsigned count, unsigned out)
+// Puts a buffer behind the others of the chain. NULL, or what is wrong with it.
+static inline const char *add_buffer(const struct gmem *memory, const struct descriptor *descriptor,
+                                     struct virtio_chain *chain, unsigned count)
 {
+    uint64_t length = descriptor->rest & DESC_LENGTH;
     if (count == VIRTQUEUE_SIZE)
         return "a chain is longer than the queue";
-    if (!(descriptor->rest & DESC_LENGTH))
+    if (!length)
         return "a buffer is empty";
-    if (count != out && !(descriptor->rest & DESC_WRITE))
-        return "a buffer to read comes behind one to write";
-    if (!gmem_is_ram(memory, gpa(descriptor->at), descriptor->rest & DESC_LENGTH))
+    if (!gmem_is_ram(memory, gpa(descriptor->at), length))
         return "a buffer is not RAM";
-    return NULL;
+    chain->segment[count] = (struct virtio_segment){gpa(descriptor->at), length};
+    if (descriptor->rest & DESC_WRITE) {
+        chain->in_bytes += length;
+        return NULL;
+    }
+    chain->out_bytes += length;
+    chain->out++;
+    return chain->in_bytes ? "a buffer to read comes behind one to write" : NULL;
 }
 
 static inline __attribute__((always_inline)) const char *walk(const struct virtqueue *queue,
@@ -113,9 +134,11 @@ static inline __attribute__((always_inline)) const char *walk(const struct virtq
                                                               uint64_t features, uint32_t head,
                                                               struct virtio_chain *chain)
 {
-    struct table table = table_at(memory, queue->descriptors, queue->size, false);
-    unsigned count = 0, out = 0;
+    struct table table = {queue->descriptors, (const void *)queue->ring[VIRTQUEUE_DESCRIPTORS],
+                          queue->size, false};
+    unsigned count = 0;
     chain->head = head;
+    chain->out = 0;
     chain->out_bytes = chain->in_bytes = 0;
     // Each step takes a buffer, of which there is a limit, or enters another table, once.
     for (unsigned next = head;;) {
@@ -132,29 +155,22 @@ static inline __attribute__((always_inline)) const char *walk(const struct virtq
             next = 0;
             continue;
         }
-        wrong = fault_of(memory, &descriptor, count, out);
+        wrong = add_buffer(memory, &descriptor, chain, count);
         if (wrong)
             return wrong;
-        uint64_t length = descriptor.rest & DESC_LENGTH;
-        chain->segment[count++] = (struct virtio_segment){gpa(descriptor.at), length};
-        if (descriptor.rest & DESC_WRITE) {
-            chain->in_bytes += length;
-        } else {
-            chain->out_bytes += length;
-            out++;
-        }
+        count++;
         if (!(descriptor.rest & DESC_NEXT))
             break;
         next = (unsigned)(descriptor.rest >> DESC_NUMBER);
     }
-    chain->out = (uint16_t)out;
-    chain->in = (uint16_t)(count - out);
+    chain->in = (uint16_t)(count - chain->out);
     return NULL;
 }
 
-const char *virtqueue_walk(const struct virtqueue *queue, const struct gmem *memory,
-                           uint64_t features, uint32_t head, struct virtio_chain *chain)
+const char *virtqueue_walk(struct virtqueue *queue, const struct gmem *memory, uint64_t features,
+                           uint32_t head, struct virtio_chain *chain)
 {
+    virtqueue_see(queue, memory);
     return walk(queue, memory, features, head, chain);
 }
 
@@ -171,14 +187,13 @@ static bool ask_for_notice(const struct virtqueue *queue, const struct gmem *mem
     uint16_t next = queue->next_available;
     if (!(features & VIRTIO_F_EVENT_IDX))
         return true;
-    return gmem_write(memory, avail_event_at(queue), &next, sizeof(next));
+    return virtqueue_write(queue, memory, used_bytes(queue) - EVENT_BYTES, &next, sizeof(next));
 }
 
 // NULL, or what is wrong.
 static const char *read_index(struct virtqueue *queue, const struct gmem *memory)
 {
-    if (!gmem_read(memory, gpa(queue->available + VIRTQUEUE_INDEX), &queue->available_end,
-                   sizeof(queue->available_end)))
+    if (!read_available(queue, memory, VIRTQUEUE_INDEX, &queue->available_end))
         return "the available ring is not RAM";
     atomic_thread_fence(memory_order_acquire); // what the index says is there
     return (uint16_t)(queue->available_end - queue->next_available) <= queue->size
@@ -200,12 +215,13 @@ static const char *look(struct virtqueue *queue, const struct gmem *memory, uint
     return read_index(queue, memory);
 }
 
-static inline enum virtqueue_result take(struct virtqueue *queue, const struct gmem *memory,
-                                         uint64_t features, struct virtio_chain *chain, bool asks,
-                                         const char **why)
+enum virtqueue_result virtqueue_take(struct virtqueue *queue, const struct gmem *memory,
+                                     uint64_t features, struct virtio_chain *chain, bool asks,
+                                     const char **why)
 {
     uint16_t head;
     const char *wrong = NULL;
+    virtqueue_see(queue, memory);
     if (queue->next_available == queue->available_end)
         wrong = look(queue, memory, features, asks);
     if (wrong)
@@ -213,8 +229,7 @@ static inline enum virtqueue_result take(struct virtqueue *queue, const struct g
     if (queue->next_available == queue->available_end)
         return VIRTQUEUE_EMPTY;
     uint64_t entry = queue->next_available & (queue->size - 1U);
-    if (!gmem_read(memory, gpa(queue->available + VIRTQUEUE_ENTRIES + entry * AVAIL_ENTRY), &head,
-                   sizeof(head)))
+    if (!read_available(queue, memory, VIRTQUEUE_ENTRIES + entry * AVAIL_ENTRY, &head))
         return broken(why, "the available ring is not RAM");
     wrong = walk(queue, memory, features, head, chain);
     if (wrong)
@@ -222,20 +237,6 @@ static inline enum virtqueue_result take(struct virtqueue *queue, const struct g
     queue->next_available++;
     queue->is_asked = false;
     return VIRTQUEUE_CHAIN;
-}
-
-enum virtqueue_result virtqueue_take(struct virtqueue *queue, const struct gmem *memory,
-                                     uint64_t features, struct virtio_chain *chain,
-                                     const char **why)
-{
-    return take(queue, memory, features, chain, true, why);
-}
-
-enum virtqueue_result virtqueue_look(struct virtqueue *queue, const struct gmem *memory,
-                                     uint64_t features, struct virtio_chain *chain,
-                                     const char **why)
-{
-    return take(queue, memory, features, chain, false, why);
 }
 
 // ---- what was used ----
@@ -247,14 +248,14 @@ bool virtqueue_tell(struct virtqueue *queue, const struct gmem *memory, uint64_t
         return false;
     queue->told = now;
     atomic_thread_fence(memory_order_release); // elements and data first
-    if (!gmem_write(memory, gpa(queue->used + VIRTQUEUE_INDEX), &now, sizeof(now)))
+    virtqueue_see(queue, memory);
+    if (!virtqueue_write(queue, memory, VIRTQUEUE_INDEX, &now, sizeof(now)))
         return false;
     atomic_thread_fence(memory_order_seq_cst); // the driver reads the index after it asked
     if (!(features & VIRTIO_F_EVENT_IDX))
-        return gmem_read(memory, gpa(queue->available), &flags, sizeof(flags)) &&
-               !(flags & AVAIL_NO_INTERRUPT);
+        return read_available(queue, memory, 0, &flags) && !(flags & AVAIL_NO_INTERRUPT);
     // Is the entry after which it wants one among the new ones?
-    return gmem_read(memory, used_event_at(queue), &event, sizeof(event)) &&
+    return read_available(queue, memory, available_bytes(queue) - EVENT_BYTES, &event) &&
            (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }
 
@@ -300,5 +301,7 @@ const struct field virtqueue_fields[] = {
     FIELD(struct virtqueue, told),
     FIELD_WITHIN(struct virtqueue, is_enabled, 0, 1),
     DERIVED(struct virtqueue, is_asked),
+    DERIVED(struct virtqueue, ring),
+    DERIVED(struct virtqueue, since),
     {0},
 };

@@ -8,6 +8,8 @@
 
 #define VIRTQUEUE_SIZE 256 // entries at most, and so descriptors of a chain
 
+enum { VIRTQUEUE_DESCRIPTORS, VIRTQUEUE_AVAILABLE, VIRTQUEUE_USED, VIRTQUEUE_RINGS };
+
 // Features of rings.
 #define VIRTIO_F_INDIRECT_DESC BIT(28)
 #define VIRTIO_F_EVENT_IDX     BIT(29)
@@ -25,6 +27,10 @@ struct virtqueue {
     uint16_t told;           // ... when the driver was last looked after
     uint8_t is_enabled;      // 1 or 0
     uint8_t is_asked;        // the driver knows that it has to notify; not state either
+    // Where we see the rings, if they lie together (else NULL), and since which gmem_changes().
+    // Derived, too.
+    uint8_t *ring[VIRTQUEUE_RINGS];
+    uint64_t since;
 };
 
 extern const struct field virtqueue_fields[];
@@ -56,25 +62,43 @@ static inline uint64_t virtio_chain_cost(const struct virtio_chain *chain)
 bool virtqueue_is_good(const struct virtqueue *queue, const struct gmem *memory);
 
 // Takes the next chain. VIRTQUEUE_BROKEN: the driver did what it must not, `why` says what, and the
-// device needs a reset. VIRTQUEUE_EMPTY: the driver will notify.
+// device needs a reset. VIRTQUEUE_EMPTY: the driver will notify, if it is asked to.
 enum virtqueue_result { VIRTQUEUE_EMPTY, VIRTQUEUE_CHAIN, VIRTQUEUE_BROKEN };
 enum virtqueue_result virtqueue_take(struct virtqueue *queue, const struct gmem *memory,
-                                     uint64_t features, struct virtio_chain *chain,
-                                     const char **why);
-
-// The same, but nobody asks the driver to notify.
-enum virtqueue_result virtqueue_look(struct virtqueue *queue, const struct gmem *memory,
-                                     uint64_t features, struct virtio_chain *chain,
+                                     uint64_t features, struct virtio_chain *chain, bool asks,
                                      const char **why);
 
 // Walks the chain that begins with descriptor `head`. NULL, or what is wrong with it.
-MUST_CHECK const char *virtqueue_walk(const struct virtqueue *queue, const struct gmem *memory,
+MUST_CHECK const char *virtqueue_walk(struct virtqueue *queue, const struct gmem *memory,
                                       uint64_t features, uint32_t head, struct virtio_chain *chain);
 
 // Offsets in the rings, and the bytes of an element of the used one.
 #define VIRTQUEUE_INDEX   2
 #define VIRTQUEUE_ENTRIES 4
-#define VIRTQUEUE_USED    8
+#define VIRTQUEUE_ELEMENT 8
+
+void virtqueue_find_rings(struct virtqueue *queue, const struct gmem *memory);
+
+// Before the rings are touched: since they were found, RAM may have come or gone.
+static inline void virtqueue_see(struct virtqueue *queue, const struct gmem *memory)
+{
+    if (queue->since != gmem_changes(memory))
+        virtqueue_find_rings(queue, memory);
+}
+
+// Writes to the used ring.
+MUST_CHECK static inline bool virtqueue_write(const struct virtqueue *queue,
+                                              const struct gmem *memory, uint64_t offset,
+                                              const void *from, uint64_t length)
+{
+    uint8_t *ring = queue->ring[VIRTQUEUE_USED];
+    gpa_t at = gpa(queue->used + offset);
+    if (!ring)
+        return gmem_write(memory, at, from, length);
+    gmem_move(ring + offset, from, length);
+    gmem_mark_dirty(memory, at, length);
+    return true;
+}
 
 // Gives a chain back, `written` bytes of which were written. False: the ring is not RAM any more.
 MUST_CHECK static inline bool virtqueue_give(struct virtqueue *queue, const struct gmem *memory,
@@ -82,9 +106,9 @@ MUST_CHECK static inline bool virtqueue_give(struct virtqueue *queue, const stru
 {
     uint64_t entry = queue->next_used & (queue->size - 1U);
     uint64_t element = head | (uint64_t)written << 32;
-    bool is_given =
-        gmem_write(memory, gpa(queue->used + VIRTQUEUE_ENTRIES + entry * VIRTQUEUE_USED), &element,
-                   sizeof(element));
+    virtqueue_see(queue, memory);
+    bool is_given = virtqueue_write(queue, memory, VIRTQUEUE_ENTRIES + entry * VIRTQUEUE_ELEMENT,
+                                    &element, sizeof(element));
     queue->next_used = (uint16_t)(queue->next_used + is_given);
     return is_given;
 }
