@@ -32,6 +32,7 @@ static void tell_debugger(struct vm *vm)
 static const struct vm_host services = {
     .kick = loop_kick,
     .notify = loop_notify,
+    .is_here = loop_is_here,
     .memory_fault = ram_fault,
     .memory_drop = ram_drop,
     .memory_hide = ram_hide,

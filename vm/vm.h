@@ -25,6 +25,9 @@ struct vm_host {
     // Its posted-interrupt descriptor has something new, and a request is set: the CPU that runs it
     // in the guest is notified (unless that is `outstanding` already), otherwise as kick.
     void (*notify)(struct vcpu *vcpu, bool outstanding);
+    // Whether it is this CPU that runs the vCPU: between its entries, what is the vCPU's may be
+    // changed here. NULL: nobody knows.
+    bool (*is_here)(const struct vcpu *vcpu);
     // The guest met an EPT violation on RAM, or reading ROM: makes the page accessible as the exit
     // qualification asks, or knows that it already is. False: it cannot be. NULL: RAM is always
     // mapped in full.

@@ -150,6 +150,12 @@ void loop_notify(struct vcpu *vcpu, bool outstanding)
     reach(vcpu, outstanding ? 0 : VECTOR_POSTED);
 }
 
+bool loop_is_here(const struct vcpu *vcpu)
+{
+    const struct vmx_vcpu *running = vmx_cpus[this_cpu()->index].running;
+    return running && &running->guest == vcpu;
+}
+
 static bool can_move(const struct vmx_vcpu *vcpu)
 {
     return cpu_count > 1 && vcpu->sched.pinned >= cpu_count;

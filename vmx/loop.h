@@ -14,9 +14,10 @@ MUST_CHECK status_t loop_init(void (*vm_stopped)(struct vm *vm));
 void loop_add(struct vmx_vcpu *vcpu);
 void loop_remove(struct vmx_vcpu *vcpu);
 
-// vm_host.kick
+// Of struct vm_host.
 void loop_kick(struct vcpu *vcpu);
 void loop_notify(struct vcpu *vcpu, bool outstanding);
+bool loop_is_here(const struct vcpu *vcpu);
 
 // Never returns. Interrupts are off, and possible only while the CPU sleeps.
 __attribute__((noreturn)) void loop_run(void);

@@ -157,6 +157,35 @@ static void own_interrupts_need_no_kick(void **state)
     assert_int_equal(kicks[1], 2);
 }
 
+// A device's message to the vCPU whose exit this CPU serves takes no detour over posted bits.
+static bool is_cpu(const struct vcpu *vcpu)
+{
+    return vcpu == cpu;
+}
+
+static void messages_to_who_is_here_are_raised(void **state)
+{
+    const struct vm_host *before = vm.host;
+    struct vm_host host = *before;
+    host.is_here = is_cpu;
+    vm.host = &host;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct lapic *lapic = &vcpus[i].lapic;
+        assert_true(msi_deliver(&vm, MSI_ADDRESS | i << 12, 0x41));
+        assert_int_equal(kicks[i], i);
+        assert_int_equal(lapic->irr_groups, i ? 0 : BIT32(2));
+        assert_int_equal(lapic->posted_groups, i ? BIT32(2) : 0);
+        assert_true(vcpus[i].requests & REQUEST_EVENT);
+        assert_int_equal(lapic_take(&vcpus[i]), 0x41);
+    }
+    assert_true(msi_deliver(&vm, MSI_ADDRESS, MSI_LEVEL | MSI_ASSERT | 0x42)); // by the TMR
+    assert_int_equal(cpu->lapic.posted_groups, BIT32(2));
+    assert_int_equal(lapic_take(cpu), -1); // of the same class
+    mmio_write(cpu, LAPIC_EOI, 0);
+    assert_int_equal(lapic_take(cpu), 0x42);
+    vm.host = before;
+}
+
 static void illegal_vectors_are_not_sent(void **state)
 {
     for (unsigned vector = 0; vector < 16; vector++) {
@@ -327,6 +356,7 @@ int main(void)
         X2APIC(io_apic_messages_reach_x2apics),
         XAPIC(disabled_apics_accept_nothing),
         X2APIC(own_interrupts_need_no_kick),
+        XAPIC(messages_to_who_is_here_are_raised),
         XAPIC(illegal_vectors_are_not_sent),
         XAPIC(nmi_init_startup),
         XAPIC(all_others_start_without_a_delay),

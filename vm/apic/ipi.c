@@ -29,8 +29,8 @@ static bool matches_logical(const struct vcpu *target, uint32_t destination)
     return model == DFR_CLUSTER && destination >> 4 == id >> 4 && (destination & id & 0xf);
 }
 
-static bool matches(const struct vcpu *target, const struct vcpu *sender,
-                    const struct lapic_message *message)
+static inline __attribute__((always_inline)) bool
+matches(const struct vcpu *target, const struct vcpu *sender, const struct lapic_message *message)
 {
     if (!lapic_enabled(target))
         return false;
@@ -52,12 +52,18 @@ static bool matches(const struct vcpu *target, const struct vcpu *sender,
 
 // ---- delivery ----
 
-static bool deliver_fixed(struct vcpu *target, struct vcpu *sender,
-                          const struct lapic_message *message)
+static bool is_here(const struct vcpu *target)
+{
+    const struct vm_host *host = target->vm->host;
+    return host->is_here && host->is_here(target);
+}
+
+static inline bool deliver_fixed(struct vcpu *target, struct vcpu *sender,
+                                 const struct lapic_message *message)
 {
     if (!lapic_accepts(target))
         return false;
-    if (target == sender && !message->level)
+    if (!message->level && (target == sender || is_here(target)))
         lapic_raise(target, message->vector); // on its own CPU: no need to post
     else
         lapic_post(target, message->vector, message->level);
@@ -122,15 +128,24 @@ static bool deliver_lowest(struct vm *vm, struct vcpu *sender, const struct lapi
     return deliver_fixed(winner, sender, message);
 }
 
-bool lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message *message)
+// Where the message is made, so that what is constant of it costs nothing.
+static inline __attribute__((always_inline)) bool deliver(struct vm *vm, struct vcpu *sender,
+                                                          const struct lapic_message *message)
 {
     if (message->mode == DELIVERY_LOWEST)
         return deliver_lowest(vm, sender, message);
     bool accepted = false;
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         if (matches(vm->vcpu[i], sender, message))
-            accepted |= deliver_one(vm->vcpu[i], sender, message);
+            accepted |= message->mode == DELIVERY_FIXED
+                            ? deliver_fixed(vm->vcpu[i], sender, message)
+                            : deliver_one(vm->vcpu[i], sender, message);
     return accepted;
+}
+
+bool lapic_deliver(struct vm *vm, struct vcpu *sender, const struct lapic_message *message)
+{
+    return deliver(vm, sender, message);
 }
 
 bool msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
@@ -144,15 +159,14 @@ bool msi_deliver(struct vm *vm, uint64_t address, uint32_t data)
         (is_level && !(data & MSI_ASSERT)))
         return false;
     // The manual has DM count with RH alone; processors, and Linux with them, take it always.
-    return lapic_deliver(
-        vm, NULL,
-        &(struct lapic_message){
-            .destination = (uint32_t)FIELD_GET(MSI_DESTINATION, address),
-            .vector = (uint8_t)FIELD_GET(MSI_VECTOR, data),
-            .mode = takes_levels && (address & MSI_REDIRECT) ? DELIVERY_LOWEST : mode,
-            .logical = (address & MSI_LOGICAL) != 0,
-            .level = is_level,
-        });
+    return deliver(vm, NULL,
+                   &(struct lapic_message){
+                       .destination = (uint32_t)FIELD_GET(MSI_DESTINATION, address),
+                       .vector = (uint8_t)FIELD_GET(MSI_VECTOR, data),
+                       .mode = takes_levels && (address & MSI_REDIRECT) ? DELIVERY_LOWEST : mode,
+                       .logical = (address & MSI_LOGICAL) != 0,
+                       .level = is_level,
+                   });
 }
 
 // ---- the interrupt command register ----
