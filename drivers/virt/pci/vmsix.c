@@ -6,8 +6,7 @@
 #include "vm/vm.h"
 
 #define CAPABILITY_MSIX 0x11
-#define CONTROL_ON      BIT32(31) // of the capability's first register
-#define CONTROL_MASKED  BIT32(30)
+#define CONTROL_MASKED  BIT32(30) // beside VMSIX_ON
 
 enum { LOW, HIGH, DATA, VECTOR_CONTROL };
 #define MASKED BIT32(0) // vector control
@@ -23,7 +22,7 @@ void vmsix_describe(struct vmsix *msix, struct vpci_function *function, unsigned
     function->reset[reg] = (count - 1) << 16;
     function->reset[reg + 1] = region;
     function->reset[reg + 2] = VMSIX_PENDING | region;
-    function->writable[reg] = CONTROL_ON | CONTROL_MASKED;
+    function->writable[reg] = VMSIX_ON | CONTROL_MASKED;
     vpci_add_capability(function, reg, CAPABILITY_MSIX);
 }
 
@@ -33,14 +32,9 @@ void vmsix_reset(struct vmsix *msix)
         msix->entry[i].word[VECTOR_CONTROL] = MASKED;
 }
 
-bool vmsix_is_on(const struct vmsix *msix, const struct vpci_function *function)
-{
-    return vpci_value(function, msix->reg) & CONTROL_ON;
-}
-
 static inline bool may_go(const struct vmsix *msix, uint32_t control, unsigned vector)
 {
-    return (control & (CONTROL_ON | CONTROL_MASKED)) == CONTROL_ON &&
+    return (control & (VMSIX_ON | CONTROL_MASKED)) == VMSIX_ON &&
            !(msix->entry[vector].word[VECTOR_CONTROL] & MASKED);
 }
 

@@ -29,8 +29,13 @@ void vmsix_describe(struct vmsix *msix, struct vpci_function *function, unsigned
                     unsigned region, unsigned count);
 void vmsix_reset(struct vmsix *msix);
 
+#define VMSIX_ON BIT32(31) // of the capability's first register
+
 // Whether the guest has turned it on: then there is no line.
-bool vmsix_is_on(const struct vmsix *msix, const struct vpci_function *function);
+static inline bool vmsix_is_on(const struct vmsix *msix, const struct vpci_function *function)
+{
+    return vpci_value(function, msix->reg) & VMSIX_ON;
+}
 
 // One access to the region. Messages that were unmasked go out.
 void vmsix_access(struct vmsix *msix, const struct vpci_function *function, struct access *access);

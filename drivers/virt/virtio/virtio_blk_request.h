@@ -54,7 +54,7 @@ blk_finish(struct virtio_blk *disk, unsigned queue, uint64_t type, uint8_t statu
     struct virtio *device = &disk->virtio;
     const struct virtio_chain *chain = &device->chain;
     bool is_filled = status == BLK_DONE && type == BLK_IN;
-    disk->request = (struct virtio_blk_request){0};
+    disk->request.done = disk->request.bytes; // of what failed, too
     if (virtio_chain_write_last(chain, virtio_memory(device), status))
         virtio_give(device, queue, is_filled ? (uint32_t)chain->in_bytes : 1);
     else

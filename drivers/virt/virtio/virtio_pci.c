@@ -400,16 +400,9 @@ static void access_memory(struct virtio *device, struct access *access)
     }
 }
 
-static void access_region(struct virtio *device, unsigned region, struct access *access)
+__attribute__((noinline)) static void access_registers(struct virtio *device, unsigned region,
+                                                       struct access *access)
 {
-    if (region == REGION_NOTIFY && access->offset < NOTIFY_SIZE) {
-        access_notify(device, access->offset, access);
-        return;
-    }
-    if (region == REGION_MEMORY && access->offset - NOTIFY_OFFSET < PART) {
-        access_notify(device, access->offset - NOTIFY_OFFSET, access);
-        return;
-    }
     virtio_hold(device);
     if (region == REGION_MEMORY)
         access_memory(device, access);
@@ -420,13 +413,23 @@ static void access_region(struct virtio *device, unsigned region, struct access 
     virtio_release(device);
 }
 
+static inline void access_region(struct virtio *device, unsigned region, struct access *access)
+{
+    if (region == REGION_NOTIFY && access->offset < NOTIFY_SIZE)
+        access_notify(device, access->offset, access);
+    else if (region == REGION_MEMORY && access->offset - NOTIFY_OFFSET < PART)
+        access_notify(device, access->offset - NOTIFY_OFFSET, access);
+    else
+        access_registers(device, region, access);
+}
+
 bool virtio_access(struct vdev *vdev, struct access *access)
 {
     struct virtio *device = CONTAINER_OF(vdev, struct virtio, device);
-    struct access here = *access;
-    here.offset = (uint32_t)access->offset;
+    uint64_t at = access->offset;
     device->now = access->now;
-    access_region(device, (unsigned)(access->offset >> 32), &here);
-    access->value = here.value;
+    access->offset = (uint32_t)at;
+    access_region(device, (unsigned)(at >> 32), access);
+    access->offset = at;
     return true;
 }
