@@ -121,10 +121,8 @@ bool net_port_set_address(struct net_port *port, uint64_t address)
     return is_free;
 }
 
-uint64_t net_port_wait(struct net_port *port)
+uint64_t net_port_wait_for_rate(struct net_port *port)
 {
-    if (!port->is_limited)
-        return 0;
     uint64_t now = port->in->host->now();
     uint64_t bytes = net_rate_wait(&port->sent_bytes, now);
     uint64_t wait = MAX(bytes, net_rate_wait(&port->sent_frames, now));

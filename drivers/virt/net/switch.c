@@ -53,7 +53,12 @@ static bool may_flood(struct net_port *port)
 
 // ---- captures ----
 
-// The port's lock is held.
+static inline bool is_captured(const struct net_port *port)
+{
+    return atomic_load_explicit(&port->capture, memory_order_relaxed);
+}
+
+// The port's lock is held: the capture may have ended meanwhile.
 static void capture(struct net_port *port, const struct net_packet *packet)
 {
     struct net_capture *capture = atomic_load_explicit(&port->capture, memory_order_relaxed);
@@ -140,7 +145,7 @@ bool net_send(struct net_port *from, struct net_packet *packet, uint64_t feature
     uint32_t mtu = from->in->mtu ? from->in->mtu : NET_MTU, length = net_packet_length(packet);
     if (!from->class || !net_port_is_up(from))
         return drop(from, NET_DROP_LINK);
-    if (atomic_load_explicit(&from->capture, memory_order_relaxed)) {
+    if (is_captured(from)) {
         spin_lock(&from->lock);
         capture(from, packet);
         spin_unlock(&from->lock);
@@ -174,7 +179,8 @@ static bool put(struct net_port *to, struct net_packet *packet, bool is_tagged, 
         count(&to->received, net_packet_length(packet));
         if (to->is_limited)
             take_rate(to, &to->received_bytes, &to->received_frames, net_packet_length(packet));
-        capture(to, packet);
+        if (is_captured(to))
+            capture(to, packet);
     } else {
         net_drop(to, NET_DROP_TO_BUFFERS);
     }

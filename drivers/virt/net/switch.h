@@ -161,7 +161,11 @@ void net_port_capture(struct net_port *port, struct net_capture *capture);
 bool net_port_set_address(struct net_port *port, uint64_t address);
 
 // How many nanoseconds the port has to wait before it may send; 0: none.
-uint64_t net_port_wait(struct net_port *port);
+uint64_t net_port_wait_for_rate(struct net_port *port);
+static inline uint64_t net_port_wait(struct net_port *port)
+{
+    return port->is_limited ? net_port_wait_for_rate(port) : 0;
+}
 
 // Takes a frame that the port's VM sends: net_packet_take() gave it, `features` are the sender's.
 // False: it is dropped. Then carries it on, in pieces: *left falls by what it costs, in bytes;
