@@ -7,8 +7,11 @@
 #include "lib/string.h"
 #include "mm/paging.h"
 #include "mm/tables/frames.h"
+#include "vmx/ram_flush.h"
 #include "vmx/ram_pages.h"
 #include "vmx/task.h"
+
+#define PIECE_PAGES 128 // that are given back at a time
 
 _Static_assert(BOARD_DISKS == CONFIG_DISKS, "each disk of a description has a place");
 
@@ -22,13 +25,6 @@ _Static_assert(2 * CONFIG_VMS < FRAMES_SHARED, "VMs and their disks own frames")
 uint64_t disks_frames(unsigned id)
 {
     return frames_held(disks_owner(id)).alone;
-}
-
-void disks_release(struct disks *disks, unsigned id)
-{
-    for (unsigned i = 0; i < disks->count; i++)
-        ram_pieces_release(&disks->disk[i].block.data, disks_owner(id));
-    disks->count = 0;
 }
 
 static status_t no_memory(const struct vm_config *config, const struct config_disk *disk,
@@ -61,70 +57,157 @@ static bool make_table(struct gmem *data, gpa_t page, unsigned owner)
     return gmem_is_split(data, page);
 }
 
-static void give_back(void *frame, unsigned owner)
+// Its place of its own, whether it is there or not. NULL: it has none.
+static uint8_t *own_place(const struct gmem *data, gpa_t page)
 {
-    if (ram_overcommit)
-        frames_free(frame, PAGE_SIZE, owner);
-    else
-        frames_lend(frame, PAGE_SIZE, owner);
+    uint8_t *bytes = data->piece[page.value / GMEM_PIECE].bytes;
+    return bytes ? bytes + page.value % GMEM_PIECE : NULL;
 }
 
-// The first write to a page: it begins as the module's, or as zeros. The device's lock is held.
+// A frame for a page that has no place of its own. NULL: no memory.
+static uint8_t *find_place(struct disks *disks, struct gmem *data, gpa_t page)
+{
+    unsigned owner = disks_owner(disks->id);
+    void *frame = frames_leaving_again(&disks->leaving);
+    if (!frame)
+        frame = frame_allocate(owner);
+    hpa_t host = hpa((uintptr_t)frame);
+    if (frame && make_table(data, page, owner) && paging_split(host) &&
+        paging_view_add(disks->vmx->view, disks->id, host, PAGE_SIZE)) {
+        paging_hide(host, PAGE_SIZE);
+        return paging_window(host);
+    }
+    if (frame)
+        frame_chain_push(&disks->leaving.leaving, frame);
+    return NULL;
+}
+
+// It begins as the module's, or as zeros.
+static void fill(const struct gmem *data, gpa_t page, uint8_t *bytes)
+{
+    frames_clear(paging_window_hpa(bytes), bytes, PAGE_SIZE);
+    if (page.value < data->image_size)
+        memcpy(bytes, data->image + page.value, MIN(PAGE_SIZE, data->image_size - page.value));
+}
+
+// The first write to a page. The device's lock is held.
 static uint8_t *take(const struct gmem *memory, gpa_t page)
 {
     struct gmem *data;
     struct disks *disks = disks_of(memory, &data);
-    unsigned owner = disks_owner(disks->id);
-    uint8_t *frame = frame_allocate_promised(owner);
-    hpa_t host = hpa((uintptr_t)frame);
+    struct vm *vm = disks->vmx->vm;
     spin_lock(&disks->lock);
-    bool is_there = frame && make_table(data, page, owner) && paging_split(host) &&
-                    paging_view_add(disks->view, disks->id, host, PAGE_SIZE);
-    if (is_there) {
-        if (page.value < data->image_size)
-            memcpy(frame, data->image + page.value, MIN(PAGE_SIZE, data->image_size - page.value));
-        paging_hide(host, PAGE_SIZE);
-        gmem_set_page(data, page, paging_window(host));
+    uint8_t *bytes = own_place(data, page);
+    bool is_own = bytes && paging_view_add(disks->vmx->view, disks->id, paging_window_hpa(bytes),
+                                           PAGE_SIZE); // its table is there
+    if (is_own)
+        frames_claim(disks_owner(disks->id), 1);
+    else
+        bytes = find_place(disks, data, page);
+    if (bytes) {
+        fill(data, page, bytes);
+        gmem_set_page(data, page, bytes);
     }
     spin_unlock(&disks->lock);
-    if (frame && !is_there)
-        give_back(frame, owner);
-    return is_there ? paging_window(host) : NULL;
+    if (!bytes)
+        vm->is_starved = true;
+    else
+        (void)ram_must_wait(vm); // it is paused before there is nothing at all
+    return bytes;
 }
 
-// What other CPUs may still see of it is cleared before it is another's.
+// What other CPUs may still see of it is not another's before they do not any more.
 static void drop(const struct gmem *memory, gpa_t page)
 {
     struct gmem *data;
     struct disks *disks = disks_of(memory, &data);
+    unsigned owner = disks_owner(disks->id);
     uint8_t *bytes = gmem_page(data, page);
     if (!bytes)
         return;
     hpa_t host = paging_window_hpa(bytes);
-    frames_clear(host, bytes, PAGE_SIZE);
     spin_lock(&disks->lock);
     gmem_set_page(data, page, NULL);
-    paging_view_take(disks->view, disks->id, host);
+    if (bytes == own_place(data, page)) {
+        frames_lend(owner, 1);
+    } else {
+        frames_clear(host, bytes, PAGE_SIZE);
+        paging_view_take(disks->vmx->view, disks->id, host);
+        paging_show(host, PAGE_SIZE);
+        if (frame_is_retired(host))
+            frame_free((void *)host.value, owner); // nobody gets it
+        else
+            frame_chain_push(&disks->leaving.leaving, (void *)host.value);
+    }
     spin_unlock(&disks->lock);
-    paging_show(host, PAGE_SIZE);
-    give_back((void *)host.value, disks_owner(disks->id));
 }
 
-// All of it is away; there is memory for all of it, and for the tables that say where it is.
+void disks_settle(struct disks *disks)
+{
+    bool waits = disks->leaving.leaving.count || disks->leaving.waiting.count;
+    uint64_t round = waits ? ram_round() : 0;
+    void *frame = NULL;
+    for (unsigned i = 0; waits && i < PIECE_PAGES && (i == 0 || frame); i++) {
+        spin_lock(&disks->lock);
+        frame = frames_leaving_take(&disks->leaving, round);
+        spin_unlock(&disks->lock);
+        if (frame)
+            frame_free(frame, disks_owner(disks->id));
+    }
+}
+
+// ---- making them ----
+
+// A place of its own for each page of a piece, and the table that says which are there.
+static bool reserve(struct gmem *data, uint64_t at, unsigned owner)
+{
+    uint8_t **table = frame_allocate(owner);
+    void *run = frames_allocate(GMEM_PIECE, GMEM_PIECE, owner);
+    hpa_t host = hpa((uintptr_t)run);
+    if (table)
+        gmem_split(data, gpa(at), table);
+    if (run) {
+        paging_hide(host, GMEM_PIECE);
+        data->piece[at / GMEM_PIECE].bytes = paging_window(host);
+        frames_lend(owner, GMEM_PIECE / PAGE_SIZE);
+    }
+    return table && run;
+}
+
+void disks_release(struct disks *disks, unsigned id)
+{
+    for (unsigned i = 0; i < disks->count; i++) {
+        struct gmem *data = &disks->disk[i].block.data;
+        for (uint64_t at = 0; at < data->pieces * GMEM_PIECE; at += GMEM_PIECE) {
+            uint8_t *bytes = own_place(data, gpa(at));
+            if (!bytes)
+                continue;
+            hpa_t host = paging_window_hpa(bytes);
+            paging_show(host, GMEM_PIECE);
+            frames_claim(disks_owner(id), GMEM_PIECE / PAGE_SIZE);
+            frames_free((void *)host.value, GMEM_PIECE, disks_owner(id));
+        }
+        ram_pieces_release(data, disks_owner(id));
+    }
+    disks->count = 0;
+}
+
+// All of it is away.
 static bool make_data(struct disks *disks, unsigned i, struct image image)
 {
     struct gmem *data = &disks->disk[i].block.data;
     unsigned owner = disks_owner(disks->id);
-    uint64_t pages = align_up(image.size, PAGE_SIZE) / PAGE_SIZE;
-    uint64_t tables = align_up(image.size, GMEM_PIECE) / GMEM_PIECE;
-    if (!ram_pieces_make(data, image.size, owner))
+    bool is_made = ram_pieces_make(data, image.size, owner);
+    if (!is_made)
         return false;
     gmem_add(data, gpa(0), NULL, image.size);
     data->take = take;
     data->drop = drop;
     data->image = image.bytes;
     data->image_size = image.bytes ? image.size : 0;
-    return ram_overcommit || frames_promise(owner, pages + tables);
+    for (uint64_t at = 0; is_made && !ram_overcommit && at < image.size; at += GMEM_PIECE)
+        is_made = reserve(data, at, owner);
+    return is_made;
 }
 
 static status_t make(struct disks *disks, unsigned i, const struct vm_config *config,
@@ -168,17 +251,33 @@ status_t disks_make(struct disks *disks, const struct vm_config *config, unsigne
     return status;
 }
 
-bool disks_show(struct disks *disks, uint64_t view)
+// Pages that have a place have a table of the view for it.
+static bool make_tables(struct vmx_vm *vmx, unsigned id, const struct gmem *data)
+{
+    for (uint64_t at = 0; at < data->pieces * GMEM_PIECE; at += GMEM_PIECE) {
+        uint8_t *bytes = own_place(data, gpa(at));
+        if (!bytes)
+            continue;
+        if (!paging_view_add(vmx->view, id, paging_window_hpa(bytes), PAGE_SIZE))
+            return false;
+        paging_view_take(vmx->view, id, paging_window_hpa(bytes)); // perhaps it is not there
+        task_pause();
+    }
+    return true;
+}
+
+bool disks_show(struct disks *disks, struct vmx_vm *vmx)
 {
     bool is_shown = true;
-    disks->view = view;
-    for (unsigned i = 0; i < disks->count; i++) {
+    disks->vmx = vmx;
+    for (unsigned i = 0; i < disks->count && is_shown; i++) {
         const struct gmem *data = &disks->disk[i].block.data;
         uint64_t size;
         uint8_t *bytes;
+        is_shown = make_tables(vmx, disks->id, data);
         for (uint64_t at = 0; is_shown && (bytes = gmem_next(data, &at, RAM_PIECE, &size));
              at += size) {
-            is_shown = paging_view_add(view, disks->id, paging_window_hpa(bytes), size);
+            is_shown = paging_view_add(vmx->view, disks->id, paging_window_hpa(bytes), size);
             task_pause();
         }
     }

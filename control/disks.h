@@ -1,9 +1,12 @@
 // The disks of a domain that stand in RAM. They outlive its VMs: what one wrote, the next one
-// finds.
+// finds. With overcommitment a page has a frame from its first write on, and gives it back when it
+// is discarded. Without, all have theirs from the beginning, and lend those that they do without.
 #pragma once
 
 #include "drivers/virt/board.h"
+#include "mm/tables/frame_chain.h"
 #include "vm/config/config.h"
+#include "vmx/vmx.h"
 
 struct disks;
 
@@ -16,12 +19,12 @@ struct disks {
     unsigned id; // of the domain's VMs
     unsigned count;
     struct disk disk[BOARD_DISKS];
-    uint64_t view;        // of the VM that has them
-    struct spinlock lock; // guards which of their pages are there
+    struct vmx_vm *vmx;   // that has them
+    struct spinlock lock; // guards which of their pages are there, and `leaving`
+    struct frames_leaving leaving;
 };
 
-// Makes them: they take frames when their pages are first written, which are promised to them
-// unless memory is overcommitted. Any result but STATUS_OK is explained; then nothing is taken.
+// Makes them. Any result but STATUS_OK is explained; then nothing is taken.
 MUST_CHECK status_t disks_make(struct disks *disks, const struct vm_config *config, unsigned id,
                                struct explanation *why);
 void disks_release(struct disks *disks, unsigned id);
@@ -31,5 +34,9 @@ void disks_release(struct disks *disks, unsigned id);
 unsigned disks_owner(unsigned id);
 uint64_t disks_frames(unsigned id);
 
-// A VM's view gets what is there, and what comes. False: no memory for its tables.
-MUST_CHECK bool disks_show(struct disks *disks, uint64_t view);
+// A VM has them from now on: its view gets what is there, and what comes. False: no memory for its
+// tables.
+MUST_CHECK bool disks_show(struct disks *disks, struct vmx_vm *vmx);
+
+// A piece of what is left to do for pages that were discarded: now and then.
+void disks_settle(struct disks *disks);

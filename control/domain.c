@@ -228,19 +228,22 @@ void domain_feed(struct domain *domain)
     bool runs = life.state == LIFE_RUNNING;
     if (!runs && life.state != LIFE_PAUSED)
         domain->waits_for_memory = false;
-    if (!instance || !instance->vmx.is_starved || !(runs || domain->waits_for_memory))
+    if (!instance || !instance->vm.is_starved || !(runs || domain->waits_for_memory))
         return;
-    if (!runs) // what it gave itself may be enough
-        (void)ram_settle(&instance->vm);
+    (void)ram_settle(&instance->vm); // what it gave itself may be enough
     if (ram_can_go_on(&instance->vm)) {
-        instance->vmx.is_starved = domain->waits_for_memory = false;
+        instance->vm.is_starved = domain->waits_for_memory = false;
         if (!runs && domain_post(domain, LIFE_RESUME) == STATUS_OK)
             log_info("[%s] there is memory again: it goes on\n", domain->config->name);
     } else if (runs && domain_post(domain, LIFE_PAUSE) == STATUS_OK) {
         domain->waits_for_memory = true;
-        log_warning("[%s] paused: it needs memory that was given to others (overcommit): end a "
-                    "VM, or let one give memory back ('balloon'), and it goes on\n",
-                    domain->config->name);
+        if (!ram_overcommit)
+            log_info("[%s] paused until pages that it gave can be used again\n",
+                     domain->config->name);
+        else
+            log_warning("[%s] paused: it needs memory that was given to others (overcommit): end a "
+                        "VM, or let one give memory back ('balloon'), and it goes on\n",
+                        domain->config->name);
     }
 }
 

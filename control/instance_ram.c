@@ -96,7 +96,7 @@ status_t instance_ram_map(struct instance *instance, struct explanation *why)
         task_pause();
     }
     return rom_show(instance->rom, instance->vmx.view, &instance->vmx.ept, instance->vm.id) &&
-                   disks_show(instance->disks, instance->vmx.view)
+                   disks_show(instance->disks, &instance->vmx)
                ? STATUS_OK
                : no_tables(instance, why);
 }

@@ -66,5 +66,4 @@ void ram_pieces_release(struct gmem *memory, unsigned owner)
         }
     if (memory->piece)
         frames_free(memory->piece, table_size(memory), owner);
-    frames_release(owner);
 }

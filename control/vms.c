@@ -249,5 +249,6 @@ void vms_attend(void)
         domain_feed(&domains[i]);
         if (news_has_readers(&domains[i].news))
             domain_watch_balloon(&domains[i]);
+        disks_settle(&domains[i].disks);
     }
 }

@@ -75,9 +75,10 @@ struct vm_irqchip {
 
 struct vm {
     struct vm_traits traits;
-    struct uuid generation; // another one when it goes on from an older state of itself
-    unsigned id;            // from 1
-    bool is_quiet;          // one of many lives: what ends it soon is not told
+    struct uuid generation;  // another one when it goes on from an older state of itself
+    unsigned id;             // from 1
+    bool is_quiet;           // one of many lives: what ends it soon is not told
+    _Atomic bool is_starved; // it touched RAM for which there is no frame: devices wait, too
     unsigned vcpu_count;
     struct vcpu *vcpu[VM_VCPUS];
     struct gmem memory;

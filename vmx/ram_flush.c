@@ -6,6 +6,11 @@
 #include "arch/x86_64/cpu.h"
 #include "vmx/vmx.h"
 
+// Guards: all below.
+static struct spinlock lock;
+static uint64_t round_number;
+static uint64_t rounds[CPUS]; // of each CPU's loop, when that round began
+
 void ram_changed(struct vm *vm)
 {
     for (unsigned i = 0; i < vm->vcpu_count; i++)
@@ -33,4 +38,25 @@ bool ram_have_flushed(const struct vm *vm, uint64_t generation)
 bool ram_others_have_flushed(const struct vm *vm, uint64_t generation)
 {
     return have_flushed(vm, generation, &vmx_cpus[this_cpu()->index]);
+}
+
+static bool have_gone_round(void)
+{
+    for (unsigned i = 0; i < cpu_count; i++)
+        if (cpus[i].online && !vmx_cpus[i].is_asleep && vmx_cpus[i].rounds == rounds[i])
+            return false;
+    return true;
+}
+
+uint64_t ram_round(void)
+{
+    spin_lock(&lock);
+    if (have_gone_round()) {
+        round_number++;
+        for (unsigned i = 0; i < cpu_count; i++)
+            rounds[i] = vmx_cpus[i].rounds;
+    }
+    uint64_t number = round_number;
+    spin_unlock(&lock);
+    return number;
 }

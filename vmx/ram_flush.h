@@ -14,3 +14,8 @@ bool ram_have_flushed(const struct vm *vm, uint64_t generation);
 
 // The same of every other CPU: this one does not run the guest now, and was asked to forget.
 bool ram_others_have_flushed(const struct vm *vm, uint64_t generation);
+
+// Counts the rounds of all CPUs' loops, for mm/tables/frame_chain.h: between two that follow each
+// other each CPU has written CR3, or sleeps, and has done with what an exit looked up. Whoever
+// waits asks now and then: rounds that nobody asks for are not counted.
+uint64_t ram_round(void);

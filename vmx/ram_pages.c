@@ -1,25 +1,26 @@
 // A page that goes is taken out of the nested page tables and of gmem's table at once. Exits on
 // other CPUs may still copy by a pointer to it: in the VM's view it stays until each CPU has gone
 // round its loop. So pages go in two lists: one is filled while the other waits for that. Then, a
-// piece at a time, they leave the view, and their frames are somebody else's when no CPU can know
-// them any more from its TLB: each that runs the VM has done INVEPT and written CR3.
+// piece at a time, they leave the view, and their frames may be used anew when no CPU can know them
+// any more from its TLB: each that runs the VM has done INVEPT and written CR3. With overcommitment
+// they are anybody's. Without, they stay the VM's, for the pages that are away: so these need no
+// memory to come again, not for tables either, as the frames have been in the view before and their
+// 2 MiB are split.
 
 #include "vmx/ram_pages.h"
 
 #include "arch/x86_64/cpu.h"
 #include "lib/string.h"
 #include "mm/paging.h"
+#include "mm/tables/frame_chain.h"
 #include "mm/tables/frames.h"
 #include "vmx/ram_flush.h"
 #include "vmx/task.h"
 
 #define PIECE_PAGES 128 // that are cleared and freed at a time
-// Promised besides for each 2 MiB whose pages come and go: they may need tables where they come
-// again.
-#define SPARE_TABLES 2
-#define LAST_FRAMES  256 // with overcommitment, no guest's own accesses get these
-
-#define ENOUGH_TABLES 8
+// With overcommitment, no guest's own accesses get these: as much as a piece of a device's work may
+// touch on each CPU, tables included, before its VM waits.
+#define LAST_FRAMES (512 * (uint64_t)cpu_count)
 
 bool ram_overcommit;
 
@@ -28,10 +29,11 @@ struct ram_run {
     uint64_t pages;
 };
 
-#define LIST_RUNS ((PAGE_SIZE - sizeof(uint64_t)) / sizeof(struct ram_run))
+#define LIST_RUNS ((PAGE_SIZE - 2 * sizeof(uint64_t)) / sizeof(struct ram_run))
 
 struct ram_list {
     uint64_t count;
+    uint64_t since; // ram_round(), when it began to wait
     struct ram_run run[LIST_RUNS];
 };
 
@@ -40,9 +42,9 @@ struct ram_leaving {
     struct ram_list list[2];
     uint64_t filling;      // which of them
     uint64_t given_at;     // the generation that does not map what was given
-    uint64_t rounds[CPUS]; // of each CPU's loop, when the other began to wait
     struct ram_run hidden; // has left the view, too ...
     uint64_t hidden_at;    // ... and no CPU that flushes in this generation finds it
+    struct frame_chain kept;
 };
 
 #define LEAVING_SIZE align_up(sizeof(struct ram_leaving), PAGE_SIZE)
@@ -69,8 +71,7 @@ static bool split(struct vm *vm, gpa_t page, const uint8_t *bytes)
     if (gmem_is_split(memory, page))
         return true;
     if (memory->piece[page.value / GMEM_PIECE].size < GMEM_PIECE || !paging_split(host) ||
-        !paging_view_split(vmx->view, vm->id, host) ||
-        (!ram_overcommit && !frames_promise(vm->id, SPARE_TABLES)))
+        !paging_view_split(vmx->view, vm->id, host))
         return false;
     uint8_t **table = frame_allocate(vm->id);
     if (table)
@@ -142,16 +143,6 @@ bool ram_is_gone(struct vm *vm)
     return !leaving || ram_others_have_flushed(vm, leaving->given_at);
 }
 
-// Whoever looked the pages up on another CPU has done with them.
-static bool have_gone_round(const struct ram_leaving *leaving)
-{
-    for (unsigned i = 0; i < cpu_count; i++)
-        if (cpus[i].online && &cpus[i] != this_cpu() && !vmx_cpus[i].is_asleep &&
-            vmx_cpus[i].rounds == leaving->rounds[i])
-            return false;
-    return true;
-}
-
 // Takes the end of a list, at most so many pages. Its pages become 0 if there is none.
 static struct ram_run take_run(struct ram_list *list, uint64_t most)
 {
@@ -167,9 +158,8 @@ static struct ram_run take_run(struct ram_list *list, uint64_t most)
 
 static void wait_for_rounds(struct ram_leaving *leaving)
 {
+    leaving->list[leaving->filling].since = ram_round();
     leaving->filling ^= 1;
-    for (unsigned i = 0; i < cpu_count; i++)
-        leaving->rounds[i] = vmx_cpus[i].rounds;
 }
 
 // A run to which nobody has a pointer any more leaves the VM's view.
@@ -180,9 +170,10 @@ static void hide_run(struct vm *vm)
     leaving->hidden = (struct ram_run){0};
     if (!leaving->list[!leaving->filling].count)
         wait_for_rounds(leaving);
-    if (!have_gone_round(leaving))
+    struct ram_list *waiting = &leaving->list[!leaving->filling];
+    if (ram_round() - waiting->since < 2)
         return;
-    leaving->hidden = take_run(&leaving->list[!leaving->filling], PIECE_PAGES);
+    leaving->hidden = take_run(waiting, PIECE_PAGES);
     if (!leaving->hidden.pages)
         return;
     for (uint64_t i = 0; i < leaving->hidden.pages; i++)
@@ -191,23 +182,44 @@ static void hide_run(struct vm *vm)
     leaving->hidden_at = vmx->ept.generation;
 }
 
-static void give_back(const struct vm *vm, struct ram_run run)
+// Pages that came meanwhile took other frames: then there are more than it needs.
+static void give_back(struct vm *vm, hpa_t host)
 {
-    if (ram_overcommit)
-        frames_free((void *)run.at, run.pages * PAGE_SIZE, vm->id);
+    struct vmx_vm *vmx = vm->vmx;
+    struct frame_chain *kept = &vmx->leaving->kept;
+    spin_lock(&vmx->ept_lock);
+    bool is_kept = !ram_overcommit && kept->count < vm->memory.away && !frame_is_retired(host);
+    if (is_kept)
+        frame_chain_push(kept, (void *)host.value);
+    spin_unlock(&vmx->ept_lock);
+    if (is_kept)
+        frames_lend(vm->id, 1);
     else
-        frames_lend((void *)run.at, run.pages * PAGE_SIZE, vm->id);
+        frame_free((void *)host.value, vm->id);
 }
 
 // What nobody uses any more.
-static void free_run(const struct vm *vm, struct ram_run run)
+static void free_run(struct vm *vm, struct ram_run run)
 {
     for (uint64_t i = 0; i < run.pages; i++) {
         hpa_t host = hpa(run.at + i * PAGE_SIZE);
         paging_show(host, PAGE_SIZE);
         frames_clear(host, (void *)host.value, PAGE_SIZE);
+        give_back(vm, host);
     }
-    give_back(vm, run);
+}
+
+// One of those that were kept, or a new one.
+static void *take_frame(struct vm *vm)
+{
+    struct vmx_vm *vmx = vm->vmx;
+    spin_lock(&vmx->ept_lock);
+    void *frame = frame_chain_pop(&vmx->leaving->kept);
+    spin_unlock(&vmx->ept_lock);
+    if (!frame)
+        return frame_allocate(vm->id);
+    frames_claim(vm->id, 1);
+    return frame;
 }
 
 bool ram_settle(struct vm *vm)
@@ -240,11 +252,14 @@ void ram_pages_release(struct vm *vm)
             free_run(vm, run);
             task_pause();
         }
-    if (leaving) {
-        free_run(vm, leaving->hidden);
-        frames_free(leaving, LEAVING_SIZE, vm->id);
+    if (!leaving)
+        return;
+    free_run(vm, leaving->hidden);
+    while (leaving->kept.count) {
+        frame_free(take_frame(vm), vm->id);
+        task_pause();
     }
-    frames_release(vm->id);
+    frames_free(leaving, LEAVING_SIZE, vm->id);
 }
 
 // ---- coming again ----
@@ -253,7 +268,7 @@ uint8_t *ram_take(const struct gmem *memory, gpa_t page)
 {
     struct vm *vm = CONTAINER_OF(memory, struct vm, memory);
     struct vmx_vm *vmx = vm->vmx;
-    void *frame = frame_allocate_promised(vm->id);
+    void *frame = take_frame(vm);
     hpa_t host = hpa((uintptr_t)frame);
     spin_lock(&vmx->ept_lock);
     uint8_t *bytes = gmem_page(&vm->memory, page); // another CPU may have been faster
@@ -266,9 +281,9 @@ uint8_t *ram_take(const struct gmem *memory, gpa_t page)
     }
     spin_unlock(&vmx->ept_lock);
     if (frame && !is_new)
-        give_back(vm, (struct ram_run){host.value, 1});
+        give_back(vm, host);
     if (!bytes)
-        vmx->is_starved = true;
+        vm->is_starved = true;
     else
         (void)ram_must_wait(vm); // devices take without waiting: it is paused before the last
     return bytes;
@@ -276,13 +291,14 @@ uint8_t *ram_take(const struct gmem *memory, gpa_t page)
 
 bool ram_must_wait(struct vm *vm)
 {
-    struct vmx_vm *vmx = vm->vmx;
-    if (!frames_held(vm->id).promised && frames_available() < LAST_FRAMES)
-        vmx->is_starved = true;
-    return vmx->is_starved;
+    if (ram_overcommit && frames_available() < LAST_FRAMES)
+        vm->is_starved = true;
+    return vm->is_starved;
 }
 
 bool ram_can_go_on(const struct vm *vm)
 {
-    return frames_available() >= (frames_held(vm->id).promised ? ENOUGH_TABLES : 2 * LAST_FRAMES);
+    const struct vmx_vm *vmx = vm->vmx;
+    bool has_kept = vmx->leaving && vmx->leaving->kept.count;
+    return has_kept || frames_available() >= 2 * LAST_FRAMES;
 }

@@ -6,8 +6,8 @@
 #include "vm/vm.h"
 #include "vmx/vmx.h"
 
-// Whether frames that went back may be had by whoever asks first. Else they stay promised to the VM
-// that gave them. Set at boot.
+// Whether frames that went back may be had by whoever asks first. Else they stay the VM's that gave
+// them. Set at boot.
 extern bool ram_overcommit;
 
 // The VM's RAM can go and come from now on. STATUS_NO_MEMORY: no memory for the lists.
@@ -18,7 +18,7 @@ MUST_CHECK status_t ram_pages_make(struct vm *vm);
 // than `count` while so many are on their way that ram_settle() comes first. By a vCPU of the VM.
 uint64_t ram_give(struct vm *vm, gpa_t at, uint64_t count);
 
-// A piece of the way back of what was given. False: nothing is left. By a vCPU of the VM.
+// A piece of the way back of what was given. False: nothing is left.
 bool ram_settle(struct vm *vm);
 
 // No guest's CPU has any of what was given in its TLB when it runs again. By a vCPU of the VM.

@@ -55,7 +55,6 @@ struct vmx_vm {
     struct dirty_log log;                  // of written pages (vmx/ram.h)
     _Atomic bool restores;                 // there is work left of an end of the log
     struct ram_leaving *leaving;           // of vmx/ram_pages.c; NULL: its RAM stays
-    _Atomic bool is_starved;               // it touched RAM for which there is no frame
     bool apic_mapped;                      // apic_access stands at APIC_BASE_DEFAULT
     struct sched_entity *entity[VM_VCPUS]; // of its vCPUs
     struct sched_group group;              // of these

@@ -26,7 +26,7 @@ static uint64_t next_single; // where the search for a single frame goes on
 static const uint64_t run_frames[] = {FRAMES_PER_LARGE, PAGE_1G / PAGE_SIZE};
 static uint64_t run_limit[2]; // no aligned run of so many frames is free from this frame on
 static uint64_t free_count, total_count;
-static uint64_t promised; // of those that are free
+static uint64_t lent; // that are not
 static bool some_retired;
 static struct frames_held held[FRAME_OWNERS];
 
@@ -40,7 +40,7 @@ void frames_init(hpa_t bitmap, uint64_t top)
     map = (struct frame_map){(uint64_t *)bitmap.value, align_up(top / PAGE_SIZE, FRAMES_PER_WORD)};
     words = NULL;
     run_limit[0] = run_limit[1] = map.limit;
-    next_single = free_count = total_count = promised = 0;
+    next_single = free_count = total_count = lent = 0;
     some_retired = false;
     memset(map.word, 0, frames_bitmap_size(top));
     memset(held, 0, sizeof(held));
@@ -124,27 +124,11 @@ static void give(uint64_t first, uint64_t count, unsigned owner)
     }
 }
 
-static void promise(unsigned owner, uint64_t count)
-{
-    held[owner].promised += count;
-    promised += count;
-}
-
-// One that is promised to nobody or, rather or else, one of those that are promised to it.
-static bool may_have_one(unsigned owner, bool rather_promised)
-{
-    bool has_promise = held[owner].promised && free_count;
-    if (!(rather_promised && has_promise) && free_count > promised)
-        return true;
-    promise(owner, 0 - (uint64_t)has_promise);
-    return has_promise;
-}
-
-static void *allocate(unsigned owner, bool rather_promised)
+void *frame_allocate(unsigned owner)
 {
     void *frame = NULL;
     spin_lock(&lock);
-    if (may_have_one(owner, rather_promised)) {
+    if (free_count) {
         next_single = frame_map_next(&map, next_single);
         frame = (void *)(next_single * PAGE_SIZE);
         give(next_single, 1, owner);
@@ -153,16 +137,6 @@ static void *allocate(unsigned owner, bool rather_promised)
     if (frame)
         memset(frame, 0, PAGE_SIZE);
     return frame;
-}
-
-void *frame_allocate(unsigned owner)
-{
-    return allocate(owner, false);
-}
-
-void *frame_allocate_promised(unsigned owner)
-{
-    return allocate(owner, true);
 }
 
 void frame_free(void *frame, unsigned owner)
@@ -207,9 +181,8 @@ void *frames_allocate(uint64_t size, uint64_t alignment, unsigned owner)
     for (unsigned i = 0; i < ARRAY_LENGTH(run_limit); i++)
         if (count >= run_frames[i] && step >= run_frames[i])
             limit = run_limit[i];
-    bool may_have = count + promised <= free_count;
-    uint64_t first = may_have ? frame_map_find(&map, count, step, limit) : 0;
-    for (unsigned i = 0; i < ARRAY_LENGTH(run_limit) && may_have; i++)
+    uint64_t first = frame_map_find(&map, count, step, limit);
+    for (unsigned i = 0; i < ARRAY_LENGTH(run_limit); i++)
         if (count == run_frames[i] && step == run_frames[i])
             run_limit[i] = first + (first ? count : 0);
     if (first)
@@ -231,6 +204,11 @@ void frames_retire(hpa_t at)
     spin_unlock(&lock);
 }
 
+bool frame_is_retired(hpa_t at)
+{
+    return some_retired && (word_at(at.value / PAGE_SIZE) & RETIRED);
+}
+
 void frames_clear(hpa_t start, void *bytes, uint64_t size)
 {
     if (!some_retired) {
@@ -238,7 +216,7 @@ void frames_clear(hpa_t start, void *bytes, uint64_t size)
         return;
     }
     for (uint64_t at = 0; at < size; at += PAGE_SIZE)
-        if (!(word_at((start.value + at) / PAGE_SIZE) & RETIRED))
+        if (!frame_is_retired(hpa(start.value + at)))
             memset((uint8_t *)bytes + at, 0, PAGE_SIZE);
 }
 
@@ -315,7 +293,7 @@ static bool take_back(uint64_t frame, unsigned owner)
     return true;
 }
 
-static void free_frames(void *start, uint64_t size, unsigned owner, bool may_return)
+void frames_free(void *start, uint64_t size, unsigned owner)
 {
     uint64_t frame = (uintptr_t)start / PAGE_SIZE, end = frame + size / PAGE_SIZE;
     assert(is_aligned((uintptr_t)start | size, PAGE_SIZE));
@@ -323,13 +301,10 @@ static void free_frames(void *start, uint64_t size, unsigned owner, bool may_ret
     for (bool is_own = true; frame < end;) {
         uint64_t part = MIN(end, align_down(frame, FRAMES_PER_LARGE) + FRAMES_PER_LARGE);
         spin_lock(&lock);
-        uint64_t before = free_count;
         next_single = MIN(next_single, frame); // single frames keep together, below
         frame = take_back_run(frame, part, owner);
         if (frame < part && (is_own = take_back(frame, owner)))
             frame++;
-        if (may_return)
-            promise(owner, free_count - before);
         for (unsigned i = 0; i < ARRAY_LENGTH(run_limit); i++)
             run_limit[i] = MIN(MAX(run_limit[i], align_up(frame, run_frames[i])), map.limit);
         spin_unlock(&lock);
@@ -338,33 +313,18 @@ static void free_frames(void *start, uint64_t size, unsigned owner, bool may_ret
     }
 }
 
-void frames_free(void *start, uint64_t size, unsigned owner)
-{
-    free_frames(start, size, owner, false);
-}
-
-// ---- promises ----
-
-void frames_lend(void *start, uint64_t size, unsigned owner)
-{
-    free_frames(start, size, owner, true);
-}
-
-bool frames_promise(unsigned owner, uint64_t count)
+void frames_lend(unsigned owner, uint64_t count)
 {
     spin_lock(&lock);
-    bool is_kept = count <= free_count && promised <= free_count - count;
-    if (is_kept)
-        promise(owner, count);
+    held[owner].alone -= count;
+    held[owner].lent += count;
+    lent += count;
     spin_unlock(&lock);
-    return is_kept;
 }
 
-void frames_release(unsigned owner)
+void frames_claim(unsigned owner, uint64_t count)
 {
-    spin_lock(&lock);
-    promise(owner, 0 - held[owner].promised);
-    spin_unlock(&lock);
+    frames_lend(owner, 0 - count);
 }
 
 unsigned frame_holders(hpa_t at, unsigned *owner)
@@ -385,12 +345,12 @@ struct frames_held frames_held(unsigned owner)
 
 uint64_t frames_free_count(void)
 {
-    return free_count;
+    return free_count + lent;
 }
 
 uint64_t frames_available(void)
 {
-    return free_count - MIN(free_count, promised);
+    return free_count;
 }
 
 uint64_t frames_total_count(void)

@@ -22,8 +22,8 @@ void frames_reserve(hpa_t start, uint64_t size);
 // can all be reached. What was allocated before is Corbel's for good. False: no memory for it.
 MUST_CHECK bool frames_know_owners(void);
 
-// One zeroed frame for `owner`, or NULL: only frames are left that are promised to others. Memory
-// is mapped one to one: the pointer is the physical address.
+// One zeroed frame for `owner`, or NULL: none is free. Memory is mapped one to one: the pointer is
+// the physical address.
 void *frame_allocate(unsigned owner);
 void frame_free(void *frame, unsigned owner);
 
@@ -39,16 +39,11 @@ void *frames_allocate(uint64_t size, uint64_t alignment, unsigned owner);
 // of both, if one is not its own.
 void frames_free(void *start, uint64_t size, unsigned owner);
 
-// Frames that stay free for `owner`, whatever others ask for: it takes them by
-// frame_allocate_promised(), and by frame_allocate() when there are no others. frames_promise():
-// false: so many are not free and promised to nobody. frames_lend(): as frames_free(), and they are
-// promised. frames_release(): nothing is promised to it any more.
-MUST_CHECK bool frames_promise(unsigned owner, uint64_t count);
-void frames_lend(void *start, uint64_t size, unsigned owner);
-void frames_release(unsigned owner);
-
-// A zeroed one of those that are promised to it, or, if there are none, as frame_allocate().
-void *frame_allocate_promised(unsigned owner);
+// `owner` does without so many of its frames, which count as free and are nobody else's: whenever
+// it wants them again it has them, whatever others ask for. And it uses so many of these again,
+// also so as to give them back.
+void frames_lend(unsigned owner, uint64_t count);
+void frames_claim(unsigned owner, uint64_t count);
 
 // `with` holds this frame of `owner` from now on, too: nobody may write it. False: too many do.
 MUST_CHECK bool frame_share(hpa_t frame, unsigned owner, unsigned with);
@@ -59,20 +54,21 @@ unsigned frame_holders(hpa_t frame, unsigned *owner);
 
 // The frame at this address has broken: it is not given out again, now or when it is freed.
 void frames_retire(hpa_t frame);
+bool frame_is_retired(hpa_t frame);
 
 // Zeroes allocated memory, whole frames, which we see at `bytes`; those that were retired are not
 // touched.
 void frames_clear(hpa_t start, void *bytes, uint64_t size);
 
-// Frames that are free, those of them that are promised to nobody, and the number of all that were
+// Frames that are free, those of them that are lent by nobody, and the number of all that were
 // added and not reserved. Whoever gives back all that it took leaves the first as it was.
 uint64_t frames_free_count(void);
 uint64_t frames_available(void);
 uint64_t frames_total_count(void);
 
 // Frames that are this owner's alone, and those that it holds with others (FRAMES_SHARED: all those
-// that are shared, once each); and those that are promised to it.
+// that are shared, once each); and those that it lends.
 struct frames_held {
-    uint64_t alone, shared, promised;
+    uint64_t alone, shared, lent;
 };
 struct frames_held frames_held(unsigned owner);

@@ -329,50 +329,42 @@ static void gigabytes_are_found_again(void **state)
     assert_int_equal(frames_free_count(), gib / PAGE_SIZE - 3 * MIB / PAGE_SIZE);
 }
 
-// ---- promises ----
+// ---- lent frames ----
 
 #define OTHER 4
 
-static void what_is_promised_is_free_for_its_owner_alone(void **state)
-{
-    assert_false(frames_promise(VM, RAM_FRAMES + 1));
-    assert_true(frames_promise(VM, RAM_FRAMES - 3));
-    assert_false(frames_promise(OTHER, 4));
-    assert_int_equal(frames_free_count(), RAM_FRAMES);
-    assert_int_equal(frames_available(), 3);
-    assert_null(frames_allocate(4 * PAGE_SIZE, PAGE_SIZE, OTHER));
-    assert_non_null(frames_allocate(2 * PAGE_SIZE, PAGE_SIZE, OTHER));
-    void *frame = frame_allocate(OTHER);
-    assert_non_null(frame);
-    assert_null(frame_allocate(OTHER));
-    assert_null(frame_allocate_promised(OTHER));
-    frame_free(frame, OTHER);
-    assert_non_null(frame_allocate(VM)); // not of those that are promised
-    assert_int_equal(frames_held(VM).promised, RAM_FRAMES - 3);
-    assert_non_null(frame_allocate(VM)); // ... but if there are no others
-    assert_non_null(frame_allocate_promised(VM));
-    assert_int_equal(frames_held(VM).promised, RAM_FRAMES - 5);
-    frames_release(VM);
-    assert_int_equal(frames_available(), frames_free_count());
-    assert_non_null(frame_allocate_promised(OTHER));
-}
-
-static void what_is_lent_comes_back(void **state)
+// On a machine that is full to the last frame, too.
+static void what_is_lent_counts_as_free_and_is_nobody_elses(void **state)
 {
     uint8_t *run = frames_allocate(RAM, PAGE_SIZE, VM);
     assert_non_null(run);
-    memset(run, 0x5a, 2 * PAGE_SIZE);
-    frames_lend(run, 2 * PAGE_SIZE, VM);
-    assert_int_equal(frames_free_count(), 2);
-    assert_int_equal(frames_held(VM).promised, 2);
-    assert_int_equal(frames_held(VM).alone, RAM_FRAMES - 2);
+    frames_lend(VM, 3);
+    assert_int_equal(frames_free_count(), 3);
+    assert_int_equal(frames_available(), 0);
+    assert_int_equal(frames_held(VM).lent, 3);
+    assert_int_equal(frames_held(VM).alone, RAM_FRAMES - 3);
     assert_null(frame_allocate(OTHER));
-    uint8_t *again = frame_allocate_promised(VM);
-    assert_int_equal(again[0] | again[PAGE_SIZE - 1], 0);
-    assert_int_equal(frames_held(VM).alone, RAM_FRAMES - 1);
-    frames_retire(hpa((uintptr_t)run + 3 * PAGE_SIZE)); // what is broken is no promise's
-    frames_lend(run + 3 * PAGE_SIZE, PAGE_SIZE, VM);
-    assert_int_equal(frames_held(VM).promised, 1);
+    assert_null(frame_allocate(VM));
+    assert_null(frames_allocate(PAGE_SIZE, PAGE_SIZE, OTHER));
+    frames_claim(VM, 1);
+    assert_int_equal(frames_free_count(), 2);
+    frames_claim(VM, 2);
+    assert_int_equal(frames_held(VM).lent, 0);
+    frames_free(run, RAM, VM);
+    assert_int_equal(frames_held(VM).alone, 0);
+    assert_int_equal(frames_available(), RAM_FRAMES);
+    assert_int_equal(frames_free_count(), RAM_FRAMES);
+}
+
+static void broken_frames_are_known(void **state)
+{
+    uint8_t *run = frames_allocate(2 * PAGE_SIZE, PAGE_SIZE, VM);
+    hpa_t second = hpa((uintptr_t)run + PAGE_SIZE);
+    assert_false(frame_is_retired(second));
+    frames_retire(second);
+    assert_true(frame_is_retired(second));
+    assert_false(frame_is_retired(hpa((uintptr_t)run)));
+    frames_free(run, 2 * PAGE_SIZE, VM);
 }
 
 int main(void)
@@ -392,8 +384,8 @@ int main(void)
         cmocka_unit_test_setup(only_so_many_hold_a_frame, all_is_free),
         cmocka_unit_test_setup(what_is_not_ones_own_is_our_bug, all_is_free),
         cmocka_unit_test_setup(pieces_are_found_again_wherever_they_are_freed, all_is_free),
-        cmocka_unit_test_setup(what_is_promised_is_free_for_its_owner_alone, all_is_free),
-        cmocka_unit_test_setup(what_is_lent_comes_back, all_is_free),
+        cmocka_unit_test_setup(what_is_lent_counts_as_free_and_is_nobody_elses, all_is_free),
+        cmocka_unit_test_setup(broken_frames_are_known, all_is_free),
         // Last: a panic leaves the allocator as it found it.
         cmocka_unit_test_setup(what_is_freed_twice_is_our_bug, all_is_free),
     };
