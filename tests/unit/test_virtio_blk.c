@@ -185,6 +185,122 @@ static void a_queues_reset_ends_what_is_under_way(void **state)
     end_what_is_under_way(true);
 }
 
+// ---- without memory ----
+
+static void begin_request(uint32_t type, uint64_t sector, uint32_t bytes)
+{
+    put_header(type, sector);
+    describe(0, 0, HEADER_AT, 16, NEXT, 1);
+    describe(0, 1, BUFFERS, bytes, NEXT, 2);
+    describe(0, 2, STATUS_AT, 1, WRITE, 0);
+    offer(0, 0);
+    notify(0);
+}
+
+static void begin_write(uint64_t sector, uint32_t bytes)
+{
+    memset(ram + BUFFERS, 0x5a, bytes);
+    begin_request(1, sector, bytes);
+}
+
+static void expect_waiting(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(used(0)[1], 0);
+        assert_int_equal(ram[STATUS_AT], 0xee);
+        assert_false(needs_reset());
+        assert_true(vm.deadlines.first != NEVER);
+        vm_tick_devices(&vm, vm.deadlines.first);
+    }
+}
+
+static void expect_done(uint64_t sector, uint32_t bytes, uint8_t byte)
+{
+    for (unsigned i = 0; i < 3; i++)
+        vm_tick_devices(&vm, vm.deadlines.first);
+    assert_int_equal(used(0)[1], 1);
+    assert_int_equal(used_element(0, 0)[0], 0);
+    assert_int_equal(ram[STATUS_AT], 0);
+    for (uint32_t i = 0; i < bytes; i++)
+        assert_int_equal(disk_ram[sector * 512 + i], byte);
+}
+
+static void a_starved_vms_requests_wait(void **state)
+{
+    (void)state;
+    vm.is_starved = true;
+    begin_write(7, 512);
+    expect_waiting();
+    vm.is_starved = false;
+    expect_done(7, 512, 0x5a);
+}
+
+static unsigned frames_left;
+
+static uint8_t *find_frame(const struct gmem *memory, gpa_t page)
+{
+    if (!frames_left)
+        vm.is_starved = true;
+    if (!frames_left)
+        return NULL;
+    frames_left--;
+    gmem_set_page(&block.data, page, disk_ram + page.value);
+    return gmem_page(memory, page);
+}
+
+static void let_pages_be_away(void)
+{
+    static uint8_t *pages[GMEM_PIECE / PAGE_SIZE];
+    memset(disk_pieces, 0, sizeof(disk_pieces));
+    memset(pages, 0, sizeof(pages));
+    gmem_init(&block.data, disk_pieces, 2);
+    gmem_add(&block.data, gpa(0), NULL, sizeof(disk_ram));
+    gmem_split(&block.data, gpa(0), pages);
+    block.data.take = find_frame;
+}
+
+static void a_write_that_finds_no_frame_is_tried_again(void **state)
+{
+    (void)state;
+    let_pages_be_away();
+    frames_left = 2;
+    begin_write(8, 4 * 4096);
+    expect_waiting();
+    vm.is_starved = false;
+    frames_left = 1; // not enough
+    expect_waiting();
+    vm.is_starved = false;
+    frames_left = 4;
+    expect_done(8, 4 * 4096, 0x5a);
+    assert_int_equal(frames_left, 3);
+}
+
+static void so_are_zeros(void **state)
+{
+    (void)state;
+    const uint64_t range[2] = {8, 16};
+    let_pages_be_away();
+    frames_left = 1;
+    memcpy(ram + BUFFERS, range, sizeof(range));
+    begin_request(13, 0, sizeof(range));
+    expect_waiting();
+    vm.is_starved = false;
+    frames_left = 1;
+    expect_done(8, 16 * 512, 0);
+}
+
+static void an_error_stays_one(void **state)
+{
+    (void)state;
+    vm.is_starved = true;
+    begin_write(SECTORS, 512);
+    expect_waiting();
+    vm.is_starved = false;
+    for (unsigned i = 0; i < 3; i++)
+        vm_tick_devices(&vm, vm.deadlines.first);
+    assert_int_equal(ram[STATUS_AT], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +312,10 @@ int main(void)
         cmocka_unit_test(a_module_is_read_only),
         cmocka_unit_test_setup(framing_is_the_drivers, driven),
         cmocka_unit_test_setup(a_reset_ends_what_is_under_way, driven),
+        cmocka_unit_test_setup(a_starved_vms_requests_wait, driven),
+        cmocka_unit_test_setup(a_write_that_finds_no_frame_is_tried_again, driven),
+        cmocka_unit_test_setup(so_are_zeros, driven),
+        cmocka_unit_test_setup(an_error_stays_one, driven),
         cmocka_unit_test_setup(a_queues_reset_ends_what_is_under_way, driven),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 #define ISR_QUEUE  0x01
 #define ISR_CONFIG 0x02
 
+#define STARVED_NS 1000000 // between looks whether there is memory again
+
 // ---- interrupts ----
 
 void virtio_drive_line(struct virtio *device)
@@ -81,8 +83,12 @@ void virtio_tell(struct virtio *device, unsigned number)
 static void work_on(struct virtio *device, unsigned number)
 {
     device->work &= ~BIT32(number);
-    if (device->class->work(device, number) && virtio_is_live(device))
+    if (device->device.vm->is_starved) { // there may be no frame for what it would write to
         device->work |= BIT32(number);
+        device->due = device->now + STARVED_NS;
+    } else if (device->class->work(device, number) && virtio_is_live(device)) {
+        device->work |= BIT32(number);
+    }
 }
 
 void virtio_look_again(struct virtio *device)

@@ -135,6 +135,13 @@ static bool take(struct virtio_blk *disk, unsigned queue, uint64_t *left, uint8_
            start(disk, queue, left, status);
 }
 
+// There was no memory for it: it is taken once more when there is some.
+static void put_back(struct virtio_blk *disk, unsigned queue)
+{
+    disk->request = (struct virtio_blk_request){0};
+    disk->virtio.queue[queue].next_available--;
+}
+
 static bool blk_work(struct virtio *device, unsigned queue)
 {
     struct virtio_blk *disk = CONTAINER_OF(device, struct virtio_blk, virtio);
@@ -153,6 +160,10 @@ static bool blk_work(struct virtio *device, unsigned queue)
             status = move(disk, part) ? BLK_DONE : BLK_IO_ERROR;
             if (status == BLK_DONE && is_active(disk))
                 break; // later
+        }
+        if (status == BLK_IO_ERROR && device->device.vm->is_starved) {
+            put_back(disk, queue);
+            break;
         }
         if (status != BLK_LATER)
             blk_finish(disk, queue, disk->request.type, status);

@@ -187,7 +187,7 @@ static bool net_receive(void *of, struct net_packet *packet)
 {
     struct virtio_net *net = of;
     struct virtqueue *queue = &net->virtio.queue[net->shown];
-    if (!virtio_is_at_work(&net->virtio, (unsigned)net->shown))
+    if (!virtio_is_at_work(&net->virtio, (unsigned)net->shown) || net->virtio.device.vm->is_starved)
         return false;
     uint16_t available = queue->next_available, used = queue->next_used;
     if (fill(net, queue, packet))
