@@ -11,12 +11,11 @@
 #include "tests/guests/lib/virtio.h"
 #include "vm/address.h"
 
-#define VIRTIO_BALLOON 5
-#define FIRST          UINT64_C(0x1000000)
-#define LENT           16 // pages at the beginning of a large one
-#define ROUNDS         50
-#define DELAY          24
-#define WAITS          10000000
+#define FIRST  UINT64_C(0x1000000)
+#define LENT   16 // pages at the beginning of a large one
+#define ROUNDS 50
+#define DELAY  24
+#define WAITS  10000000
 
 #define FIRST_FILE  0x20 // key of fw_cfg
 #define DMA_READ    BIT32(1)

@@ -6,10 +6,14 @@
 #define BEYOND  UINT64_C(0xd0000000) // no RAM, no device
 #define HUGE_AT UINT64_C(0xfffffffffffffff0)
 
+#define MOST 0x2000 // bytes of a scrambled descriptor
+
+// Whole pages: a balloon may take them away.
 static struct virtio_ring ring;
-static struct virtio_descriptor table[VIRTIO_RING + 2];
-static uint8_t bytes[4096];
+static _Alignas(4096) struct virtio_descriptor table[MOST / sizeof(struct virtio_descriptor)];
+static _Alignas(4096) uint8_t bytes[MOST];
 volatile bool rings_quiet;
+uint64_t rings_features = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 
 static void offer(unsigned head)
 {
@@ -72,7 +76,7 @@ static void long_table(void)
     for (unsigned i = 0; i < VIRTIO_RING + 1; i++)
         describe(&table[i], (uint64_t)bytes, 1, DESC_NEXT, i + 1);
     describe(&table[VIRTIO_RING + 1], (uint64_t)bytes, 1, DESC_WRITE, 0);
-    offer_table((uint64_t)table, sizeof(table));
+    offer_table((uint64_t)table, (VIRTIO_RING + 2) * sizeof(*table));
 }
 
 static void nested_table(void)
@@ -168,8 +172,7 @@ const char *rings_name(unsigned kind)
 
 static void set_up(const struct virtio_function *function, unsigned queue)
 {
-    (void)virtio_negotiate(function,
-                           VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
+    (void)virtio_negotiate(function, rings_features);
     virtio_enable(function, queue, &ring, SIZE, VIRTIO_NO_VECTOR);
     virtio_go(function);
 }
@@ -190,7 +193,7 @@ void rings_scramble(void)
         unsigned number = (unsigned)(random >> 60);
         ring.descriptor[number].flags = (uint16_t)(random >> 20 & 7);
         ring.descriptor[number].next = (uint16_t)(random >> 24 & 0x1f);
-        ring.descriptor[number].length = (uint32_t)(random >> 32 & 0x1fff);
+        ring.descriptor[number].length = (uint32_t)(random >> 32 & (MOST - 1));
         ring.descriptor[number].at = random >> 16 & 1 ? (uint64_t)table : (uint64_t)bytes;
         table[number] = ring.descriptor[(number + 1) % SIZE];
         ring.available.index = (uint16_t)(ring.available.index + (random >> 40 & 3));

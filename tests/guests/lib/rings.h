@@ -3,10 +3,14 @@
 
 #include "tests/guests/lib/virtio.h"
 
-#define RINGS_KINDS 18
+#define RINGS_KINDS   18
+#define RINGS_ALLOWED (RINGS_KINDS - 1) // some devices need not mind the last kind
 
 // What kind `kind` (0 to RINGS_KINDS - 1) is.
 const char *rings_name(unsigned kind);
+
+// What is negotiated, of what the device offers.
+extern uint64_t rings_features;
 
 // Resets the device, makes such a ring for this queue, and notifies. Whether the device now says
 // that it needs a reset.

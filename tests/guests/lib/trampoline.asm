@@ -18,7 +18,7 @@ trampoline:
     cli
     xor ax, ax
     mov ds, ax
-    lgdt [HERE(pointer)]
+    o32 lgdt [HERE(pointer)]
     mov eax, cr0
     or eax, CR0_PE
     mov cr0, eax

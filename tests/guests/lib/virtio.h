@@ -9,6 +9,7 @@
 #define VIRTIO_QUEUES    17
 #define VIRTIO_NET       1
 #define VIRTIO_BLOCK     2
+#define VIRTIO_BALLOON   5
 
 #define VIRTIO_F_INDIRECT_DESC BIT(28)
 #define VIRTIO_F_EVENT_IDX     BIT(29)
