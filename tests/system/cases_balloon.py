@@ -5,8 +5,11 @@ import time
 
 from cases_linux import reach_shell
 from cases_monitor import Desk
+from cases_vms import GUEST, end, vm
 from harness import INITRD, KERNEL, SKYLAKE, check
 
+LENDING = 48  # MiB of a VM that lends; the one that gets the memory has less, and there is none for both
+SEEKING = 46
 CONFIG = """
 [vm linux]
 cpus    = {cpus}
@@ -83,6 +86,68 @@ def long_balloon(t):
     check(rest < 16 and more < less - 14, f"{rest} MiB are away after use, and {more} MiB free")
     guest.console.type("poweroff -f\r")
     guest.console.ends(0)
+
+
+def long_reporting(t):
+    """What Linux frees goes back to the machine by itself, and comes again."""
+    guest = Guest(t)
+    guest.run("mkdir -p /mnt; mount -t tmpfs -o size=80M tmpfs /mnt")
+    guest.run("dd if=/dev/urandom of=/mnt/big bs=1M count=48 2>/dev/null", 300)
+    guest.waits_for(lambda free, away, balloon: away < 40, "its own free memory")  # what was free before has come
+    free, away, _ = guest.memory()
+    guest.run("rm /mnt/big; echo 3 >/proc/sys/vm/drop_caches")
+    more, gone, _ = guest.waits_for(lambda _free, now, _balloon: now >= away + 36, "reporting")
+    check(more - free >= gone - away - 4, f"{gone - away} MiB more are away, but only {more - free} MiB more are free")
+    guest.run("dd if=/dev/urandom of=/mnt/big bs=1M count=48 2>/dev/null; md5sum </mnt/big >/tmp/sum", 300)
+    check(guest.run("md5sum </mnt/big | cmp - /tmp/sum && echo same", 300) == "same", "the file has changed")
+    less, rest, _ = guest.memory()
+    check(rest <= gone - 36, f"{rest} MiB of {gone} are away while the file is there")
+    guest.console.type("poweroff -f\r")
+    guest.console.ends(0)
+    return f"{gone - away} MiB went, {gone - rest} came again; {more - free} MiB more were free"
+
+
+def case_lent_memory(t):
+    """Overcommitted memory: what a VM lends another gets, clean; the lender that wants it again waits, is told what helps, and goes on with zeros."""
+    config = vm("lender", "lend", memory=f"{LENDING}M", balloon="yes") + vm("beside", "seek", memory="20M") + vm("seeker", "seek", memory=f"{SEEKING}M")
+    console = t.boot(t.iso(GUEST, config=config, arguments="overcommit"), cpu=SKYLAKE, cpus=2, memory=96, limit=500)
+    console.expect(rf"MARKED {LENDING - 16} MiB", 120)
+    desk = Desk(console)
+    desk.enter()
+    # No command is longer than the serial FIFO: these guests poll with interrupts off (see cases_isolation.py).
+    desk.asks("info vms", r"seeker +ended")
+    desk.asks("start seeker", r"does not fit")
+    desk.ctrl_a("1")
+    desk.keys("x")
+    console.expect("LENT", 60)
+    desk.enter()
+    for _ in range(30):
+        away = int(re.search(r"away=(\d+)", desk.say("info balloon"))[1])
+        free = int(re.search(r"(\d+) KiB of them free", desk.say("info mem"))[1]) >> 10
+        if away >= LENDING - 16 and free > SEEKING + 4:
+            break
+        time.sleep(0.5)
+    check(away >= LENDING - 16 and free > SEEKING + 4, f"{away} MiB are away, {free} MiB free")
+    desk.say("start seeker")
+    desk.ctrl_a("3")
+    console.expect(rf"SOUGHT (\d+) marks in {SEEKING - 16} MiB", 120)
+    check(re.search(r"SOUGHT 0 ", console.matched()), f"the lender's bytes: {console.matched()}")
+    desk.ctrl_a("1")
+    desk.keys("x")
+    console.expect(r"\[lender\] paused: it needs memory that was given to others \(overcommit\): end a VM, or let one give memory back \('balloon'\)", 120)
+    for place in "32":  # nobody else is hurt
+        desk.ctrl_a(place)
+        desk.keys("x")
+        console.expect(r"STANDS 0 words are lost", 60)
+    desk.enter()
+    desk.asks("info vms", r"lender +stopped")
+    desk.say("kill seeker")
+    console.expect(r"\[lender\] there is memory again: it goes on", 60)
+    desk.ctrl_a("1")
+    console.expect("TAKEN 0 words are not zero", 120)
+    console.expect("HELD 0 words are lost", 60)
+    end(t, console)
+    return f"{away} MiB were lent"
 
 
 def long_sparse_disk(t):

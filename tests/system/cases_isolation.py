@@ -8,7 +8,7 @@ from harness import BUILD, KERNEL, SKYLAKE, check, check_says, plain
 
 HOSTILE = {"triple": ("triple-fault", {}), "reset": ("reset", {}), "ports": ("ports", {}),
            "storm": ("storm", {}), "ept": ("ept", {}), "flush": ("flush", {}), "deaf": ("spin", {}),
-           "rings": ("rings", {"memory": "8M", "disk": "ram:1M"}), "flood": ("flood", {"memory": "8M", "cpus": 2, "disk": "ram:1M"}),
+           "rings": ("rings", {"memory": "8M", "disk": "ram:1M", "balloon": "yes", "rng": "yes"}), "flood": ("flood", {"memory": "8M", "cpus": 2, "disk": "ram:1M"}),
            "entry": ("spin", {"on_crash": "restart"})}  # the last by fail_entry=
 WEIGHT = 512
 DUE = WEIGHT / (WEIGHT + 256 * len(HOSTILE))

@@ -6,6 +6,7 @@
 #include "tests/system/neighbour.h"
 
 #define INFO_CMDLINE    BIT32(2)
+#define MEMORY_UPPER    (UINT64_C(1) << 20)
 #define PIC_EOI         0x20
 #define IPI_VECTOR      0x40
 #define TICK_VECTOR     0x41
@@ -18,7 +19,7 @@ struct information {
     uint32_t boot_device, cmdline;
 };
 
-uint64_t tsc_hz, end;
+uint64_t tsc_hz, end, memory_end;
 
 bool is_over(void)
 {
@@ -287,6 +288,8 @@ static const struct behaviour {
     {"rings", play_rings},
     {"flood", flood_disk},
     {"keep", keep},
+    {"lend", lend},
+    {"seek", seek},
 };
 
 static const char *skip_word(const char *text)
@@ -320,6 +323,7 @@ void guest_main(uint32_t magic, uint64_t address)
     const char *text =
         information->flags & INFO_CMDLINE ? (const char *)(uint64_t)information->cmdline : "";
     tsc_hz = (uint64_t)read_cpuid(0x40000010, 0).eax * 1000;
+    memory_end = MEMORY_UPPER + (uint64_t)information->memory_upper * 1024;
     uint64_t seconds = number(skip_word(text));
     end = seconds ? read_tsc() + seconds * tsc_hz : 0;
     pic_mask(UINT16_MAX); // a BIOS leaves the PIT's interrupt on, at vector 8

@@ -4,6 +4,7 @@
 #include "lib/bits.h"
 
 extern uint64_t tsc_hz, end; // in guest TSC; `end` is 0: never
+extern uint64_t memory_end;  // of RAM from 1 MiB on
 bool is_over(void);
 
 void spin(void);  // until it is over
@@ -25,6 +26,10 @@ void flood_disk(void);
 
 // keeping.c
 void keep(void);
+
+// lending.c
+void lend(void);
+void seek(void);
 
 // posing.c
 void hang(void);
