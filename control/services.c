@@ -3,6 +3,7 @@
 #include "control/services.h"
 
 #include "control/consoles.h"
+#include "control/cores.h"
 #include "control/monitor_host.h"
 #include "control/tasks.h"
 #include "lib/log.h"
@@ -225,4 +226,14 @@ const struct service services[SERVICES] = {
      .begin = begin_qmp,
      .serve = serve_qmp,
      .end = end_qmp},
+    {.name = "core",
+     .port = 3000,
+     .is_of_a_vm = true,
+     .is_privileged = true,
+     .needs = RIGHT_TAKE,
+     .ring = 64 << 10,
+     .state = sizeof(struct core_state),
+     .begin = core_begin,
+     .serve = core_serve,
+     .end = core_end},
 };

@@ -3,6 +3,6 @@
 
 #include "control/session.h"
 
-#define SERVICES 5
+#define SERVICES 6
 
 extern const struct service services[SERVICES];

@@ -272,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                 MONITOR_ENDING,  MONITOR_PRESERVED};
     bool reads = true;
     begin(size && data[0] & 1 ? RIGHT_OPERATE : RIGHT_OBSERVE);
-    for (size_t i = 0; i < size && i < 8192; i++) {
+    for (size_t i = 0; i < size && i < 4096; i++) {
         uint8_t byte = data[i];
         if (byte >= 0xf8)
             reads = byte & 1;

@@ -1,7 +1,7 @@
-"""QMP and QEMU's own client for it. What it says is in tests/unit/test_qmp_client.py; here it is typed at."""
+"""QMP: QEMU's own client for it, and a guest's. What sessions answer is in tests/unit/test_qmp_client.py."""
 import re
 
-from harness import BUILD, GUEST, Console, check, check_says
+from harness import BUILD, GUEST, KERNEL, PROMPT, SKYLAKE, Console, check, check_says, plain, uuid_of
 
 SERVER = BUILD / "unit/qmp_server"
 
@@ -46,3 +46,62 @@ def case_qmp_shell(t):
     check(not re.search(r"\bdb\b", ask(text, "info vms")), "another VM is seen")
     check_says(ask(console, "query-status"), '"status": "running"')
     check_says(ask(console, ""), "STOP", "RESUME")  # an empty line shows the events that came with answers
+
+
+CONFIG = """
+[vm service]
+memory  = 128M
+kernel  = vmlinuz
+initrd  = initrd-vsock.gz
+cmdline = console=ttyS0 quiet mitigations=off
+vsock   = yes
+control = poser:take button:operate service:observe
+[vm poser]
+memory  = 4M
+kernel  = neighbour.elf
+cmdline = pose
+[vm button]
+memory  = 2M
+kernel  = neighbour.elf
+cmdline = button
+"""
+
+# A shell's functions, in lines that need no second row: requests, then silence; a session, from a port of root's; bytes.
+FUNCTIONS = ["n() { printf '{\"execute\":\"%s\"}' qmp_capabilities $@; sleep $W; }",
+             "s() { socat -t 5 - VSOCK-CONNECT:2:$1,bind=:$2 2>&1; }",
+             "u() { socat -u VSOCK-CONNECT:2:$1,bind=:$2 - 2>&1; }",
+             "x() { hexdump -v -e '1/1 \"%02x\"'; }", "W=2"]
+
+
+def case_qmp_vsock(t):
+    """socat in a Linux guest speaks QMP of other VMs and of its own, hears their events, and takes one out as a core file."""
+    iso = t.iso(f"vmlinuz={KERNEL}", BUILD / "system/initrd-vsock.gz", BUILD / "guests/neighbour.elf", config=CONFIG)
+    console = t.boot(iso, cpu=SKYLAKE, cpus=2, memory=512, limit=600)
+    console.type("\x011")
+    console.expect(PROMPT, 400)
+    for line in FUNCTIONS:
+        console.run(line)
+    said = console.run("n query-status query-name stop query-status cont | s 2002 1000")
+    check_says(said, r'{"QMP": .*"major": 7', '"status": "running"', '{"name": "poser"}', '"event": "STOP"', '"status": "paused"',
+               '"event": "RESUME"')
+    said = console.run("n query-uuid stop | s 2001 1000")  # its own
+    check_says(said, f'"UUID": "{uuid_of("service")}"', "stop needs the right to operate the VM")
+    check_says(console.run("u 2004 1000"), "reset by peer")
+
+    console.run("(W=40; n | s 2003 1001 >/tmp/events) &")
+    said = console.run("(W=8; n system_powerdown) | s 2003 1000")
+    check_says(said, '"event": "POWERDOWN"', '"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}')
+    said = console.run("n query-status system_reset | s 2003 1000")
+    check_says(said, '"status": "shutdown"', '"event": "RESUME"')
+    check_says(console.run("cat /tmp/events"), "POWERDOWN", "SHUTDOWN", "RESUME")
+
+    console.run("u 3002 1002 >/tmp/core")
+    size = console.run("wc -c </tmp/core")
+    check(int(size) == (4 << 20) + 4096, f"the core has {size} bytes")
+    check_says(console.run("head -c 20 /tmp/core | x"), "^7f454c46020101000000000000000000" "04003e00")
+    check(int(console.run("head -c 4096 /tmp/core | x | grep -o 8877665544332211 | wc -l")) >= 2, "RAX is not in the notes")
+    check_says(console.run("u 3003 1002"), "reset by peer")  # that one it may only operate
+    check_says(console.run("n query-status | s 2002 1000"), '"status": "running"')
+    console.type("\x01x")
+    console.ends(0)
+    check("panic" not in plain(t.seen()).lower(), "panic")
