@@ -321,7 +321,10 @@ bool gdb_step(struct gdb *gdb)
         gdb_link_send(&gdb->link);
     switch (gdb_link_receive(&gdb->link)) {
     case GDB_NOTHING:
-        return false;
+        // The rest comes faster than a line is read beside a guest that runs.
+        if (gdb->link.state && !is_attached(gdb))
+            attach(gdb);
+        return is_attached(gdb) && stream_is_at_end(gdb->link.end); // there is that to do
     case GDB_PACKET_READY:
         take_packet(gdb);
         break;

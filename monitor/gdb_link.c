@@ -92,16 +92,21 @@ static enum gdb_event end_packet(struct gdb_link *link)
     return is_good ? GDB_PACKET_READY : GDB_NOTHING;
 }
 
+static enum gdb_event begin_packet(struct gdb_link *link)
+{
+    settle(link);
+    link->state = LINK_BODY;
+    link->in_length = link->sum = 0;
+    link->is_too_long = false;
+    return GDB_NOTHING;
+}
+
 static enum gdb_event take_outside(struct gdb_link *link, uint8_t byte)
 {
     bool is_expected;
     switch (byte) {
     case '$':
-        settle(link);
-        link->state = LINK_BODY;
-        link->in_length = link->sum = 0;
-        link->is_too_long = false;
-        return GDB_NOTHING;
+        return begin_packet(link);
     case '+':
         is_expected = link->acknowledges || link->awaits;
         settle(link);
@@ -121,6 +126,8 @@ static enum gdb_event take(struct gdb_link *link, uint8_t byte)
     switch (link->state) {
     case LINK_BODY:
     case LINK_ESCAPED:
+        if (byte == '$') // the end of the one before was lost
+            return begin_packet(link);
         if (byte == '#') { // also behind an escape: a packet ends here, whatever it is
             link->state = LINK_SUM_HIGH;
             return GDB_NOTHING;

@@ -17,8 +17,10 @@ static int set_up_attached(void **state)
 
 static void the_first_packet_stops_the_vm_and_detaching_lets_it_go(void **state)
 {
-    client_give("\x03", 1); // there is nobody yet
+    client_give("\x03+", 2); // there is nobody yet
     assert_false(WEB.paused);
+    client_give("$", 1);
+    assert_true(WEB.paused);
     assert_non_null(strstr(client_ask("qSupported:swbreak+;hwbreak+"), "PacketSize=1000;"));
     assert_true(WEB.paused);
     assert_ptr_equal(WEB_VCPU->debugged, &client.gdb.debugger.vcpu[0]);

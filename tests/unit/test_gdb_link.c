@@ -51,6 +51,10 @@ static void a_packet_with_its_checksum_is_taken_and_acknowledged(void **state)
 
 static void a_wrong_checksum_is_refused(void **state)
 {
+    send("$m10,$g#67"); // the end of the first was lost
+    assert_int_equal(gdb_link_receive(&gdb), GDB_PACKET_READY);
+    assert_string_equal(gdb.in, "g");
+    assert_string_equal(heard(), "+");
     send("$g#68");
     assert_int_equal(gdb_link_receive(&gdb), GDB_NOTHING);
     assert_string_equal(heard(), "-");
