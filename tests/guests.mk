@@ -38,7 +38,7 @@ $(BUILD)/guests/selftest.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,$(wildc
 $(BUILD)/guests/costs.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/bench/costs.c tests/bench/choice.c tests/bench/disk.c tests/bench/net.c \
         vm/sched/sched.c vm/sched/sched_balance.c)
 $(BUILD)/guests/neighbour.elf64: $(patsubst %,$(BUILD)/guests/objects/%.o,tests/system/neighbour.c tests/system/greedy.c \
-        tests/system/posing.c tests/system/flooding.c tests/system/keeping.c tests/system/lending.c)
+        tests/system/posing.c tests/system/flooding.c tests/system/keeping.c tests/system/lending.c tests/system/debugged.c)
 $(BUILD)/guests/bare.elf64 $(BUILD)/guests/broken.elf64: $(BUILD)/guests/%.elf64: $(BUILD)/guests/objects/tests/nested/%.c.o
 
 $(BUILD)/guests/%.bin: tests/guests/%.asm $(wildcard tests/guests/lib/*.inc)

@@ -290,6 +290,7 @@ static const struct behaviour {
     {"keep", keep},
     {"lend", lend},
     {"seek", seek},
+    {"debugged", be_debugged},
 };
 
 static const char *skip_word(const char *text)

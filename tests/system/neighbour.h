@@ -20,6 +20,9 @@ void nap(void);
 void crowd(void); // all vCPUs spin
 void flood(void); // a network
 
+// debugged.c
+void be_debugged(void);
+
 // flooding.c
 void play_rings(void);
 void flood_disk(void);
