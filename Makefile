@@ -100,9 +100,11 @@ $(OUT)/target/%.o: %.c
 SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
 # So is what no frame passes and no VM is looked after by all the time; each packet of a stream wakes somebody, who costs more.
 SMALL_FILES := $(filter-out $(addprefix control/,agents.c consoles.c domain.c networks.c operator.c vms.c watchdog.c),$(wildcard control/*.c control/state/*.c)) \
-               $(wildcard drivers/virt/stream/*.c) lib/fields.c lib/json.c lib/stream.c vm/debugger.c exits/dr.c exits/exception.c \
-               vmx/setup.c $(addprefix drivers/virt/,board.c board_pci.c board_report.c legacy/vfwcfg.c legacy/vi8042.c legacy/vrtc.c \
-               virtio/virtio_balloon.c virtio/virtio_console.c virtio/virtio_vsock.c)
+               $(wildcard drivers/virt/stream/*.c) lib/fields.c lib/json.c lib/print.c lib/stream.c vm/debugger.c \
+               vm/cpu/cpuid_leaves.c vm/emulate/emulate_vector.c exits/dr.c exits/exception.c exits/task.c exits/task_segments.c mm/tables/frames.c \
+               arch/x86_64/machine_check.c vmx/ram_pages.c \
+               vmx/setup.c $(addprefix drivers/virt/,board.c board_pci.c board_report.c legacy/vflash.c legacy/vfwcfg.c legacy/vi8042.c \
+               legacy/vrtc.c virtio/virtio_balloon.c virtio/virtio_console.c virtio/virtio_net_control.c virtio/virtio_vsock.c)
 $(SMALL_DIRS:%=$(OUT)/target/%/%.o) $(SMALL_FILES:%.c=$(OUT)/target/%.o): TARGET_CFLAGS += -Os
 
 # The run loop counts each instruction: no padding where it loops, and the world switch leaves no RBP.

@@ -19,7 +19,7 @@ struct gdb_link {
     struct printer reply; // what is printed here is the next packet's; too much of it is cut
     struct stream_end *end;
     bool acknowledges; // both sides do: QStartNoAckMode ends it
-    uint8_t state; // 0: no packet has begun
+    uint8_t state;     // 0: no packet has begun
     uint8_t sum, given_sum;
     char acknowledgement; // to be sent, or 0
     bool is_too_long;
