@@ -45,7 +45,7 @@ $(BUILD)/unit/test_qmp_client: tests/unit/test_qmp_client.py $(BUILD)/unit/qmp_s
 	@install -m 755 $< $@
 
 # Some of the machine half, with memory of the host's.
-$(BUILD)/unit/test_services: $(addprefix $(BUILD)/host/control/,session.o streams.o services.o)
+$(BUILD)/unit/test_services: $(addprefix $(BUILD)/host/control/,session.o streams.o services.o cores.o)
 $(BUILD)/unit/test_services: UNIT_LIBRARIES := -Wl,--wrap=frames_allocate,--wrap=frames_free,--defsym=monitor_host=desk_host
 
 # Builds $(1), as the shell's array `tests`. One that does not build fails alone: nothing old is left of it, and the others run.
