@@ -100,7 +100,7 @@ $(OUT)/target/%.o: %.c
 SMALL_DIRS := boot drivers/host loaders monitor vm/config vmx/check vmx/policy
 # So is what no frame passes and no VM is looked after by all the time; each packet of a stream wakes somebody, who costs more.
 SMALL_FILES := $(filter-out $(addprefix control/,agents.c consoles.c domain.c networks.c operator.c vms.c watchdog.c),$(wildcard control/*.c control/state/*.c)) \
-               $(wildcard drivers/virt/stream/*.c) lib/fields.c lib/json.c lib/print.c lib/stream.c vm/debugger.c \
+               $(wildcard drivers/virt/stream/*.c) lib/fields.c lib/json.c lib/log.c lib/print.c lib/stream.c vm/debugger.c \
                vm/cpu/cpuid_leaves.c vm/emulate/emulate_vector.c exits/dr.c exits/exception.c exits/task.c exits/task_segments.c mm/tables/frames.c \
                arch/x86_64/machine_check.c vmx/ram_pages.c \
                vmx/setup.c $(addprefix drivers/virt/,board.c board_pci.c board_report.c legacy/vflash.c legacy/vfwcfg.c legacy/vi8042.c \

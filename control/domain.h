@@ -33,10 +33,12 @@ struct domain {
     struct mux_channel console; // outlives the instance, so that its last words can be read
     uint64_t kept;              // frames of Corbel's that it has for good: its console, its task
     unsigned restarts;
-    bool is_logged;        // the end of its last life: vm_end_is_logged()
-    bool waits_for_memory; // paused by domain_feed(), not by the operator
-    bool is_saving;        // by its task: control/saving.c
-    bool has_restored;     // what follows begins as described
+    bool is_logged;                   // the end of its last life: vm_end_is_logged()
+    bool waits_for_memory;            // paused by domain_feed(), not by the operator
+    bool is_saving;                   // by its task: control/saving.c
+    struct stream_end *saved_to;      // ... to there, or NULL: an emulator's debug port, or nowhere
+    struct stream_end *restored_from; // where its next life comes from; NULL: from its description
+    bool has_restored;                // what follows begins as described
 };
 
 // ---- the state ----

@@ -326,7 +326,8 @@ static status_t read_all(struct domain *domain, struct saved_reader *reader,
     return STATUS_OK;
 }
 
-status_t save_read(struct domain *domain, struct saved_reader *reader, struct explanation *why)
+status_t save_read(struct domain *domain, struct saved_reader *reader, const char *name,
+                   struct explanation *why)
 {
     unsigned owner = domain->instance->vm.id;
     struct explanation wrong;
@@ -337,8 +338,7 @@ status_t save_read(struct domain *domain, struct saved_reader *reader, struct ex
     status_t status = read_all(domain, reader, scratch, &wrong);
     memset(scratch, 0, SCRATCH);
     frames_free(scratch, SCRATCH, owner);
-    return status == STATUS_OK
-               ? status
-               : config_explain(why, status, domain->config, "restore", "restore = %s: %s",
-                                domain->config->restore, wrong.text);
+    return status == STATUS_OK ? status
+                               : config_explain(why, status, domain->config, "restore",
+                                                "restore = %s: %s", name, wrong.text);
 }

@@ -14,5 +14,5 @@ MUST_CHECK status_t save_write(struct domain *domain, struct saved_writer *write
 // Reads such a state into a VM that is built, its RAM cleared and nothing loaded: its clock goes on
 // from where the saved one's stood. Nothing of it is trusted. Any result but STATUS_OK is
 // explained: the VM cannot be used.
-MUST_CHECK status_t save_read(struct domain *domain, struct saved_reader *reader,
+MUST_CHECK status_t save_read(struct domain *domain, struct saved_reader *reader, const char *name,
                               struct explanation *why);

@@ -6,6 +6,7 @@
 #include "control/cores.h"
 #include "control/monitor_host.h"
 #include "control/tasks.h"
+#include "control/vms.h"
 #include "lib/log.h"
 #include "monitor/metrics.h"
 #include "monitor/mux_streams.h"
@@ -183,6 +184,45 @@ static uint64_t serve_metrics(struct session *session, uint64_t now)
     return result == METRICS_MORE ? 0 : NEVER;
 }
 
+// ---- VMs, whole ----
+
+struct vm_state {
+    bool is_wanted;
+};
+
+// One that saves itself would stand still and not read.
+static void begin_save(struct session *session)
+{
+    struct vm_state *state = (void *)session->state;
+    struct explanation why = {"it cannot read while it stands still"};
+    state->is_wanted = session->about != session->vm &&
+                       vms_save_to(session->about, session_end(session), &why) == STATUS_OK;
+    if (!state->is_wanted)
+        log_error("[%s] not saved: %s\n", vms_config(session->about)->name, why.text);
+}
+
+static void begin_restore(struct session *session)
+{
+    struct vm_state *state = (void *)session->state;
+    struct explanation why;
+    state->is_wanted = vms_restore_from(session->about, session_end(session), &why) == STATUS_OK;
+    if (!state->is_wanted)
+        log_error("[%s] not restored: %s\n", vms_config(session->about)->name, why.text);
+}
+
+static uint64_t serve_vm(struct session *session, uint64_t now)
+{
+    struct vm_state *state = (void *)session->state;
+    session->is_over =
+        !state->is_wanted || !vms_stream_goes_on(session->about, session_end(session));
+    return now + host_tsc_hz / CONSOLE_HZ;
+}
+
+static void end_vm(struct session *session)
+{
+    vms_stream_forget(session->about, session_end(session));
+}
+
 // ---- the table ----
 
 const struct service services[SERVICES] = {
@@ -236,4 +276,24 @@ const struct service services[SERVICES] = {
      .begin = core_begin,
      .serve = core_serve,
      .end = core_end},
+    {.name = "save",
+     .port = 4000,
+     .is_of_a_vm = true,
+     .is_privileged = true,
+     .needs = RIGHT_TAKE,
+     .ring = 64 << 10,
+     .state = sizeof(struct vm_state),
+     .begin = begin_save,
+     .serve = serve_vm,
+     .end = end_vm},
+    {.name = "restore",
+     .port = 5000,
+     .is_of_a_vm = true,
+     .is_privileged = true,
+     .needs = RIGHT_TAKE,
+     .ring = 64 << 10,
+     .state = sizeof(struct vm_state),
+     .begin = begin_restore,
+     .serve = serve_vm,
+     .end = end_vm},
 };

@@ -3,6 +3,6 @@
 
 #include "control/session.h"
 
-#define SERVICES 6
+#define SERVICES 8
 
 extern const struct service services[SERVICES];

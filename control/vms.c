@@ -199,7 +199,33 @@ status_t vms_watch(struct vm *vm, const struct watch_filter *filter)
 
 status_t vms_save(struct vm *vm, struct explanation *why)
 {
-    return saving_order(domain_of(vm), why);
+    return saving_order(domain_of(vm), NULL, why);
+}
+
+status_t vms_save_to(unsigned index, struct stream_end *to, struct explanation *why)
+{
+    return saving_order(&domains[index], to, why);
+}
+
+status_t vms_restore_from(unsigned index, struct stream_end *from, struct explanation *why)
+{
+    struct domain *domain = &domains[index];
+    status_t status = saving_order_restore(domain, from, why);
+    if (status == STATUS_OK)
+        status = domain_start(domain, why);
+    if (status != STATUS_OK)
+        saving_forget(domain, from);
+    return status;
+}
+
+bool vms_stream_goes_on(unsigned index, const struct stream_end *stream)
+{
+    return saving_goes_on(&domains[index], stream);
+}
+
+void vms_stream_forget(unsigned index, const struct stream_end *stream)
+{
+    saving_forget(&domains[index], stream);
 }
 
 void vms_reset(struct vm *vm)

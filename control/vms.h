@@ -6,6 +6,7 @@
 #include "vm/config/config.h"
 
 struct networks;
+struct stream_end;
 struct vm;
 
 // Before the first VM, and once there is nothing more to allocate for good.
@@ -50,8 +51,14 @@ void vms_release(struct vm *vm);
 struct watch_filter;
 MUST_CHECK status_t vms_watch(struct vm *vm, const struct watch_filter *filter);
 
-// Has its state written to where saved VMs go: see control/saving.h.
+// Has its state written to where saved VMs go; to a stream; has it begin from one. And these, as
+// long as the stream lasts: see control/saving.h.
 MUST_CHECK status_t vms_save(struct vm *vm, struct explanation *why);
+MUST_CHECK status_t vms_save_to(unsigned index, struct stream_end *to, struct explanation *why);
+MUST_CHECK status_t vms_restore_from(unsigned index, struct stream_end *from,
+                                     struct explanation *why);
+bool vms_stream_goes_on(unsigned index, const struct stream_end *stream);
+void vms_stream_forget(unsigned index, const struct stream_end *stream);
 
 // Starts a VM anew, whatever its description says of resets.
 void vms_reset(struct vm *vm);

@@ -67,3 +67,51 @@ def long_streams_linux(t):
     check("panic" not in text.lower(), "panic")
     free, before = re.findall(r"(\d+) frames free, (\d+) before the first VM", text)[-1]
     check(free == before, f"{free} of {before} frames came back")
+
+
+SAVED = """
+[vm service]
+memory  = 128M
+kernel  = vmlinuz
+initrd  = initrd-vsock.gz
+cmdline = console=ttyS0 quiet mitigations=off
+vsock   = yes
+control = small:take
+[vm small]
+memory  = 24M
+cpus    = 2
+kernel  = neighbour.elf
+cmdline = keep
+"""
+
+
+def long_streams_saved(t):
+    """A guest takes another VM out by a stream, ends it, and brings it back by one: it goes on where it stood."""
+    iso = t.iso(f"vmlinuz={KERNEL}", BUILD / "system" / "initrd-vsock.gz", BUILD / "guests" / "neighbour.elf", config=SAVED)
+    console = t.boot(iso, cpu=SKYLAKE, cpus=2, memory=512, limit=900)
+    console.type("\x011")
+    console.expect("guest# ", 400)
+    kept = r"KEPT k lost=0 ticks=on turns=on after=(\d+)"
+    check_says(console.run(say("k", 1002, ",bind=:1001", 2), 60), kept)
+    console.run("socat -u VSOCK-CONNECT:2:4002,bind=:1002 - >/tmp/small", 300)
+    check_says(console.run("head -c 8 /tmp/small; echo; wc -c </tmp/small"), "CORBELVM", r"\n\d{7}")
+    said = console.run(say("k", 1002, ",bind=:1001", 2), 60)
+    check_says(said, kept)
+    later = int(re.findall(kept, said)[-1])
+    console.run(say("kill small\\n", 1, ",bind=:1000", 3), 60)
+    check_says(console.run(say("info vms\\n", 1, ",bind=:1000"), 60), r"2 small +ended")
+    console.run("socat -u OPEN:/tmp/small VSOCK-CONNECT:2:5002,bind=:1002; sleep 2", 300)
+    said = console.run(say("k", 1002, ",bind=:1001", 2), 60)
+    check_says(said, kept)
+    check(int(re.findall(kept, said)[-1]) != later, "nobody answered")
+    console.run("head -c 300000 /tmp/small >/tmp/half")
+    console.run(say("kill small\\n", 1, ",bind=:1000", 3), 60)
+    console.run("socat -u OPEN:/tmp/half VSOCK-CONNECT:2:5002,bind=:1002; sleep 2", 300)
+    check_says(console.run(say("info vms\\n", 1, ",bind=:1000"), 60), r"2 small +ended")
+    console.type("\x01x")
+    console.ends(0)
+    text = plain(t.seen())
+    check_says(text, "restore = a stream: the state ends after")
+    check("panic" not in text.lower(), "panic")
+    free, before = re.findall(r"(\d+) frames free, (\d+) before the first VM", text)[-1]
+    check(free == before, f"{free} of {before} frames came back")

@@ -69,6 +69,31 @@ const struct vm_config *vms_config(unsigned index)
     return &configs[index];
 }
 
+// What became of a saved VM's stream.
+static struct stream_end *vm_stream;
+
+status_t vms_save_to(unsigned index, struct stream_end *to, struct explanation *why)
+{
+    vm_stream = to;
+    return index == DB ? STATUS_OK : explain(why, STATUS_INVALID, "it does not run");
+}
+
+status_t vms_restore_from(unsigned index, struct stream_end *from, struct explanation *why)
+{
+    return vms_save_to(index, from, why);
+}
+
+bool vms_stream_goes_on(unsigned index, const struct stream_end *stream)
+{
+    return index == DB && vm_stream == stream;
+}
+
+void vms_stream_forget(unsigned index, const struct stream_end *stream)
+{
+    if (vm_stream == stream)
+        vm_stream = NULL;
+}
+
 struct vm *vms_at(unsigned index)
 {
     assert_true(index < VMS);
@@ -291,6 +316,30 @@ static void qmp_answers(void **state)
     end_vm(WEB);
 }
 
+static void a_vm_goes_out_and_comes_in(void **state)
+{
+    char bytes[8] = "";
+    (void)state;
+    assert_false(is_refused(WEB, 1000, 4002));
+    assert_non_null(vm_stream);
+    assert_int_equal(stream_give(vm_stream, "CORBELVM", 8), 8);
+    run_later(WEB);
+    assert_string_equal(got, "CORBELVM");
+    vm_stream = NULL; // all is written
+    run_later(WEB);
+    assert_int_equal(vsocks[WEB].open, 0);
+    assert_false(is_refused(WEB, 1000, 5002));
+    say(WEB, 1000, 5002, VSOCK_RW, "CORBEL");
+    assert_int_equal(stream_take(vm_stream, bytes, sizeof(bytes)), 6);
+    assert_string_equal(bytes, "CORBEL");
+    end_vm(WEB);
+    assert_null(vm_stream);                    // nobody uses it any more
+    assert_false(is_refused(WEB, 1000, 4001)); // its own: it ends at once
+    assert_int_equal(vsocks[WEB].open, 0);
+    assert_true(is_refused(DB, 1000, 4002)); // it may not take
+    assert_true(is_refused(WEB, 1024, 4002));
+}
+
 static void who_may_not_is_refused(void **state)
 {
     static const struct {
@@ -339,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(metrics_are_of_whom_it_may_observe, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_console_goes_both_ways, set_up, tear_down),
         cmocka_unit_test_setup_teardown(qmp_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_vm_goes_out_and_comes_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_not_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_bounded_and_comes_back, set_up, tear_down),
     };
