@@ -9,6 +9,8 @@
 
 #define SECTIONS (UINT64_C(256) << 10) // the largest section of fields has that at most
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
 // What is too large for a stack.
 struct scratch {
     char ours[SAVED_TEXT], theirs[SAVED_TEXT];
@@ -249,8 +251,9 @@ static status_t read_time(struct instance *instance, struct saved_reader *reader
         return explain(why, STATUS_UNSUPPORTED,
                        "its time stamp counter had %lu kHz, that of this machine has %lu",
                        time->tsc_hz / 1000, ours / 1000);
-    return time->ns < BIT(62) ? STATUS_OK
-                              : explain(why, STATUS_RANGE, "its time is %#lx ns", time->ns);
+    return time->ns / NS_PER_SECOND < BIT(61) / ours
+               ? STATUS_OK
+               : explain(why, STATUS_RANGE, "it ran for %#lx ns", time->ns);
 }
 
 static status_t read_vcpu(struct vcpu *vcpu, struct saved_reader *reader, struct scratch *scratch,
@@ -292,7 +295,7 @@ static void set_clocks(struct instance *instance, const struct saved_time *time)
 {
     struct vm *vm = &instance->vm;
     uint64_t now = rdtsc();
-    instance->wall_clock -= time->ns / 1000000000;
+    instance->wall_clock -= time->ns / NS_PER_SECOND;
     vm->clock.epoch = now - scale_32(time->ns, vm->clock.tsc_per_ns);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         vm->vcpu[i]->tsc_offset += time->host_tsc - now;

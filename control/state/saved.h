@@ -9,7 +9,7 @@
 #define SAVED_VERSION   1
 #define SAVED_BODY_MOST (UINT32_C(1) << 20)  // bytes of a record's body
 #define SAVED_RUN       (UINT32_C(64) << 10) // bytes of pages in a record that we write
-#define SAVED_TEXT      1024                 // bytes of a text
+#define SAVED_TEXT      4096                 // bytes of a text
 
 enum saved_type {
     SAVED_END = 0,  // the sums of all in front of it

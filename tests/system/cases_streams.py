@@ -24,9 +24,9 @@ control = plain:observe
 REFUSED = "Connection reset by peer"
 
 
-def say(text, port, more="", wait=0):
+def say(text, port, more="", wait=0, linger=20):
     """A shell's words: this is said to a port of Corbel's, and what comes back is shown."""
-    return f"(printf '{text}'; sleep {wait}) | socat -t 20 - VSOCK-CONNECT:2:{port}{more} 2>&1"
+    return f"(printf '{text}'; sleep {wait}) | socat -t {linger} - VSOCK-CONNECT:2:{port}{more} 2>&1"
 
 
 def long_streams_linux(t):
@@ -92,20 +92,20 @@ def long_streams_saved(t):
     console.type("\x011")
     console.expect("guest# ", 400)
     kept = r"KEPT k lost=0 ticks=on turns=on after=(\d+)"
-    check_says(console.run(say("k", 1002, ",bind=:1001", 2), 60), kept)
+    check_says(console.run(say("k", 1002, ",bind=:1001", 1, 1), 60), kept)
     console.run("socat -u VSOCK-CONNECT:2:4002,bind=:1002 - >/tmp/small", 300)
     check_says(console.run("head -c 8 /tmp/small; echo; wc -c </tmp/small"), "CORBELVM", r"\n\d{7}")
-    said = console.run(say("k", 1002, ",bind=:1001", 2), 60)
+    said = console.run(say("k", 1002, ",bind=:1001", 1, 1), 60)
     check_says(said, kept)
     later = int(re.findall(kept, said)[-1])
-    console.run(say("kill small\\n", 1, ",bind=:1000", 3), 60)
+    console.run(say("kill small\\n", 1, ",bind=:1000", 1, 1), 60)
     check_says(console.run(say("info vms\\n", 1, ",bind=:1000"), 60), r"2 small +ended")
     console.run("socat -u OPEN:/tmp/small VSOCK-CONNECT:2:5002,bind=:1002; sleep 2", 300)
-    said = console.run(say("k", 1002, ",bind=:1001", 2), 60)
+    said = console.run(say("k", 1002, ",bind=:1001", 1, 1), 60)
     check_says(said, kept)
     check(int(re.findall(kept, said)[-1]) != later, "nobody answered")
     console.run("head -c 300000 /tmp/small >/tmp/half")
-    console.run(say("kill small\\n", 1, ",bind=:1000", 3), 60)
+    console.run(say("kill small\\n", 1, ",bind=:1000", 1, 1), 60)
     console.run("socat -u OPEN:/tmp/half VSOCK-CONNECT:2:5002,bind=:1002; sleep 2", 300)
     check_says(console.run(say("info vms\\n", 1, ",bind=:1000"), 60), r"2 small +ended")
     console.type("\x01x")
