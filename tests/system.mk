@@ -74,7 +74,7 @@ linux-matrix: deps-system
 
 # Cases that take too long for `test`.
 devices:
-	@$(MAKE) --no-print-directory system T="saved streams_ balloon reporting sparse_disk guest_agent network_ports virtio_load ovmf_sandy"
+	@$(MAKE) --no-print-directory system T="saved streams_ qmp_vsock balloon reporting sparse_disk guest_agent network_ports virtio_load ovmf_sandy"
 
 # What firmware boots from disks: whole systems, two hours. Not a part of `test`.
 firmware-matrix: deps-system deps-disk

@@ -1,7 +1,7 @@
 """QMP: QEMU's own client for it, and a guest's. What sessions answer is in tests/unit/test_qmp_client.py."""
 import re
 
-from harness import BUILD, GUEST, KERNEL, PROMPT, SKYLAKE, Console, check, check_says, plain, uuid_of
+from harness import BUILD, GUEST, KERNEL, SKYLAKE, Console, check, check_says, plain, uuid_of
 
 SERVER = BUILD / "unit/qmp_server"
 
@@ -73,12 +73,12 @@ FUNCTIONS = ["n() { printf '{\"execute\":\"%s\"}' qmp_capabilities $@; sleep $W;
              "x() { hexdump -v -e '1/1 \"%02x\"'; }", "W=2"]
 
 
-def case_qmp_vsock(t):
+def long_qmp_vsock(t):
     """socat in a Linux guest speaks QMP of other VMs and of its own, hears their events, and takes one out as a core file."""
     iso = t.iso(f"vmlinuz={KERNEL}", BUILD / "system/initrd-vsock.gz", BUILD / "guests/neighbour.elf", config=CONFIG)
     console = t.boot(iso, cpu=SKYLAKE, cpus=2, memory=512, limit=600)
     console.type("\x011")
-    console.expect(PROMPT, 400)
+    console.settle(400)
     for line in FUNCTIONS:
         console.run(line)
     said = console.run("n query-status query-name stop query-status cont | s 2002 1000")

@@ -90,7 +90,7 @@ def long_streams_saved(t):
     iso = t.iso(f"vmlinuz={KERNEL}", BUILD / "system" / "initrd-vsock.gz", BUILD / "guests" / "neighbour.elf", config=SAVED)
     console = t.boot(iso, cpu=SKYLAKE, cpus=2, memory=512, limit=900)
     console.type("\x011")
-    console.expect("guest# ", 400)
+    console.settle(400)
     kept = r"KEPT k lost=0 ticks=on turns=on after=(\d+)"
     check_says(console.run(say("k", 1002, ",bind=:1001", 1, 1), 60), kept)
     console.run("socat -u VSOCK-CONNECT:2:4002,bind=:1002 - >/tmp/small", 300)

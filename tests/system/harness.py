@@ -87,6 +87,13 @@ class Console:
         _echo, _newline, output = KERNEL_LINE.sub("", self.expect(PROMPT, limit)).partition("\n")
         return output.strip()
 
+    def settle(self, limit=120):
+        """Waits for the shell's first prompt; those that a console shows again are behind it then."""
+        self.expect(PROMPT, limit)
+        self.type("echo settled-$((6 * 7))\r")
+        self.expect("settled-42\r*\n", 60)
+        self.expect(PROMPT, 60)
+
     def ends(self, status, limit=120):
         """The machine goes down by itself, and tools/run has this exit status. Returns the last words."""
         try:
